@@ -1,0 +1,256 @@
+"""What a kill cannot harm: whole files, the checksums that accept them, and the lock of a folder.
+
+A file is written beside its place under a temporary name, synced, then renamed; whoever is killed leaves the old
+file and perhaps a temporary one. checksums.json holds for each name the sha256 digests that its file may have. It
+is replaced first, and then accepts the file that is there and the one to come; only then is the file renamed. So
+at every moment each file is an accepted one.
+
+Every OSError becomes one line for a person, a UserError.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import re
+import secrets
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from iterhead.errors import UserError
+
+CHECKSUMS = "checksums.json"
+LOCK = ".lock"
+HOLDER = ".holder.json"
+RESCUE = "train it anew with --again or restore the file"
+
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EACCES}
+_ELSEWHERE = "choose another folder with --out"
+_ADVICE = {
+    errno.ENOSPC: f"free space there, or {_ELSEWHERE}",
+    errno.EDQUOT: f"free space there, or {_ELSEWHERE}",
+    errno.EFBIG: f"raise the limit on file sizes (ulimit -f), or {_ELSEWHERE}",
+    errno.EROFS: "choose a folder that you may write to with --out",
+    errno.EACCES: "choose a folder that you may write to with --out",
+    errno.EPERM: "choose a folder that you may write to with --out",
+    errno.EEXIST: f"a file stands where a folder is needed: move it, or {_ELSEWHERE}",
+    errno.ENOTDIR: f"a file stands where a folder is needed: move it, or {_ELSEWHERE}",
+}
+
+
+@contextmanager
+def explained(action: str, path: Path) -> Iterator[None]:
+    """Turn an OSError inside into `PATH: cannot ACTION: reason; what to do`.
+
+    Args:
+        action: "read", or what is done to write ("write", "lock"): it chooses the advice.
+        path: what the person knows, never a temporary name.
+
+    Raises:
+        UserError: for any OSError inside.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error) or type(error).__name__
+        advice = "check its permissions and its disk"
+        if action != "read":
+            advice = _ADVICE.get(error.errno or 0, _ELSEWHERE)
+        raise UserError(f"{path}: cannot {action}: {reason}; {advice}") from error
+
+
+@contextmanager
+def staged(files: Mapping[Path, bytes]) -> Iterator[dict[Path, Path]]:
+    """Write and sync each file under a temporary name beside its place; those not committed vanish at the end.
+
+    Yields:
+        From each path to its temporary path, for `commit`.
+
+    Raises:
+        UserError: the disk refuses; no file has changed and no temporary one is left.
+    """
+    temporaries: dict[Path, Path] = {}
+    try:
+        for path, data in files.items():
+            with explained("write", path):
+                make_folder(path.parent)
+                # Not tempfile.mkstemp: its files are readable by their owner only, whatever the umask says.
+                temporaries[path] = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+                _write_synced(temporaries[path], data)
+        yield temporaries
+    finally:
+        for temporary in temporaries.values():
+            with suppress(OSError):
+                temporary.unlink()
+
+
+def commit(temporaries: Mapping[Path, Path]) -> None:
+    """Rename staged files to their places in the order given, each on the disk before the next one moves.
+
+    Raises:
+        UserError: the disk refuses.
+    """
+    for path, temporary in temporaries.items():
+        with explained("write", path):
+            temporary.replace(path)
+            _sync_folder(path.parent)
+
+
+def write(path: Path, data: bytes) -> None:
+    """Replace one file by `data`, or leave it as it was and raise UserError."""
+    with staged({path: data}) as temporaries:
+        commit(temporaries)
+
+
+def clean(folder: Path) -> None:
+    """Remove the temporary files of a killed process, from subfolders too. Call it only under the lock."""
+    with explained("write", folder):
+        for path in folder.rglob(".*.tmp"):
+            if _TEMPORARY.fullmatch(path.name):
+                path.unlink()
+
+
+def digest(data: bytes) -> str:
+    """Return the sha256 of `data`, 64 hex digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def is_name(name: str) -> bool:
+    """Return whether a run may have a file of this name: relative, normal, no hidden part, not checksums.json."""
+    parts = PurePosixPath(name).parts
+    hidden = any(part.startswith((".", "/")) for part in parts)
+    return name not in ("", CHECKSUMS) and "/".join(parts) == name and not hidden
+
+
+def read_checksums(folder: Path) -> dict[str, list[str]]:
+    """Return the accepted digests of each name, the newest last; nothing where there is no checksums.json.
+
+    Raises:
+        UserError: it is damaged or cannot be read.
+    """
+    path = folder / CHECKSUMS
+    with explained("read", path):
+        try:
+            return _parse_checksums(path.read_bytes())
+        except FileNotFoundError:
+            return {}
+        except (ValueError, RecursionError):
+            raise UserError(f"{path} is damaged: expected names and their sha256 digests; {RESCUE}") from None
+
+
+def accept(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Let checksums.json accept, for these names, the file that is there and the one to come, and no other.
+
+    Raises:
+        UserError: checksums.json is damaged, or the disk refuses.
+    """
+    checksums = read_checksums(folder)
+    for name, data in files.items():
+        with explained("read", folder / name):
+            # Of two recorded digests only the file can tell which one it has: its writer may have been killed.
+            there = _digest_file(folder / name)
+        kept = [old for old in checksums.get(name, ()) if old == there]
+        checksums[name] = list(dict.fromkeys([*kept, digest(data)]))
+    write(folder / CHECKSUMS, json_bytes(checksums))
+
+
+def json_bytes(value: Any) -> bytes:
+    """Return a JSON file's content: sorted keys, a newline at the end; ValueError for NaN and infinity."""
+    return (json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+@contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """Hold a folder, made where it is not there; the operating system lets go when the process ends, killed or not.
+
+    Raises:
+        UserError: another holder works on it, or it cannot be written to.
+    """
+    with explained("lock", folder):
+        make_folder(folder)
+        # Not thread-local: a generator that holds the lock may be closed by another thread.
+        held = FileLock(folder / LOCK, thread_local=False)
+        try:
+            held.acquire(blocking=False)
+        except Timeout:
+            raise UserError(f"{folder}: {_busy(folder)}") from None
+    try:
+        # The lock decides, this text only informs: a killed holder's stays until the next holder's overwrites it.
+        write(folder / HOLDER, json_bytes({"pid": os.getpid(), "host": socket.gethostname()}))
+        yield
+    finally:
+        with suppress(OSError):
+            (folder / HOLDER).unlink()
+        held.release()
+
+
+def _busy(folder: Path) -> str:
+    who = "another process"
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        holder = json.loads((folder / HOLDER).read_bytes())
+        if (holder["pid"], holder["host"]) == (os.getpid(), socket.gethostname()):
+            who = "this very process"
+        who += f" (pid {holder['pid']} on host {holder['host']})"
+    return f"{who} is working on this run; wait for it, or choose another --out"
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, durably; raises OSError."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync_folder(folder.parent)
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put a folder's entries on the disk; without it a rename may be lost with the power."""
+    if os.name == "nt":  # Windows opens no folders
+        return
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        # Some network file systems cannot, and a folder may allow writing but not reading: the rename stands.
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
+
+
+def _digest_file(path: Path) -> str | None:
+    """Return the sha256 of a file without holding it in memory, or None where there is no file."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return None
+
+
+def _parse_checksums(data: bytes) -> dict[str, list[str]]:
+    """Return the names and digests, or raise ValueError for anything else."""
+    table = json.loads(data)
+    if not isinstance(table, dict):
+        raise ValueError("not a table")
+    for name, digests in table.items():
+        listed = isinstance(digests, list) and digests != []
+        if not (
+            is_name(name) and listed and all(isinstance(d, str) and _DIGEST.fullmatch(d) for d in digests)
+        ):
+            raise ValueError(f"not a name with its digests: {name}")
+    return table

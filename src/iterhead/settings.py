@@ -1,0 +1,284 @@
+"""The settings of a run: frozen, strict, and the same from Python, a TOML file and the command line.
+
+Unknown keys, impossible values and contradictions are refused in one line that names them. Imports no torch, so that
+`iterhead --help` stays quick.
+"""
+
+import hashlib
+import tomllib
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from iterhead.errors import UserError, nearest
+from iterhead.tasks import SequenceLayout, Task, Vocabulary, task
+
+
+class StrictConfig(BaseModel):
+    """Immutable settings: unknown keys refused, no silent conversion of types, finite numbers."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class DataConfig(StrictConfig):
+    """Which sequences a network learns from and is tested on."""
+
+    min_length: int = Field(default=1, ge=1)
+    """shortest number of inputs L"""
+
+    max_length: int = Field(default=16, ge=1)
+    """longest number of inputs L"""
+
+    train_per_length: int = Field(default=1024, ge=1)
+    """training sequences of each length in an epoch (1,024 in the paper)"""
+
+    test_per_length: int = Field(default=1024, ge=1)
+    """test sequences of each length at most (1,024 in the paper)"""
+
+    split: Literal["disjoint", "iid"] = "disjoint"
+    """disjoint: no test sequence stands in the training set; iid: drawn independently, as published"""
+
+    cot: bool = True
+    """with chain of thought (every state is written) or without (only the last)"""
+
+    @model_validator(mode="after")
+    def _lengths_in_order(self) -> "DataConfig":
+        if self.max_length < self.min_length:
+            raise ValueError(f"max_length={self.max_length}: expected at least min_length={self.min_length}")
+        return self
+
+    @property
+    def lengths(self) -> range:
+        """Every length, shortest first."""
+        return range(self.min_length, self.max_length + 1)
+
+    def layout(self, length: int) -> SequenceLayout:
+        """Return the geometry of a sequence of `length` inputs."""
+        return SequenceLayout(length, cot=self.cot)
+
+
+class ModelConfig(StrictConfig):
+    """The network (section 4 of the paper)."""
+
+    width: int = Field(default=64, ge=1)
+    """width D of the residual stream"""
+
+    layers: int = Field(default=2, ge=1)
+    """number of layers"""
+
+    heads: int = Field(default=1, ge=1)
+    """attention heads H in each layer; must divide the width"""
+
+    mlp_width: int | None = Field(default=None, ge=1)
+    """hidden width of the MLPs; four times the width unless given"""
+
+    residual: Literal["published", "pre-norm"] = "published"
+    """published: x <- norm1(x); x <- x + attn(x); x <- x + mlp(norm2(x)). pre-norm: x <- x + attn(norm1(x)); ..."""
+
+    norm: Literal["layer", "rms", "none"] = "layer"
+    """LayerNorm (a weight, no bias), RMSNorm or none"""
+
+    positions: Literal["learned", "frozen", "sinusoidal", "rotary", "none"] = "learned"
+    """position embedding; frozen: random and not trained"""
+
+    position_width: int | None = Field(default=None, ge=1)
+    """positions use the first so many coordinates (of the heads together, for rotary); all unless given"""
+
+    context: int | None = Field(default=None, ge=4)
+    """how many positions the network knows; as many as the longest sequence has tokens unless given"""
+
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    """dropout on the embedding while training"""
+
+    vocabulary: int = Field(default=64, ge=4)
+    """number of token ids: values from 0 up, special tokens at the top"""
+
+    @model_validator(mode="after")
+    def _widths_agree(self) -> "ModelConfig":
+        if self.width % self.heads:
+            raise ValueError(f"heads={self.heads}: expected a divisor of width={self.width}")
+        if self.position_width is not None and self.position_width > self.width:
+            raise ValueError(f"position_width={self.position_width}: expected at most width={self.width}")
+        if self.positions == "rotary" and self.positions_on % (2 * self.heads):
+            raise ValueError(
+                f"position_width={self.positions_on}: rotary positions turn pairs of coordinates in each head: "
+                f"expected a multiple of {2 * self.heads}"
+            )
+        return self
+
+    @property
+    def hidden(self) -> int:
+        """Hidden width of the MLPs."""
+        return self.mlp_width or 4 * self.width
+
+    @property
+    def positions_on(self) -> int:
+        """How many coordinates carry positions."""
+        return self.position_width or self.width
+
+    @property
+    def head_width(self) -> int:
+        """Width of one head, the field's d_head."""
+        return self.width // self.heads
+
+
+class TrainingConfig(StrictConfig):
+    """How the network is trained, and when it is looked at."""
+
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    """update rule"""
+
+    lr: float = Field(default=1e-3, gt=0)
+    """learning rate (the highest of the schedule)"""
+
+    weight_decay: float = Field(default=0.0, ge=0)
+    """adamw: decoupled; adam and sgd: added to the gradient"""
+
+    momentum: float = Field(default=0.0, ge=0, lt=1)
+    """sgd only"""
+
+    beta1: float = Field(default=0.9, ge=0, lt=1)
+    """adam and adamw: decay of the gradient's mean"""
+
+    beta2: float = Field(default=0.999, ge=0, lt=1)
+    """adam and adamw: decay of the gradient's mean square"""
+
+    schedule: Literal["constant", "cosine"] = "constant"
+    """cosine falls to zero at the epoch limit"""
+
+    warmup_steps: int = Field(default=0, ge=0)
+    """steps of linear warm-up"""
+
+    clip: float | None = Field(default=None, gt=0)
+    """largest norm of the gradient; no clipping unless given"""
+
+    batch_size: int = Field(default=64, ge=1)
+    """sequences in a batch at most: equal numbers of each length, so it is rounded down to a multiple"""
+
+    epochs: int = Field(default=100, ge=1)
+    """epoch limit"""
+
+    evaluate_every: int = Field(default=1, ge=1)
+    """epochs between evaluations"""
+
+    evaluation_per_length: int = Field(default=64, ge=1)
+    """held-out sequences of each length in an evaluation"""
+
+    early_stop: bool = True
+    """stop when the head has emerged and held for three evaluations"""
+
+    precision: Literal["float32", "float64"] = "float32"
+    """floating-point type of the weights"""
+
+
+class RunConfig(StrictConfig):
+    """Everything that decides a run's numbers; its hash names the run folder."""
+
+    task: str = "polynomial"
+    """the iterative task, e.g. parity, polynomial:p=13,f=s*x+x^2+3, mix:copy,parity, package.module:name"""
+
+    seed: int = Field(default=0, ge=0)
+    """the seed of data, weights, batches and dropout"""
+
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig = TrainingConfig()
+
+    @field_validator("task")
+    @classmethod
+    def _canonical(cls, spec: str) -> str:
+        return task(spec).name
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> "RunConfig":
+        iterative = self.iterative_task
+        Vocabulary(self.model.vocabulary).check(iterative.alphabet, len(iterative.components))
+        longest = self.data.layout(self.data.max_length).size
+        if self.context < longest:
+            raise UserError(
+                f"data.max_length={self.data.max_length}: its sequences have {longest} tokens, but "
+                f"model.context={self.context} positions: expected at least {longest}"
+            )
+        lengths = len(self.data.lengths)
+        if self.training.batch_size < lengths:
+            raise UserError(
+                f"training.batch_size={self.training.batch_size}: a batch holds equal numbers of each of the "
+                f"{lengths} lengths: expected at least {lengths}"
+            )
+        return self
+
+    @cached_property
+    def iterative_task(self) -> Task:
+        """The task that `task` names."""
+        return task(self.task)
+
+    @property
+    def context(self) -> int:
+        """Number of positions that the network knows."""
+        return self.model.context or self.data.layout(self.data.max_length).size
+
+    @property
+    def digest(self) -> str:
+        """Ten hex digits that name the run: a hash of every setting, and of what the task does if it is a user's."""
+        content = self.model_dump_json()
+        if "." in self.task.partition(":")[0]:
+            content += self.iterative_task.digest
+        return hashlib.sha256(content.encode()).hexdigest()[:10]
+
+
+def parse_config(values: Mapping[str, Any]) -> RunConfig:
+    """Return the settings that nested `values` describe; what is left out takes its default.
+
+    Raises:
+        UserError: one line about the first thing that is wrong.
+    """
+    try:
+        return RunConfig.model_validate(dict(values))
+    except ValidationError as error:
+        raise UserError(_explain(error)) from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the nested settings of a TOML file, unchecked.
+
+    Raises:
+        UserError: when the file cannot be read or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{path}: not TOML: {error}") from None
+
+
+def option_names(config: type[BaseModel] = RunConfig, prefix: str = "") -> list[str]:
+    """Return every setting as a dotted name, e.g. `data.max_length`."""
+    names: list[str] = []
+    for name, field in config.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            names += option_names(field.annotation, f"{prefix}{name}.")
+        else:
+            names.append(prefix + name)
+    return names
+
+
+def _explain(error: ValidationError) -> str:
+    """Return one line for the first of pydantic's complaints."""
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, UserError):
+        return str(cause)
+    if isinstance(cause, ValueError):
+        return f"{name}.{cause}" if name else str(cause)
+    if first["type"] == "extra_forbidden":
+        hint = nearest(name, option_names()) or " (iterhead run --help lists the settings)"
+        return f"unknown setting {name!r}{hint}"
+    message = first["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+    return f"{name}={first['input']!r}: expected {message}"

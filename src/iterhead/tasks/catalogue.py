@@ -1,0 +1,285 @@
+"""The tasks by name: `task("polynomial:p=13,start=init")` -> the task.
+
+    copy                            no options
+    parity                          no options
+    polynomial:p=13,f=s*x+x^2+3     every option has a default
+    mix:copy,polynomial(p=5)        a mixture; a component's own colon is written as parentheses
+    package.module:name             a task of one's own, in a module that Python can import
+
+The `name` of a task is its canonical text: however a task is written, its name is the same, and the name
+gives the task back.
+"""
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+from types import ModuleType
+from typing import NoReturn
+
+from iterhead.errors import UserError
+from iterhead.tasks.polynomial import polynomial_task
+from iterhead.tasks.task import IterativeTask, Mixture, Task
+
+MAX_SPEC = 2000
+"""The longest text of a task, in characters."""
+
+
+def copy_task() -> IterativeTask:
+    """Return binary copy, s_t = x_t (section 2 of the paper): `0 1 1 0 | EoI | 0 1 1 0 | EoS`."""
+    return IterativeTask(name="copy", alphabet=2, step=_copy, init=0, formula="x")
+
+
+def parity_task() -> IterativeTask:
+    """Return parity, s_t = s_{t-1} + x_t mod 2 from s_0 = 0 (section 2 of the paper).
+
+    By hand on 0 1 1: 0+0 = 0, 0+1 = 1, 1+1 = 2 = 0 mod 2, so `0 1 1 | EoI | 0 1 0 | EoS`.
+    """
+    return IterativeTask(name="parity", alphabet=2, step=_parity, init=0, formula="s+x mod 2")
+
+
+def _copy(_s: int, x: int) -> int:
+    return x
+
+
+def _parity(s: int, x: int) -> int:
+    return (s + x) % 2
+
+
+@dataclass(frozen=True)
+class _Option:
+    """How an option is read: `read` raises KeyError or ValueError unless the text is what `expected` says."""
+
+    read: Callable[[str], object]
+    expected: str
+
+
+@dataclass(frozen=True)
+class _Family:
+    """The tasks of one name: `make` takes the options as keywords and raises UserError on bad values."""
+
+    make: Callable[..., IterativeTask]
+    options: Mapping[str, _Option]
+
+
+_FAMILIES: Mapping[str, _Family] = {
+    "copy": _Family(copy_task, {}),
+    "parity": _Family(parity_task, {}),
+    "polynomial": _Family(
+        polynomial_task,
+        {
+            "p": _Option(int, "a prime number, e.g. p=13"),
+            "f": _Option(str, "a polynomial"),
+            "start": _Option(str, "first-input or init"),
+            "zero": _Option({"true": True, "false": False}.__getitem__, "true or false"),
+        },
+    ),
+}
+_MIXTURE = "mix"
+_NAMES = (*_FAMILIES, _MIXTURE)
+
+
+def task(spec: str) -> Task:
+    """Return the task that `spec` writes down; the one entry for every task, given by name.
+
+    Its `name` is the canonical text: default options left out, the rest in a fixed order, formulas without
+    white space. `task(task(spec).name)` is the same task again.
+
+    Args:
+        spec: `copy`, `parity`, `polynomial:p=13,f=s*x+x^2+3,start=init,zero=true` (see `polynomial_task`),
+            `mix:copy,polynomial(p=5):weights=0.3,0.7` (equal weights when left out), or `package.module:name`
+            for an IterativeTask or a Mixture of one's own; the current folder is searched too, after the
+            installed packages. Importing that module runs it, as any import does.
+
+    Raises:
+        UserError: in one line, when the text names no task; it says what is wrong and what is near.
+    """
+    spec = spec.strip()
+    if len(spec) > MAX_SPEC or not spec.isprintable():
+        raise UserError(
+            f"task={spec[:40]!a}...: expected one line of at most {MAX_SPEC} characters, e.g. parity"
+        )
+    head, colon, rest = (part.strip() for part in spec.partition(":"))
+    if head == _MIXTURE:
+        return _mixture(rest)
+    if head in _FAMILIES:
+        return _member(head, _split(rest, ",") if colon else [])
+    if rest.isidentifier() and all(part.isidentifier() for part in head.split(".")):
+        return _own_task(head, rest)
+    raise UserError(f"unknown task {head!r}: {_suggestion(head)} (iterhead tasks lists them)")
+
+
+def _suggestion(name: str) -> str:
+    near = get_close_matches(name.lower(), _NAMES, n=1)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return f"expected {', '.join(_NAMES)}, or your own as package.module:name"
+
+
+def _split(text: str, separator: str) -> list[str]:
+    """Return the stripped parts of `text` between those separators that stand outside parentheses."""
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character == "(") - (character == ")")
+        if character == separator and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [part.strip() for part in parts]
+
+
+def _member(name: str, assignments: list[str]) -> IterativeTask:
+    """Return the task of a family from its options, each written `option=value`."""
+    family, options = _FAMILIES[name], dict[str, object]()
+    for assignment in assignments:
+        option, _, value = (part.strip() for part in assignment.partition("="))
+        if option not in family.options:
+            _refuse_option(name, option, assignment)
+        if option in options:
+            raise UserError(f"{name}:{assignment}: option {option!r} is given twice; give it once")
+        reader = family.options[option]
+        try:
+            options[option] = reader.read(value)
+        except (KeyError, ValueError):
+            raise UserError(f"{name}:{assignment}: {option} must be {reader.expected}") from None
+    return family.make(**options)
+
+
+def _refuse_option(name: str, option: str, assignment: str) -> NoReturn:
+    known = _FAMILIES[name].options
+    near = get_close_matches(option.lower(), known, n=1)
+    question = f": did you mean {near[0]!r}?" if near else ""
+    listing = f"options: {', '.join(known)}" if known else f"{name} has no options"
+    raise UserError(f"{name}:{assignment}: unknown option {option!r}{question} ({listing})")
+
+
+def _mixture(text: str) -> Mixture:
+    """Return the mixture written as `text`: components, then perhaps `:weights=` and one number for each."""
+    listing, *assignments = _split(text, ":")
+    texts = _split(listing, ",")
+    if not all(texts):
+        raise UserError(f"mix:{text}: expected tasks joined by commas, e.g. mix:copy,parity")
+    components = tuple(_component(part) for part in texts)
+    names = [_in_mixture(component.name) for component in components]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"mix:{text}: {name} stands in it twice; give its weight once")
+    weights = _weights(text, assignments, len(components))
+    shares = "" if weights is None else ":weights=" + ",".join(repr(weight) for weight in weights)
+    equal = (1 / len(components),) * len(components)
+    return Mixture(f"mix:{','.join(names)}{shares}", components, equal if weights is None else weights)
+
+
+def _component(text: str) -> IterativeTask:
+    """Return a mixture's component from its text, in which parentheses stand for the colon."""
+    head, opening, rest = text.partition("(")
+    if head.strip() == _MIXTURE:
+        raise UserError(f"mix:{text}: a mixture cannot stand in a mixture; list all the tasks in one")
+    if opening and not rest.endswith(")"):
+        raise UserError(f"mix:{text}: ')' is missing; write a component with options as polynomial(p=5)")
+    component = task(f"{head}:{rest[:-1]}" if opening else text)
+    if isinstance(component, Mixture):
+        raise UserError(f"mix:{text}: a mixture cannot stand in a mixture; list all the tasks in one")
+    return component
+
+
+def _in_mixture(name: str) -> str:
+    head, colon, rest = name.partition(":")
+    return f"{head}({rest})" if colon else head
+
+
+def _weights(text: str, assignments: list[str], components: int) -> tuple[float, ...] | None:
+    """Return the weights of a mixture, or None where they are left out or equal."""
+    if not assignments:
+        return None
+    option, equals, values = assignments[0].partition("=")
+    if len(assignments) > 1 or option.strip() != "weights" or not equals:
+        raise UserError(
+            f"mix:{text}: after the tasks only weights may stand, e.g. mix:copy,parity:weights=0.3,0.7; "
+            "write a component with options as polynomial(p=5)"
+        )
+    try:
+        weights = tuple(float(value) for value in values.split(","))
+    except ValueError:
+        raise UserError(f"mix:{text}: weights must be numbers, e.g. weights=0.3,0.7") from None
+    is_equal = len(set(weights)) == 1 and len(weights) == components and abs(sum(weights) - 1) < 1e-9
+    return None if is_equal else weights
+
+
+def _own_task(module_name: str, name: str) -> Task:
+    """Return a person's own task, renamed to the text that finds it again."""
+    spec = f"{module_name}:{name}"
+    module = _import(module_name, spec)
+    found = getattr(module, name, None)
+    if isinstance(found, IterativeTask | Mixture):
+        return replace(found, name=spec)
+    tasks = [key for key, value in vars(module).items() if isinstance(value, IterativeTask | Mixture)]
+    problem = f"has no {name!r}" if found is None else f"has {name!r}, but it is a {type(found).__name__}"
+    raise UserError(
+        f"{spec}: {module_name} {problem}; expected an IterativeTask or a Mixture "
+        f"(in it: {', '.join(tasks) or 'none'})"
+    )
+
+
+def _import(module_name: str, spec: str) -> ModuleType:
+    """Import a person's module, with the current folder as the last place to look."""
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        # It stays there, so that a worker process can find the module when it unpickles the task; it comes
+        # last, so that no file of the folder hides an installed module.
+        sys.path.append(folder)
+    importlib.invalidate_caches()
+    try:
+        return importlib.import_module(module_name)
+    except (Exception, SystemExit) as error:
+        if isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}."):
+            raise UserError(
+                f"{spec}: no module {error.name!r} among the installed ones or in {folder}; "
+                f"{_suggestion(module_name)}"
+            ) from None
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{spec}: importing {module_name!r} failed with {type(error).__name__}: {reason}"
+        ) from error
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the catalogue.
+
+    Args:
+        spec: what to type, in canonical form.
+        task: what it gives.
+        about: one line for people.
+        worked: a sequence worked out, for each component of the task (one, unless it is a mixture).
+    """
+
+    spec: str
+    task: Task
+    about: str
+    worked: tuple[str, ...]
+
+
+_EXAMPLES: tuple[tuple[str, str, tuple[int, ...]], ...] = (
+    ("copy", "each state is the input of that step", (0, 1, 1, 0)),
+    ("parity", "the sum so far mod 2, from s_0 = 0", (0, 1, 1, 0)),
+    ("polynomial", "f(s, x) mod p, by default s*x+1 mod 11 from s_1 = x_1", (2, 3, 4, 5)),
+    (
+        "polynomial:p=5,f=s^2+x,start=init,zero=true",
+        "another prime p and formula f, from s_0 = 0, inputs may be 0",
+        (2, 0, 3, 4),
+    ),
+    ("mix:copy,parity:weights=0.3,0.7", "one task or another, told by the problem token", (0, 1, 1, 0)),
+)
+
+
+def catalogue() -> tuple[Entry, ...]:
+    """Return what `iterhead tasks` lists: every kind of task, with a sequence worked out."""
+    return tuple(_entry(*example) for example in _EXAMPLES)
+
+
+def _entry(spec: str, about: str, inputs: tuple[int, ...]) -> Entry:
+    found = task(spec)
+    return Entry(found.name, found, about, tuple(component.trace(inputs) for component in found.components))

@@ -1,0 +1,157 @@
+"""Geometry of a sequence: token ids, positions, and the cells that the ideal circuit attends to.
+
+This is the only place that derives a position or a token id; data, model, loss, scores, interventions and figures ask
+it. With L inputs (0-based positions), as in the paper's section 3:
+
+    0          1 .. L       L+1    L+2 .. 2L+1    2L+2
+    problem    x_1 .. x_L   EoI    s_1 .. s_L     EoS          with chain of thought
+    problem    x_1 .. x_L   EoI    s_L            EoS (L+3)    without
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iterhead.errors import UserError
+
+Cells = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""Query positions and key positions, of equal size: the cells of an attention map."""
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Token ids: values are 0, 1, ..., the special tokens stand at the top.
+
+    Args:
+        size: how many ids there are; 64 in the paper.
+    """
+
+    size: int = 64
+
+    @property
+    def end_of_sequence(self) -> int:
+        """EoS, the last id."""
+        return self.size - 1
+
+    @property
+    def end_of_input(self) -> int:
+        """EoI, the last id but one."""
+        return self.size - 2
+
+    def problem(self, index: int = 0) -> int:
+        """Return the problem token of a mixture's component `index` (0 for a task alone)."""
+        return self.size - 3 - index
+
+    def check(self, alphabet: int, components: int = 1) -> None:
+        """Raise UserError unless `alphabet` values and `components` problem tokens fit beside EoI and EoS."""
+        needed = alphabet + components + 2
+        if needed > self.size:
+            raise UserError(
+                f"model.vocabulary={self.size}: {alphabet} values, {components} problem token(s), EoI and EoS "
+                f"need {needed} ids; set --model.vocabulary {needed} or more"
+            )
+
+    def name(self, token: int) -> str:
+        """Return what a person reads for a token id: `7`, `EoI`, `EoS`, `task`, or `task 2` in a mixture."""
+        if token == self.end_of_sequence:
+            return "EoS"
+        if token == self.end_of_input:
+            return "EoI"
+        return str(token)
+
+    def names(self, tokens: NDArray[np.int64]) -> list[str]:
+        """Return the names of one sequence's tokens; the first is the problem token."""
+        component = self.problem(0) - int(tokens[0])
+        return [f"task {component + 1}" if component else "task", *(self.name(int(token)) for token in tokens[1:])]
+
+
+@dataclass(frozen=True)
+class SequenceLayout:
+    """Positions in a sequence of `length` inputs.
+
+    Args:
+        length: L, the number of inputs, at least 1.
+        cot: with chain of thought (every state is written) or without (only the last).
+    """
+
+    length: int
+    cot: bool = True
+
+    @property
+    def end_of_input(self) -> int:
+        """e = L+1, where EoI stands; it plays the part of s_0."""
+        return self.length + 1
+
+    @property
+    def written(self) -> int:
+        """How many states are written: L with chain of thought, 1 without."""
+        return self.length if self.cot else 1
+
+    @property
+    def size(self) -> int:
+        """Tokens of the whole sequence, from the problem token to EoS."""
+        return self.end_of_input + self.written + 2
+
+    @property
+    def input_size(self) -> int:
+        """Tokens that the network is given: all but EoS."""
+        return self.size - 1
+
+    @property
+    def inputs(self) -> slice:
+        """Positions of x_1 .. x_L."""
+        return slice(1, self.length + 1)
+
+    @property
+    def states(self) -> slice:
+        """Positions of the written states."""
+        return slice(self.end_of_input + 1, self.size - 1)
+
+    @property
+    def targets(self) -> slice:
+        """Positions of the tokens that loss and accuracy count: the written states and one EoS."""
+        return slice(self.end_of_input + 1, self.size)
+
+    @property
+    def reads(self) -> slice:
+        """Positions at which the network predicts `targets`: EoI and the written states."""
+        return slice(self.end_of_input, self.size - 1)
+
+    @cached_property
+    def first_cells(self) -> Cells:
+        """Cells of the ideal first head: queries s_1 .. s_L, key EoI (L cells; section 3 of the paper)."""
+        self._need_chain_of_thought()
+        queries = np.arange(self.end_of_input + 1, self.size - 1)
+        return queries, np.full_like(queries, self.end_of_input)
+
+    @cached_property
+    def second_cells(self) -> Cells:
+        """Cells of the ideal second head: the query that writes s_t looks at x_t (L cells).
+
+        The queries are EoI, s_1 .. s_{L-1}; the keys are x_1 .. x_L.
+        """
+        self._need_chain_of_thought()
+        keys = np.arange(1, self.length + 1)
+        return keys + self.length, keys
+
+    def assemble(
+        self,
+        vocabulary: Vocabulary,
+        inputs_BL: NDArray[np.int64],
+        states_BL: NDArray[np.int64],
+        components_B: NDArray[np.int64] | int = 0,
+    ) -> NDArray[np.int64]:
+        """Return whole sequences [B, size] from inputs [B, L], states [B, L] and each one's mixture component."""
+        tokens = np.empty((len(inputs_BL), self.size), dtype=np.int64)
+        tokens[:, 0] = vocabulary.problem(0) - np.asarray(components_B)
+        tokens[:, self.inputs] = inputs_BL
+        tokens[:, self.end_of_input] = vocabulary.end_of_input
+        tokens[:, self.states] = states_BL[:, -self.written :]
+        tokens[:, -1] = vocabulary.end_of_sequence
+        return tokens
+
+    def _need_chain_of_thought(self) -> None:
+        if not self.cot:
+            raise UserError("data.cot=false: iteration heads are defined only with a chain of thought")

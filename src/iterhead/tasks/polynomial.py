@@ -1,0 +1,225 @@
+"""The polynomial tasks, s_t = f(s_{t-1}, x_t) mod p, and the reader of f.
+
+f is text that a person typed, so it is never evaluated as Python: only integers and `_SYMBOLS` get as far as
+Python's parser, only the nodes listed in `_compile` get any further, and what comes out is a list of sums,
+differences, products and powers mod p. Length, depth and exponents are bounded, so no text can make it hang.
+"""
+
+import ast
+import re
+from dataclasses import dataclass, field
+from inspect import signature
+from itertools import count
+from math import isqrt
+from typing import Literal, TypeAlias, get_args
+
+from iterhead.errors import UserError
+from iterhead.tasks.task import IterativeTask
+
+Start: TypeAlias = Literal["first-input", "init"]
+"""Where the states start: s_1 = x_1 as in the authors' code, or s_0 = 0 as in the paper's text."""
+
+MAX_MODULUS = 1021
+"""The largest p: F is kept as a table of p*p values, and a larger p is no smaller question."""
+
+MAX_TEXT = 200
+"""The longest f, in characters; it also bounds the depth of the parsed tree, and so our recursion."""
+
+MAX_NESTING = 32
+"""The most parentheses open at once; Python's own parser gives up at 200."""
+
+MAX_EXPONENT = MAX_MODULUS
+"""The largest exponent; above p it brings nothing new, since x^p = x mod p."""
+
+Operation: TypeAlias = Literal["value", "s", "x", "negate", "+", "-", "*", "^"]
+
+Program: TypeAlias = tuple[tuple[Operation, int], ...]
+"""f in postfix order. The number is the value of "value" and the exponent of "^", and 0 elsewhere."""
+
+_TOKEN = re.compile(r"[0-9]+|[^\W\d]\w*|\*\*|\S")
+_SYMBOLS = frozenset({"s", "x", "+", "-", "*", "**", "^", "(", ")"})
+_HOW_TO = "write integers, s and x joined by + - * ^ and parentheses, e.g. f=s*x+1"
+
+
+@dataclass(frozen=True)
+class Polynomial:
+    """F(s, x) = f mod p, as `parse_polynomial` makes it; it can be pickled.
+
+    Args:
+        text: f in its canonical form: no white space, `^` for powers.
+        p: the modulus.
+        program: f in postfix order.
+    """
+
+    text: str
+    p: int
+    program: Program = field(repr=False, compare=False)
+
+    def __call__(self, s: int, x: int) -> int:
+        """Return f(s, x) mod p, in 0 .. p-1."""
+        p, stack = self.p, list[int]()
+        for operation, number in self.program:
+            match operation:
+                case "value":
+                    stack.append(number)
+                case "s":
+                    stack.append(int(s) % p)
+                case "x":
+                    stack.append(int(x) % p)
+                case "negate":
+                    stack.append(-stack.pop() % p)
+                case "^":
+                    stack.append(pow(stack.pop(), number, p))
+                case "+" | "-" | "*":
+                    right, left = stack.pop(), stack.pop()
+                    stack.append(_combine(operation, left, right) % p)
+        return stack.pop()
+
+
+def _combine(operation: Literal["+", "-", "*"], left: int, right: int) -> int:
+    if operation == "+":
+        return left + right
+    return left - right if operation == "-" else left * right
+
+
+def polynomial_task(
+    p: int = 11, f: str = "s*x+1", start: Start = "first-input", zero: bool = False
+) -> IterativeTask:
+    """Return the task s_t = f(s_{t-1}, x_t) mod p (section 2 of the paper; its figures use the defaults).
+
+    By hand, `polynomial_task(p=5)` on the inputs 2 3 4:
+
+        s_1 = x_1              = 2
+        s_2 = 2*3 + 1 =  7     = 2 mod 5
+        s_3 = 2*4 + 1 =  9     = 4 mod 5        2 3 4 | EoI | 2 2 4 | EoS
+
+    and with `start="init"`, which takes s_0 = 0 through F like every other state:
+
+        s_1 = 0*2 + 1 =  1     = 1 mod 5
+        s_2 = 1*3 + 1 =  4     = 4 mod 5
+        s_3 = 4*4 + 1 = 17     = 2 mod 5        2 3 4 | EoI | 1 4 2 | EoS
+
+    Args:
+        p: the modulus, a prime up to 1021; values are 0 .. p-1.
+        f: a polynomial in s and x with integer coefficients, e.g. "s*x + 1" or "(s+1)*x^2 - 3".
+        start: "first-input" for s_1 = x_1 (the authors' code), "init" for s_0 = 0 (the paper's text).
+        zero: whether inputs may be 0; the authors' code draws them from 1 .. p-1.
+
+    Raises:
+        UserError: when p is no prime up to 1021, f is no polynomial in s and x, or start is unknown.
+    """
+    _check_modulus(p)
+    if start not in get_args(Start):
+        raise UserError(f"polynomial:start={start}: start must be {' or '.join(get_args(Start))}")
+    step = parse_polynomial(f, p)
+    return IterativeTask(
+        name=_canonical_name(p=p, f=step.text, start=start, zero=zero),
+        alphabet=p,
+        step=step,
+        init=0 if start == "init" else None,
+        inputs=None if zero else tuple(range(1, p)),
+        formula=f"{step.text} mod {p}",
+    )
+
+
+def _canonical_name(**options: int | str) -> str:
+    """Return the text that `iterhead.task` reads as this task: options in order, defaults left out."""
+    defaults = signature(polynomial_task).parameters
+    changed = {option: value for option, value in options.items() if value != defaults[option].default}
+    text = ",".join(f"{option}={str(value).lower()}" for option, value in changed.items())
+    return f"polynomial:{text}" if text else "polynomial"
+
+
+def _check_modulus(p: int) -> None:
+    if not isinstance(p, int) or isinstance(p, bool):
+        raise UserError(f"polynomial:p={p!r}: p must be a prime number, e.g. p=13")
+    if p > MAX_MODULUS:
+        raise UserError(
+            f"polynomial:p={p}: p must be at most {MAX_MODULUS}, since F is kept as a table of p*p values"
+        )
+    if not _is_prime(p):
+        following = next(candidate for candidate in count(p) if _is_prime(candidate))
+        raise UserError(f"polynomial:p={p}: p must be prime (next: {following})")
+
+
+def _is_prime(number: int) -> bool:
+    return number > 1 and all(number % divisor for divisor in range(2, isqrt(number) + 1))
+
+
+def parse_polynomial(text: str, p: int) -> Polynomial:
+    """Return the function that `text` writes down, mod p.
+
+    Products need their sign (2*s), `-s^2` is -(s^2), `**` is read as `^`, and an exponent is an integer from
+    0 to 1021, so `s^2^3` is refused; 0^0 is 1.
+
+    Raises:
+        UserError: when the text is anything else, with one line that quotes it and says what may stand in f.
+    """
+    tokens = _tokenise(text)
+    # Python gives ^ a lower precedence than + and *, so it must see ** instead.
+    source = " ".join("**" if token == "^" else token for token in tokens)
+    try:
+        tree = ast.parse(source, mode="eval")
+    except SyntaxError:
+        raise _refusal(text, f"this is no polynomial: {_HOW_TO}") from None
+    canonical = "".join("^" if token == "**" else token for token in tokens)
+    return Polynomial(canonical, p, _compile(tree.body, text, p))
+
+
+def _tokenise(text: str) -> list[str]:
+    """Return the tokens of f; refuse what may not stand in f, and texts that are too long or too deep."""
+    if len(text) > MAX_TEXT:
+        raise _refusal(text, f"f has {len(text)} characters: at most {MAX_TEXT} are read")
+    tokens: list[str] = _TOKEN.findall(text)
+    if not tokens:
+        raise _refusal(text, f"f is empty: {_HOW_TO}")
+    depth = 0
+    for token in tokens:
+        if not (token in _SYMBOLS or (token.isascii() and token.isdigit())):
+            raise _refusal(text, _unknown(token))
+        depth += (token == "(") - (token == ")")
+        if depth > MAX_NESTING:
+            raise _refusal(text, f"more than {MAX_NESTING} parentheses are open at once: write f flatter")
+    return tokens
+
+
+def _unknown(token: str) -> str:
+    if token.isidentifier():
+        return f"unknown name {token!r}: only s and x may stand in f"
+    return f"unexpected {token!r}: {_HOW_TO}"
+
+
+def _compile(node: ast.expr, text: str, p: int) -> Program:
+    """Return the postfix program of a parsed f, its integers reduced mod p; refuse every other node."""
+    match node:
+        case ast.Name(id="s"):
+            return (("s", 0),)
+        case ast.Name(id="x"):
+            return (("x", 0),)
+        case ast.Constant(value=int(value)):
+            return (("value", value % p),)
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return (*_compile(operand, text, p), ("negate", 0))
+        case ast.BinOp(left=base, op=ast.Pow(), right=exponent):
+            return (*_compile(base, text, p), ("^", _exponent(exponent, text)))
+        case ast.BinOp(left=left, op=ast.Add() | ast.Sub() | ast.Mult() as operator, right=right):
+            return (*_compile(left, text, p), *_compile(right, text, p), (_sign(operator), 0))
+    raise _refusal(text, f"this is no polynomial: {_HOW_TO}")
+
+
+def _sign(operator: ast.Add | ast.Sub | ast.Mult) -> Literal["+", "-", "*"]:
+    if isinstance(operator, ast.Add):
+        return "+"
+    return "-" if isinstance(operator, ast.Sub) else "*"
+
+
+def _exponent(node: ast.expr, text: str) -> int:
+    if isinstance(node, ast.Constant) and isinstance(node.value, int) and node.value <= MAX_EXPONENT:
+        return node.value
+    raise _refusal(text, f"an exponent must be an integer from 0 to {MAX_EXPONENT}, e.g. s^2")
+
+
+def _refusal(text: str, reason: str) -> UserError:
+    """Return the error for f=`text`, quoted on one line however long or odd it is."""
+    shown = text if len(text) <= MAX_TEXT else text[:40] + "..."
+    return UserError(f"polynomial:f={shown if shown.isprintable() else ascii(shown)}: {reason}")

@@ -1,0 +1,171 @@
+"""Iterative tasks: an alphabet, a first state and a step F; and mixtures of them.
+
+    s_0 = Init,   s_t = F(s_{t-1}, x_t),   the answer is s_L            (section 2 of the paper)
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iterhead.errors import UserError
+
+
+@dataclass(frozen=True)
+class IterativeTask:
+    """A task whose state is updated once for each input symbol.
+
+    A task of one's own takes five lines:
+
+        from iterhead import IterativeTask
+
+        running_maximum = IterativeTask(
+            name="running-maximum", alphabet=7, init=0, step=lambda s, x: max(s, x)
+        )
+
+    whose run on 2 1 5 3 can be done by hand: `2 1 5 3 | EoI | 2 2 5 5 | EoS`.
+
+    Args:
+        name: what a person reads, and what `iterhead.task` would parse to get this task.
+        alphabet: the number of values; inputs and states are the integers 0 .. alphabet-1.
+        step: F(s, x), the next state.
+        init: s_0. None starts at the first input instead: s_1 = x_1, as the authors' code does.
+        inputs: the values that inputs are drawn from; None for the whole alphabet.
+        formula: F as text, for people.
+
+    Raises:
+        UserError: when the alphabet is empty, or a value lies outside it.
+    """
+
+    name: str
+    alphabet: int
+    step: Callable[[int, int], int]
+    init: int | None = None
+    inputs: tuple[int, ...] | None = None
+    formula: str = ""
+
+    def __post_init__(self) -> None:
+        if self.alphabet < 1:
+            raise UserError(f"{self.name}: alphabet={self.alphabet}: expected at least one value")
+        if self.init is not None:
+            self._check_value(self.init, "init")
+        for value in self.symbols:
+            self._check_value(value, "an input")
+        if not self.symbols:
+            raise UserError(f"{self.name}: inputs=(): expected at least one input value")
+
+    def _check_value(self, value: int, what: str) -> None:
+        if not (isinstance(value, int | np.integer) and 0 <= value < self.alphabet):
+            raise UserError(f"{self.name}: {what} is {value!r}: expected an integer in 0 .. {self.alphabet - 1}")
+
+    @property
+    def symbols(self) -> tuple[int, ...]:
+        """The values that inputs are drawn from."""
+        return tuple(range(self.alphabet)) if self.inputs is None else self.inputs
+
+    @property
+    def components(self) -> tuple["IterativeTask", ...]:
+        """The tasks that make up this one: itself."""
+        return (self,)
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """The share of each component."""
+        return (1.0,)
+
+    def run(self, inputs: Sequence[int]) -> list[int]:
+        """Return s_1 .. s_L for x_1 .. x_L, one step at a time: the plain definition of the task."""
+        states: list[int] = []
+        for x in inputs:
+            if states:
+                states.append(self.step(states[-1], x))
+            else:
+                states.append(x if self.init is None else self.step(self.init, x))
+        return states
+
+    @cached_property
+    def table(self) -> NDArray[np.int64]:
+        """F as a table [alphabet, alphabet]: row s, column x; -1 where x is no legal input."""
+        table = np.full((self.alphabet, self.alphabet), -1, dtype=np.int64)
+        for s in range(self.alphabet):
+            for x in self.symbols:
+                value = self.step(s, x)
+                self._check_value(value, f"F({s}, {x})")
+                table[s, x] = value
+        return table
+
+    @cached_property
+    def first_states(self) -> NDArray[np.int64]:
+        """s_1 for every x_1, shaped [alphabet]; -1 where x_1 is no legal input."""
+        if self.init is not None:
+            return self.table[self.init]
+        first = np.full(self.alphabet, -1, dtype=np.int64)
+        first[list(self.symbols)] = self.symbols
+        return first
+
+    def states(self, inputs_BL: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the states [B, L] of inputs [B, L]: `run` for many sequences at once, by table."""
+        states = np.empty_like(inputs_BL)
+        states[:, 0] = self.first_states[inputs_BL[:, 0]]
+        for t in range(1, inputs_BL.shape[1]):
+            states[:, t] = self.table[states[:, t - 1], inputs_BL[:, t]]
+        return states
+
+    def trace(self, inputs: Sequence[int]) -> str:
+        """Return a worked sequence, e.g. `0 1 1 | EoI | 0 1 0 | EoS` for parity."""
+        return " | ".join(
+            (" ".join(map(str, inputs)), "EoI", " ".join(map(str, self.run(inputs))), "EoS"),
+        )
+
+    @property
+    def digest(self) -> str:
+        """A hash of what the task does (alphabet, inputs, first states and F), whatever its name."""
+        content = (self.alphabet, self.symbols, self.first_states.tolist(), self.table.tolist())
+        return hashlib.sha256(repr(content).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """One task or another in each sequence, told by the problem token.
+
+    Args:
+        name: as parsed by `iterhead.task`.
+        components: the tasks, two or more, none of them a mixture.
+        weights: the share of the sequences that each one gets; they sum to 1.
+
+    Raises:
+        UserError: when the weights are not one positive number for each component.
+    """
+
+    name: str
+    components: tuple[IterativeTask, ...]
+    weights: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.components) < 2:
+            raise UserError(f"{self.name}: a mixture needs two tasks or more")
+        if len(self.weights) != len(self.components) or not all(w > 0 for w in self.weights):
+            raise UserError(
+                f"{self.name}: weights={self.weights}: expected {len(self.components)} positive numbers, one a task"
+            )
+        if abs(sum(self.weights) - 1) > 1e-9:
+            raise UserError(f"{self.name}: weights={self.weights} sum to {sum(self.weights):g}: expected 1")
+
+    @property
+    def alphabet(self) -> int:
+        """The number of values: the largest alphabet of the components."""
+        return max(component.alphabet for component in self.components)
+
+    @property
+    def digest(self) -> str:
+        """A hash of what the components do and of their weights."""
+        content = ([component.digest for component in self.components], self.weights)
+        return hashlib.sha256(repr(content).encode()).hexdigest()[:16]
+
+
+Task: TypeAlias = IterativeTask | Mixture
+"""What a sequence generator takes: `alphabet`, `components`, `weights`, `name` and `digest`."""

@@ -1,0 +1,105 @@
+"""The training loop: epochs of packed batches, resumable between epochs to the same bits.
+
+Letters: `M` networks, `S` steps of an epoch, `R` rows, `T` tokens of a row, `Q` reads of a row, `N` reads of a batch.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from iterhead.data import Batches, make_dataset
+from iterhead.model import Pass, Taps, Transformer
+from iterhead.seeds import torch_generator
+from iterhead.settings import RunConfig
+from iterhead.tasks import Vocabulary
+from iterhead.training.optimizer import FlatOptimizer
+
+
+class Trainer:
+    """One network in training.
+
+    Attributes:
+        model: the network, in evaluation use at any time.
+        dataset: its training and test sequences.
+        epoch: epochs done.
+
+    Args:
+        config: everything that decides the numbers.
+    """
+
+    def __init__(self, config: RunConfig):
+        self.config = config
+        self.epoch = 0
+        vocabulary = Vocabulary(config.model.vocabulary)
+        self.dataset = make_dataset(config.iterative_task, config.data, vocabulary, config.seed)
+        self.batches = Batches(self.dataset, config.data, config.training.batch_size, config.seed)
+        self.model = Transformer(config.model, config.context, [config.seed])
+        self.model.to(getattr(torch, config.training.precision))
+        total_steps = self.batches.steps * config.training.epochs
+        self.optimizer = FlatOptimizer(self.model, [config.training], total_steps)
+        self._pass = packed_pass(self.batches, config.model.layers)
+        self._weights = self.batches.packing.weights_RQ.flatten().to(self.optimizer.weights.dtype)
+
+    def train_epoch(self) -> float:
+        """Train for one epoch and return its mean loss, in nats a token; not finite if any step's was not."""
+        losses = list(self.step_losses())
+        self.epoch += 1
+        return float(torch.stack(losses).mean())
+
+    def step_losses(self) -> Iterator[Tensor]:
+        """Take the steps of the next epoch one by one, yielding the loss before each; `epoch` is left alone."""
+        tokens_SRT, targets_SRQ = self.batches.epoch(self.epoch)
+        dropout = torch_generator(self.config.seed, "dropout", self.epoch)
+        for tokens, targets in zip(tokens_SRT, targets_SRQ, strict=True):
+            self._pass.dropout = self.dropout_factors(tokens.numel(), dropout)
+            logits = self.model.run(tokens.unsqueeze(0), self._pass)
+            loss = self._loss(logits[0], targets.flatten())
+            self.optimizer.step(self.optimizer.gradient(loss))
+            yield loss.detach()
+
+    def _loss(self, logits_NV: Tensor, targets_N: Tensor) -> Tensor:
+        """Return the mean cross-entropy over the reads that count."""
+        if self.batches.packing.is_full:
+            return F.cross_entropy(logits_NV, targets_N)
+        losses = F.cross_entropy(logits_NV, targets_N, reduction="none")
+        return (losses * self._weights).sum() / self._weights.sum()
+
+    def dropout_factors(self, tokens: int, generator: torch.Generator) -> Tensor | None:
+        """Return factors [1, tokens, D]: 0 with the dropout's probability, else what keeps the mean at 1."""
+        keep = 1 - self.config.model.dropout
+        if keep == 1:
+            return None
+        shape = (1, tokens, self.config.model.width)
+        factors = torch.empty(shape, dtype=self.optimizer.weights.dtype)
+        return factors.bernoulli_(keep, generator=generator).div_(keep)
+
+    def state(self) -> dict[str, Tensor]:
+        """Return everything that the next epoch depends on, as copies."""
+        optimizer = {f"optimizer.{name}": tensor for name, tensor in self.optimizer.state().items()}
+        return {"epoch": torch.tensor(self.epoch), "weights": self.optimizer.weights.clone(), **optimizer}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from what `state` returned."""
+        self.epoch = int(state["epoch"])
+        self.optimizer.weights.copy_(state["weights"])
+        self.optimizer.load_state(
+            {name.removeprefix("optimizer."): tensor for name, tensor in state.items() if "." in name}
+        )
+
+
+def packed_pass(batches: Batches, layers: int) -> Pass:
+    """Return what the forward passes of packed batches have in common: positions, masks and the cells to read."""
+    packing = batches.packing
+    rows, length = packing.positions_RT.shape
+    first_cell = length * torch.arange(rows)[:, None]
+    read_mask = packing.mask_RTT.gather(1, packing.reads_RQ[:, :, None].expand(-1, -1, length))
+    return Pass(
+        positions=packing.positions_RT,
+        mask=packing.mask_RTT.unsqueeze(1),
+        taps=Taps(layers, (), {}, single=False),
+        reads=(first_cell + packing.reads_RQ).flatten(),
+        read_mask=read_mask.unsqueeze(1),
+        fused=True,
+    )

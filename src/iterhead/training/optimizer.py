@@ -1,0 +1,99 @@
+"""Update rules on one flat buffer of weights, a learning rate for each network.
+
+All trainable weights of M networks live in one tensor [M, W] of which the model's parameters are views, so that a step
+is a handful of operations whatever the number of layers, and whatever is decided for one network (its rate, its
+gradient's norm) is a row's business. Held to `torch.optim` by tests.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from iterhead.settings import TrainingConfig
+from iterhead.training.schedule import rate_factor
+
+ADAM_EPSILON = 1e-8
+"""PyTorch's default."""
+
+
+def flatten_parameters(model: nn.Module) -> Tensor:
+    """Move the trainable parameters, each [M, ...], into one buffer [M, W] and make them views of it."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    flat = torch.cat([p.detach().flatten(1) for p in parameters], dim=1)
+    offset = 0
+    for parameter in parameters:
+        size = parameter[0].numel()
+        parameter.data = flat[:, offset : offset + size].view(parameter.shape)
+        offset += size
+    return flat
+
+
+class FlatOptimizer:
+    """Adam, AdamW or SGD with `torch.optim`'s arithmetic, on weights [M, W].
+
+    Args:
+        model: its trainable parameters are moved into the flat buffer.
+        configs: one for each network; update rule, schedule and clipping are the first's, rates and decay each one's.
+        total_steps: where a cosine schedule ends.
+    """
+
+    def __init__(self, model: nn.Module, configs: Sequence[TrainingConfig], total_steps: int):
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        self.weights = flatten_parameters(model)
+        self.config = configs[0]
+        self.total_steps = total_steps
+        self.steps = 0
+        self._rates = self._column([config.lr for config in configs])
+        self._decay = self._column([config.weight_decay for config in configs])
+        self._decays = any(config.weight_decay for config in configs)
+        names = ("momentum",) if self.config.optimizer == "sgd" else ("mean", "mean_square")
+        self.moments = {name: torch.zeros_like(self.weights) for name in names}
+
+    def _column(self, values: Sequence[float]) -> Tensor:
+        return torch.tensor(values, dtype=self.weights.dtype, device=self.weights.device)[:, None]
+
+    def gradient(self, loss: Tensor) -> Tensor:
+        """Return the gradient of `loss` with respect to the flat weights, [M, W]."""
+        parts = torch.autograd.grad(loss, self.parameters)
+        return torch.cat([part.flatten(1) for part in parts], dim=1)
+
+    @torch.no_grad()
+    def step(self, gradient: Tensor) -> None:
+        """Move the weights by one step; `gradient` [M, W] is used up."""
+        rates = self._rates * rate_factor(self.config, self.steps, self.total_steps)
+        self.steps += 1
+        if self.config.clip is not None:
+            norms = gradient.norm(dim=1, keepdim=True)
+            gradient.mul_((self.config.clip / (norms + 1e-6)).clamp_(max=1.0))
+        if self._decays:
+            if self.config.optimizer == "adamw":
+                self.weights.mul_(1 - rates * self._decay)
+            else:
+                gradient.add_(self.weights * self._decay)
+        if self.config.optimizer == "sgd":
+            self._sgd(gradient, rates)
+        else:
+            self._adam(gradient, rates)
+
+    def _sgd(self, gradient: Tensor, rates: Tensor) -> None:
+        momentum = self.moments["momentum"].mul_(self.config.momentum).add_(gradient)
+        self.weights.addcmul_(momentum, rates, value=-1)
+
+    def _adam(self, gradient: Tensor, rates: Tensor) -> None:
+        beta1, beta2 = self.config.beta1, self.config.beta2
+        mean = self.moments["mean"].lerp_(gradient, 1 - beta1)
+        mean_square = self.moments["mean_square"].mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+        scale = (mean_square / (1 - beta2**self.steps)).sqrt_().add_(ADAM_EPSILON)
+        self.weights.sub_(mean.div(scale).mul_(rates / (1 - beta1**self.steps)))
+
+    def state(self) -> dict[str, Tensor]:
+        """Return copies of the moments and the number of steps taken."""
+        moments = {name: moment.clone() for name, moment in self.moments.items()}
+        return {"steps": torch.tensor(self.steps), **moments}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from what `state` returned."""
+        self.steps = int(state["steps"])
+        for name, moment in self.moments.items():
+            moment.copy_(state[name])

@@ -1,0 +1,105 @@
+"""The plain twin of the packed trainer: padded batches, every position computed, stock PyTorch optimisers.
+
+Slow and simple on purpose. It shares with the fast path the data, the initial weights and the dropout's random numbers
+and nothing else, so that a test can hold the two together, and a benchmark can time one against the other.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from iterhead.data.batches import IGNORED
+from iterhead.errors import UserError
+from iterhead.seeds import torch_generator
+from iterhead.settings import ModelConfig, RunConfig, TrainingConfig
+from iterhead.training.loop import Trainer
+
+def plain_logits(weights: dict[str, Tensor], config: ModelConfig, tokens: Tensor, dropout: Tensor) -> Tensor:
+    """Return logits [B, T, V] of one network (LayerNorm, learned or frozen positions), as the paper writes it."""
+    width, heads = config.width, config.heads
+
+    def norm(name: str, x: Tensor) -> Tensor:
+        return F.layer_norm(x, (width,), weights[f"{name}.w"])
+
+    def attention(name: str, x: Tensor) -> Tensor:
+        q, k, v = ((x @ weights[f"{name}.W_{part}"]).unflatten(-1, (heads, -1)).transpose(1, 2) for part in "QKV")
+        scores = q @ k.transpose(-1, -2) / (width / heads) ** 0.5
+        future = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1)
+        pattern = scores.masked_fill(future, -torch.inf).softmax(-1)
+        return (pattern @ v).transpose(1, 2).flatten(2) @ weights[f"{name}.W_O"]
+
+    def mlp(name: str, x: Tensor) -> Tensor:
+        return F.gelu(x @ weights[f"{name}.W_in"]) @ weights[f"{name}.W_out"]
+
+    x = weights["embed.W_E"][tokens]
+    positions = weights["pos_embed.W_pos"][: tokens.shape[1]]
+    x = (x + F.pad(positions, (0, width - positions.shape[1]))) * dropout
+    for layer in range(config.layers):
+        block = f"blocks.{layer}"
+        if config.residual == "published":
+            x = norm(f"{block}.ln1", x)
+            x = x + attention(f"{block}.attn", x)
+        else:
+            x = x + attention(f"{block}.attn", norm(f"{block}.ln1", x))
+        x = x + mlp(f"{block}.mlp", norm(f"{block}.ln2", x))
+    return norm("ln_final", x) @ weights["unembed.W_U"]
+
+
+def make_optimizer(parameters: list[Tensor], config: TrainingConfig) -> torch.optim.Optimizer:
+    """Return PyTorch's own optimiser with the settings of `config`."""
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(
+            parameters, config.lr, momentum=config.momentum, weight_decay=config.weight_decay
+        )
+    kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
+    betas = (config.beta1, config.beta2)
+    return kind(parameters, config.lr, betas=betas, weight_decay=config.weight_decay)
+
+
+class PlainTrainer:
+    """Trains the network that `Trainer` trains, the plain way.
+
+    Args:
+        config: with LayerNorm, learned or frozen positions, a constant rate, no clipping, and an even number of
+            sequences in a batch.
+
+    Raises:
+        UserError: when the settings ask for more than the plain twin does.
+    """
+
+    def __init__(self, config: RunConfig):
+        self.config = config
+        self._twin = Trainer(config)
+        training, model = config.training, config.model
+        if training.schedule != "constant" or training.warmup_steps or training.clip or model.norm != "layer":
+            raise UserError("the plain twin knows LayerNorm, a constant rate and no clipping")
+        if model.positions not in ("learned", "frozen") or not self._twin.batches.packing.is_full:
+            raise UserError("the plain twin knows embedded positions and batches of an even number of sequences")
+        start = self._twin.model.state_dict()
+        self.weights = {name: tensor[0].clone().requires_grad_() for name, tensor in start.items()}
+        frozen = {name for name, _ in self._twin.model.named_buffers()}
+        trained = [tensor for name, tensor in self.weights.items() if name not in frozen]
+        self.optimizer = make_optimizer(trained, config.training)
+
+    def step_losses(self, epoch: int) -> Iterator[Tensor]:
+        """Take the steps of an epoch one by one, yielding the loss before each."""
+        batches, dropout = self._twin.batches, torch_generator(self.config.seed, "dropout", epoch)
+        for inputs, targets in batches.padded(epoch):
+            factors = self._dropout_factors(inputs.shape, dropout)
+            logits = plain_logits(self.weights, self.config.model, inputs, factors)
+            loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+            yield loss.detach()
+
+    def _dropout_factors(self, shape: torch.Size, generator: torch.Generator) -> Tensor:
+        """Return factors [B, T, D]: the packed trainer's random numbers, put where each sequence's tokens now stand."""
+        packing = self._twin.batches.packing
+        factors = torch.ones(*shape, self.config.model.width, dtype=self.weights["embed.W_E"].dtype)
+        packed = self._twin.dropout_factors(packing.slot_RT.numel(), generator)
+        if packed is not None:
+            factors[packing.slot_RT, packing.positions_RT] = packed.view(*packing.slot_RT.shape, -1)
+        return factors
