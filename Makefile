@@ -30,7 +30,7 @@ lint: .venv/.dev  ## style, types, the order of imports, unused code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/vulture
 
 bench: .venv/.run  ## speed against the plain twins

@@ -1,9 +1,9 @@
 """What a kill cannot harm: whole files, the checksums that accept them, and the lock of a folder.
 
-A file is written beside its place under a temporary name, synced, then renamed; whoever is killed leaves the old
-file and perhaps a temporary one. checksums.json holds for each name the sha256 digests that its file may have. It
-is replaced first, and then accepts the file that is there and the one to come; only then is the file renamed. So
-at every moment each file is an accepted one.
+A file is written beside its place under a temporary name, synced, then renamed; whoever is killed leaves the
+old file and perhaps a temporary one. checksums.json holds for each name the sha256 digests that its file may
+have. It is replaced first, and then accepts the file that is there and the one to come; only then is the file
+renamed. So at every moment each file is an accepted one.
 
 Every OSError becomes one line for a person, a UserError.
 """
@@ -68,7 +68,7 @@ def explained(action: str, path: Path) -> Iterator[None]:
 
 @contextmanager
 def staged(files: Mapping[Path, bytes]) -> Iterator[dict[Path, Path]]:
-    """Write and sync each file under a temporary name beside its place; those not committed vanish at the end.
+    """Write and sync each file under a temporary name beside its place; those not committed go at the end.
 
     Yields:
         From each path to its temporary path, for `commit`.
@@ -123,7 +123,7 @@ def digest(data: bytes) -> str:
 
 
 def is_name(name: str) -> bool:
-    """Return whether a run may have a file of this name: relative, normal, no hidden part, not checksums.json."""
+    """Return whether a run may have a file of this name: relative, no hidden part, not checksums.json."""
     parts = PurePosixPath(name).parts
     hidden = any(part.startswith((".", "/")) for part in parts)
     return name not in ("", CHECKSUMS) and "/".join(parts) == name and not hidden
@@ -154,7 +154,7 @@ def accept(folder: Path, files: Mapping[str, bytes]) -> None:
     checksums = read_checksums(folder)
     for name, data in files.items():
         with explained("read", folder / name):
-            # Of two recorded digests only the file can tell which one it has: its writer may have been killed.
+            # Of two recorded digests only the file can tell which one it has: its writer may have died.
             there = _digest_file(folder / name)
         kept = [old for old in checksums.get(name, ()) if old == there]
         checksums[name] = list(dict.fromkeys([*kept, digest(data)]))
@@ -168,7 +168,7 @@ def json_bytes(value: Any) -> bytes:
 
 @contextmanager
 def lock(folder: Path) -> Iterator[None]:
-    """Hold a folder, made where it is not there; the operating system lets go when the process ends, killed or not.
+    """Hold a folder, made if need be, until the block or the process ends, killed or not.
 
     Raises:
         UserError: another holder works on it, or it cannot be written to.
@@ -182,7 +182,7 @@ def lock(folder: Path) -> Iterator[None]:
         except Timeout:
             raise UserError(f"{folder}: {_busy(folder)}") from None
     try:
-        # The lock decides, this text only informs: a killed holder's stays until the next holder's overwrites it.
+        # The lock decides, this text only informs: a killed holder's stays until the next one writes.
         write(folder / HOLDER, json_bytes({"pid": os.getpid(), "host": socket.gethostname()}))
         yield
     finally:

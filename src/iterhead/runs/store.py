@@ -36,8 +36,8 @@ class RunFolder:
 
     Only the holder of `lock` may write. Anybody may read at any time, also while another process writes.
 
-    Names are relative, with forward slashes: `status.json`, `checkpoints/epoch-00012.safetensors`. A name that
-    cannot be one (absolute, with a hidden part, checksums.json itself) raises a plain ValueError.
+    Names are relative, with forward slashes: `status.json`, `checkpoints/epoch-00012.safetensors`. A name
+    that cannot be one (absolute, with a hidden part, checksums.json itself) raises a plain ValueError.
 
     Args:
         path: where the folder is or will be.
@@ -109,8 +109,8 @@ class RunFolder:
         that must never be newer than the others.
 
         Raises:
-            UserError: the disk refuses. Where it refuses before the first rename, as a full disk does, every old
-                file is intact.
+            UserError: the disk refuses. Where it refuses before the first rename, as a full disk does, every
+                old file is intact.
         """
         with atomic.staged({self._place(name): data for name, data in files.items()}) as temporaries:
             atomic.accept(self.path, files)
@@ -190,7 +190,7 @@ class RunFolder:
         if accepted is None:
             self._load(name)  # where there is no file, that is the better thing to say
             raise UserError(
-                f"{place}: no checksum in {atomic.CHECKSUMS}, so it is not a file of this run; {atomic.RESCUE}"
+                f"{place}: no checksum in {atomic.CHECKSUMS}, so it is no file of this run; {atomic.RESCUE}"
             )
         return accepted
 
@@ -204,7 +204,8 @@ def tensor_bytes(tensors: Mapping[str, "torch.Tensor"], metadata: Mapping[str, s
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, tensor in tensors.items()
     }
-    return save(whole, dict(metadata or {}))
+    # safetensors 0.8 writes a broken header for {} tensors with {} metadata.
+    return save(whole, dict(metadata) if metadata else None)
 
 
 def table_bytes(table: "polars.DataFrame") -> bytes:
@@ -249,31 +250,27 @@ def open_run(path_or_name: str, out: Path) -> RunFolder:
     given = Path(path_or_name)
     if RunFolder(given).has(CONFIG):
         return RunFolder(given)
-    if len(given.parts) > 1:
-        out = given.parent
-    places = [out / given.name, given] if given.name else [given]
-    for place in places:
-        if os.path.lexists(place):
-            RunFolder(place).check()
-            return RunFolder(place)
-    return RunFolder(out / _by_beginning(given.name, out))
-
-
-def _by_beginning(name: str, out: Path) -> str:
+    out, name = (given.parent if len(given.parts) > 1 else out), given.name
+    exact = RunFolder(out / name)
+    if name and os.path.lexists(exact.path):
+        exact.check()
+        return exact
     names = [path.name for path in find_runs(out)]
-    found = [other for other in names if other.startswith(name)]
-    if len(found) == 1:
-        return found[0]
+    found = [other for other in names if name and other.startswith(name)]
+    if not found and os.path.lexists(given):
+        RunFolder(given).check()
+    if len(found) != 1:
+        raise UserError(_no_single_run(name, out, names, found))
+    return RunFolder(out / found[0])
+
+
+def _no_single_run(name: str, out: Path, names: list[str], found: list[str]) -> str:
     if found:
-        raise UserError(
-            f"{name}: {len(found)} runs in {out} begin so: {_listed(found)}; give more of the name"
-        )
+        return f"{name}: {len(found)} runs in {out} begin so: {_listed(found)}; give more of the name"
     if names:
         nearest = difflib.get_close_matches(name, names, n=3, cutoff=0)
-        raise UserError(f"{name}: no such run in {out}; the nearest: {_listed(nearest)}")
-    raise UserError(
-        f"{name}: no such run, {out} has none yet (iterhead run makes one; --out names another folder)"
-    )
+        return f"{name}: no such run in {out}; the nearest: {_listed(nearest)}"
+    return f"{name}: no such run, {out} has none yet (iterhead run makes one; --out names another folder)"
 
 
 def _listed(names: Sequence[str], most: int = 8) -> str:

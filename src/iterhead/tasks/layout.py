@@ -1,7 +1,7 @@
 """Geometry of a sequence: token ids, positions, and the cells that the ideal circuit attends to.
 
-This is the only place that derives a position or a token id; data, model, loss, scores, interventions and figures ask
-it. With L inputs (0-based positions), as in the paper's section 3:
+This is the only place that derives a position or a token id; data, model, loss, scores, interventions and
+figures ask it. With L inputs (0-based positions), as in the paper's section 3:
 
     0          1 .. L       L+1    L+2 .. 2L+1    2L+2
     problem    x_1 .. x_L   EoI    s_1 .. s_L     EoS          with chain of thought
@@ -49,12 +49,12 @@ class Vocabulary:
         needed = alphabet + components + 2
         if needed > self.size:
             raise UserError(
-                f"model.vocabulary={self.size}: {alphabet} values, {components} problem token(s), EoI and EoS "
-                f"need {needed} ids; set --model.vocabulary {needed} or more"
+                f"model.vocabulary={self.size}: {alphabet} values, {components} problem token(s), EoI and "
+                f"EoS need {needed} ids; set --model.vocabulary {needed} or more"
             )
 
     def name(self, token: int) -> str:
-        """Return what a person reads for a token id: `7`, `EoI`, `EoS`, `task`, or `task 2` in a mixture."""
+        """Return what a person reads for a token id behind the problem token: `7`, `EoI` or `EoS`."""
         if token == self.end_of_sequence:
             return "EoS"
         if token == self.end_of_input:
@@ -62,9 +62,10 @@ class Vocabulary:
         return str(token)
 
     def names(self, tokens: NDArray[np.int64]) -> list[str]:
-        """Return the names of one sequence's tokens; the first is the problem token."""
+        """Return the names of one sequence's tokens; the first is `task`, or `task 2` in a mixture."""
         component = self.problem(0) - int(tokens[0])
-        return [f"task {component + 1}" if component else "task", *(self.name(int(token)) for token in tokens[1:])]
+        problem = f"task {component + 1}" if component else "task"
+        return [problem, *(self.name(int(token)) for token in tokens[1:])]
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class SequenceLayout:
 
     @property
     def end_of_input(self) -> int:
-        """e = L+1, where EoI stands; it plays the part of s_0."""
+        """Position e = L+1, where EoI stands; it plays the part of s_0."""
         return self.length + 1
 
     @property
@@ -143,7 +144,7 @@ class SequenceLayout:
         states_BL: NDArray[np.int64],
         components_B: NDArray[np.int64] | int = 0,
     ) -> NDArray[np.int64]:
-        """Return whole sequences [B, size] from inputs [B, L], states [B, L] and each one's mixture component."""
+        """Return whole sequences [B, size] from inputs [B, L], states [B, L] and their mixture components."""
         tokens = np.empty((len(inputs_BL), self.size), dtype=np.int64)
         tokens[:, 0] = vocabulary.problem(0) - np.asarray(components_B)
         tokens[:, self.inputs] = inputs_BL

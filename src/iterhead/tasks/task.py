@@ -1,6 +1,6 @@
 """Iterative tasks: an alphabet, a first state and a step F; and mixtures of them.
 
-    s_0 = Init,   s_t = F(s_{t-1}, x_t),   the answer is s_L            (section 2 of the paper)
+A task starts at s_0 = Init, steps by s_t = F(s_{t-1}, x_t) and answers s_L (section 2 of the paper).
 """
 
 import hashlib
@@ -57,10 +57,13 @@ class IterativeTask:
             self._check_value(value, "an input")
         if not self.symbols:
             raise UserError(f"{self.name}: inputs=(): expected at least one input value")
+        if len(set(self.symbols)) < len(self.symbols):
+            raise UserError(f"{self.name}: inputs={self.inputs}: expected each value once")
 
     def _check_value(self, value: int, what: str) -> None:
         if not (isinstance(value, int | np.integer) and 0 <= value < self.alphabet):
-            raise UserError(f"{self.name}: {what} is {value!r}: expected an integer in 0 .. {self.alphabet - 1}")
+            last = self.alphabet - 1
+            raise UserError(f"{self.name}: {what} is {value!r}: expected an integer in 0 .. {last}")
 
     @property
     def symbols(self) -> tuple[int, ...]:
@@ -101,10 +104,9 @@ class IterativeTask:
     @cached_property
     def first_states(self) -> NDArray[np.int64]:
         """s_1 for every x_1, shaped [alphabet]; -1 where x_1 is no legal input."""
-        if self.init is not None:
-            return self.table[self.init]
         first = np.full(self.alphabet, -1, dtype=np.int64)
-        first[list(self.symbols)] = self.symbols
+        symbols = list(self.symbols)
+        first[symbols] = symbols if self.init is None else self.table[self.init, symbols]
         return first
 
     def states(self, inputs_BL: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -124,7 +126,8 @@ class IterativeTask:
     @property
     def digest(self) -> str:
         """A hash of what the task does (alphabet, inputs, first states and F), whatever its name."""
-        content = (self.alphabet, self.symbols, self.first_states.tolist(), self.table.tolist())
+        symbols = tuple(int(symbol) for symbol in self.symbols)
+        content = (int(self.alphabet), symbols, self.first_states.tolist(), self.table.tolist())
         return hashlib.sha256(repr(content).encode()).hexdigest()[:16]
 
 
@@ -149,11 +152,10 @@ class Mixture:
         if len(self.components) < 2:
             raise UserError(f"{self.name}: a mixture needs two tasks or more")
         if len(self.weights) != len(self.components) or not all(w > 0 for w in self.weights):
-            raise UserError(
-                f"{self.name}: weights={self.weights}: expected {len(self.components)} positive numbers, one a task"
-            )
+            expected = f"{len(self.components)} positive numbers, one a task"
+            raise UserError(f"{self.name}: weights={self.weights}: expected {expected}")
         if abs(sum(self.weights) - 1) > 1e-9:
-            raise UserError(f"{self.name}: weights={self.weights} sum to {sum(self.weights):g}: expected 1")
+            raise UserError(f"{self.name}: weights={self.weights} sum to {sum(self.weights):.12g}: expected 1")
 
     @property
     def alphabet(self) -> int:
@@ -163,7 +165,8 @@ class Mixture:
     @property
     def digest(self) -> str:
         """A hash of what the components do and of their weights."""
-        content = ([component.digest for component in self.components], self.weights)
+        weights = tuple(float(weight) for weight in self.weights)
+        content = ([component.digest for component in self.components], weights)
         return hashlib.sha256(repr(content).encode()).hexdigest()[:16]
 
 

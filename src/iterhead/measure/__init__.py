@@ -1,0 +1,27 @@
+"""Scores: accuracy, grammar, peakiness and invariance of every head, as one tidy table.
+
+Pure functions of logits and attention maps; nothing here trains or edits.
+"""
+
+from iterhead.measure.accuracy import exact_match, grammatical
+from iterhead.measure.emergence import has_emerged, is_peaked_and_right
+from iterhead.measure.evaluate import evaluate
+from iterhead.measure.heads import ROLES, RoleScores, role_scores
+from iterhead.measure.records import Head, Record, Scores, headline, headline_lengths, table
+
+__all__ = [
+    "ROLES",
+    "Head",
+    "Record",
+    "RoleScores",
+    "Scores",
+    "evaluate",
+    "exact_match",
+    "grammatical",
+    "has_emerged",
+    "headline",
+    "headline_lengths",
+    "is_peaked_and_right",
+    "role_scores",
+    "table",
+]

@@ -1,0 +1,80 @@
+"""Scores of attention heads against the ideal circuit (section 3 of the paper), for every layer and head.
+
+Two roles: the *first* head looks from every written state to EoI; the *second*, the iteration head, looks from the
+token that writes s_t to x_t. Each role is a set of cells of the attention map, `C` of them, known to `SequenceLayout`.
+Letters: `B` sequences, `H` heads, `T` tokens.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from iterhead.tasks import SequenceLayout
+from iterhead.tasks.layout import Cells
+
+PEAK = 0.5
+"""An attention weight above this is a peak: no two keys of a query can have one."""
+
+ROLES: Mapping[str, Callable[[SequenceLayout], Cells]] = {
+    "first": lambda layout: layout.first_cells,
+    "second": lambda layout: layout.second_cells,
+}
+"""The cells that each role's ideal head attends to."""
+
+
+@dataclass(frozen=True)
+class RoleScores:
+    """How well each head of a layer plays a role; every tensor is [..., H], `mass` [...].
+
+    Attributes:
+        peakiness: fraction of (sequence, query) pairs whose weight on the ideal key is above one half, 0 .. 1.
+        weight: mean weight on the ideal key, 0 .. 1.
+        invariance: 1 minus the standard deviation of that weight over sequences, averaged over queries, 0.5 .. 1.
+        mass: mean over pairs of the weight on the ideal key summed over heads, 0 .. H.
+    """
+
+    peakiness: Tensor
+    weight: Tensor
+    invariance: Tensor
+    mass: Tensor
+
+
+class RoleSums:
+    """Running sums over sequences from which `RoleScores` follow; memory does not grow with their number.
+
+    Args:
+        cells: query and key positions of the role's ideal head.
+    """
+
+    def __init__(self, cells: Cells):
+        self._queries, self._keys = (torch.from_numpy(positions) for positions in cells)
+        self._sequences = 0
+        self._peaks = self._weights = self._squares = torch.zeros(())
+
+    def add(self, pattern: Tensor) -> None:
+        """Take in attention maps [..., B, H, T, T]."""
+        weights = pattern[..., self._queries, self._keys].double()
+        self._sequences += weights.shape[-3]
+        self._peaks = self._peaks + (weights > PEAK).sum(-3)
+        self._weights = self._weights + weights.sum(-3)
+        self._squares = self._squares + weights.square().sum(-3)
+
+    def scores(self) -> RoleScores:
+        """Return the scores of all sequences taken in; at least one."""
+        mean = self._weights / self._sequences
+        deviation = (self._squares / self._sequences - mean.square()).clamp(min=0).sqrt()
+        return RoleScores(
+            peakiness=(self._peaks / self._sequences).mean(-1),
+            weight=mean.mean(-1),
+            invariance=1 - deviation.mean(-1),
+            mass=mean.sum(-2).mean(-1),
+        )
+
+
+def role_scores(pattern: Tensor, cells: Cells) -> RoleScores:
+    """Return the scores of each head from its attention maps [..., B, H, T, T] of sequences of one length."""
+    sums = RoleSums(cells)
+    sums.add(pattern)
+    return sums.scores()
