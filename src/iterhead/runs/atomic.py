@@ -249,8 +249,6 @@ def _parse_checksums(data: bytes) -> dict[str, list[str]]:
         raise ValueError("not a table")
     for name, digests in table.items():
         listed = isinstance(digests, list) and digests != []
-        if not (
-            is_name(name) and listed and all(isinstance(d, str) and _DIGEST.fullmatch(d) for d in digests)
-        ):
+        if not (is_name(name) and listed and all(isinstance(d, str) and _DIGEST.fullmatch(d) for d in digests)):
             raise ValueError(f"not a name with its digests: {name}")
     return table

@@ -90,9 +90,7 @@ class RunFolder:
             if accepted == before:
                 expected = " or ".join(digest[:12] for digest in accepted)
                 place = self._place(name)
-                raise UserError(
-                    f"{place} is damaged: sha256 {found[:12]}, expected {expected}; {atomic.RESCUE}"
-                )
+                raise UserError(f"{place} is damaged: sha256 {found[:12]}, expected {expected}; {atomic.RESCUE}")
 
     def write(self, name: str, data: bytes) -> None:
         """Replace a file, or make it: afterwards it is on the disk; killed before, the old one still is.
@@ -112,6 +110,8 @@ class RunFolder:
             UserError: the disk refuses. Where it refuses before the first rename, as a full disk does, every
                 old file is intact.
         """
+        if not files:
+            return
         with atomic.staged({self._place(name): data for name, data in files.items()}) as temporaries:
             atomic.accept(self.path, files)
             atomic.commit(temporaries)
@@ -168,9 +168,7 @@ class RunFolder:
 
     def _place(self, name: str) -> Path:
         if not atomic.is_name(name):
-            raise ValueError(
-                f"{name!r}: expected a relative name without hidden parts, not {atomic.CHECKSUMS}"
-            )
+            raise ValueError(f"{name!r}: expected a relative name without hidden parts, not {atomic.CHECKSUMS}")
         return self.path / name
 
     def _load(self, name: str) -> bytes:
@@ -180,9 +178,7 @@ class RunFolder:
                 return place.read_bytes()
             except FileNotFoundError:
                 there = _listed(self.names()) or "nothing with a checksum"
-                raise UserError(
-                    f"{place}: not there; this run has {there}; iterhead run goes on with it"
-                ) from None
+                raise UserError(f"{place}: not there; this run has {there}; iterhead run goes on with it") from None
 
     def _accepted(self, name: str) -> list[str]:
         place = self._place(name)
@@ -201,8 +197,7 @@ def tensor_bytes(tensors: Mapping[str, "torch.Tensor"], metadata: Mapping[str, s
     from safetensors.torch import save
 
     whole = {
-        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
-        for name, tensor in tensors.items()
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
     }
     # safetensors 0.8 writes a broken header for {} tensors with {} metadata.
     return save(whole, dict(metadata) if metadata else None)

@@ -98,9 +98,7 @@ def task(spec: str) -> Task:
     """
     spec = spec.strip()
     if len(spec) > MAX_SPEC or not spec.isprintable():
-        raise UserError(
-            f"task={spec[:40]!a}...: expected one line of at most {MAX_SPEC} characters, e.g. parity"
-        )
+        raise UserError(f"task={spec[:40]!a}...: expected one line of at most {MAX_SPEC} characters, e.g. parity")
     head, colon, rest = (part.strip() for part in spec.partition(":"))
     if head == _MIXTURE:
         return _mixture(rest)
@@ -176,12 +174,12 @@ def _component(text: str) -> IterativeTask:
     """Return a mixture's component from its text, in which parentheses stand for the colon."""
     head, opening, rest = text.partition("(")
     if head.strip() == _MIXTURE:
-        raise UserError(f"mix:{text}: a mixture cannot stand in a mixture; list all the tasks in one")
+        raise UserError(f"{text}: a mixture cannot stand in a mixture; list all the tasks in one")
     if opening and not rest.endswith(")"):
-        raise UserError(f"mix:{text}: ')' is missing; write a component with options as polynomial(p=5)")
+        raise UserError(f"{text}: ')' is missing; write a component with options as polynomial(p=5)")
     component = task(f"{head}:{rest[:-1]}" if opening else text)
     if isinstance(component, Mixture):
-        raise UserError(f"mix:{text}: a mixture cannot stand in a mixture; list all the tasks in one")
+        raise UserError(f"{text}: a mixture cannot stand in a mixture; list all the tasks in one")
     return component
 
 
@@ -216,10 +214,9 @@ def _own_task(module_name: str, name: str) -> Task:
     if isinstance(found, IterativeTask | Mixture):
         return replace(found, name=spec)
     tasks = [key for key, value in vars(module).items() if isinstance(value, IterativeTask | Mixture)]
-    problem = f"has no {name!r}" if found is None else f"has {name!r}, but it is a {type(found).__name__}"
+    problem = f"has no {name!r}" if found is None else f"has {name!r} of type {type(found).__name__}"
     raise UserError(
-        f"{spec}: {module_name} {problem}; expected an IterativeTask or a Mixture "
-        f"(in it: {', '.join(tasks) or 'none'})"
+        f"{spec}: {module_name} {problem}; expected an IterativeTask or a Mixture (in it: {', '.join(tasks) or 'none'})"
     )
 
 
@@ -236,13 +233,10 @@ def _import(module_name: str, spec: str) -> ModuleType:
     except (Exception, SystemExit) as error:
         if isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}."):
             raise UserError(
-                f"{spec}: no module {error.name!r} among the installed ones or in {folder}; "
-                f"{_suggestion(module_name)}"
+                f"{spec}: no module {error.name!r} among the installed ones or in {folder}; {_suggestion(module_name)}"
             ) from None
         reason = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"{spec}: importing {module_name!r} failed with {type(error).__name__}: {reason}"
-        ) from error
+        raise UserError(f"{spec}: importing {module_name!r} failed with {type(error).__name__}: {reason}") from error
 
 
 @dataclass(frozen=True)

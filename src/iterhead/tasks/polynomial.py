@@ -82,9 +82,7 @@ def _combine(operation: Literal["+", "-", "*"], left: int, right: int) -> int:
     return left - right if operation == "-" else left * right
 
 
-def polynomial_task(
-    p: int = 11, f: str = "s*x+1", start: Start = "first-input", zero: bool = False
-) -> IterativeTask:
+def polynomial_task(p: int = 11, f: str = "s*x+1", start: Start = "first-input", zero: bool = False) -> IterativeTask:
     """Return the task s_t = f(s_{t-1}, x_t) mod p (section 2 of the paper; its figures use the defaults).
 
     By hand, `polynomial_task(p=5)` on the inputs 2 3 4:
@@ -134,9 +132,7 @@ def _check_modulus(p: int) -> None:
     if not isinstance(p, int) or isinstance(p, bool):
         raise UserError(f"polynomial:p={p!r}: p must be a prime number, e.g. p=13")
     if p > MAX_MODULUS:
-        raise UserError(
-            f"polynomial:p={p}: p must be at most {MAX_MODULUS}, since F is kept as a table of p*p values"
-        )
+        raise UserError(f"polynomial:p={p}: p must be at most {MAX_MODULUS}, since F is kept as a table of p*p values")
     if not _is_prime(p):
         following = next(candidate for candidate in count(p) if _is_prime(candidate))
         raise UserError(f"polynomial:p={p}: p must be prime (next: {following})")

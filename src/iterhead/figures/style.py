@@ -1,0 +1,66 @@
+"""How every figure looks: fonts, colours and line widths, the same whatever a person's matplotlibrc says.
+
+The colours of lines are those of Okabe and Ito (2008), which colour-blind readers tell apart; the two scales change
+steadily in lightness, so they survive a black-and-white printer.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+
+INK = "#222222"
+QUIET = "#666666"
+"""Grey of what may be read second: brackets, captions, guide lines."""
+MASKED = "#ececec"
+"""Grey of the cells that the causal mask forbids."""
+BLUE = "#0072B2"
+VERMILION = "#D55E00"
+
+WEIGHT_SCALE = "Blues"
+"""Attention weights: 0 is nearly white, which a masked cell is not."""
+ACCURACY_SCALE = "viridis"
+"""Accuracy: no colour of it is near white, which a missing cell is."""
+
+_OWN: dict[str, Any] = {
+    "font.family": ["DejaVu Sans"],  # comes with matplotlib: the same glyphs on every machine
+    "font.size": 8,
+    "text.color": INK,
+    "axes.edgecolor": QUIET,
+    "axes.labelcolor": INK,
+    "axes.labelsize": 8,
+    "axes.labelpad": 3,
+    "axes.linewidth": 0.6,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 9,
+    "axes.titleweight": "bold",
+    "xtick.color": QUIET,
+    "xtick.labelcolor": INK,
+    "xtick.labelsize": 7,
+    "xtick.major.size": 2.5,
+    "xtick.major.width": 0.6,
+    "ytick.color": QUIET,
+    "ytick.labelcolor": INK,
+    "ytick.labelsize": 7,
+    "ytick.major.size": 2.5,
+    "ytick.major.width": 0.6,
+    "legend.fontsize": 7.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.4,
+    "savefig.dpi": 150,
+    "pdf.fonttype": 42,  # TrueType, which editors and journals can embed; some refuse type 3
+}
+
+_FAMILIES = {
+    *("agg", "axes", "figure", "font", "image", "legend", "lines", "mathtext", "patch", "path", "pcolor", "pdf"),
+    *("pcolormesh", "savefig", "text", "xaxis", "xtick", "yaxis", "ytick"),
+}
+_DEFAULTS = {key: value for key, value in mpl.rcParamsDefault.items() if key.partition(".")[0] in _FAMILIES}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw in the project's style: matplotlib's own defaults plus ours, put back on the way out."""
+    with mpl.rc_context({**_DEFAULTS, **_OWN}):
+        yield

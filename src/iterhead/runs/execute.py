@@ -1,0 +1,246 @@
+"""Training a run into its folder: evaluated, saved and resumed between epochs."""
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import polars as pl
+import torch
+
+from iterhead.errors import UserError
+from iterhead.figures import render, run_figure
+from iterhead.measure import Record, Scores, evaluate, has_emerged, headline, table
+from iterhead.runs.picture import run_picture
+from iterhead.runs.run import MEASUREMENTS, SAMPLE, STATE, STATUS, TEST, Run, Status, checkpoint_name, history
+from iterhead.runs.store import CONFIG, RunFolder, new_run_folder, table_bytes, tensor_bytes
+from iterhead.settings import RunConfig
+from iterhead.training import Trainer
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What is known after an evaluation.
+
+    Attributes:
+        epoch: epochs done; 0 is the untrained network.
+        epochs: the limit.
+        loss: mean training loss of the last epoch, in nats a token; None before training.
+        scores: on the held-out sample.
+        train_seconds: spent in training steps so far.
+    """
+
+    epoch: int
+    epochs: int
+    loss: float | None
+    scores: Scores
+    train_seconds: float
+
+
+class Observer(Protocol):
+    """Is told how a run goes on. Every method is called from the training thread."""
+
+    def started(self, run: Run, progress: list[Progress]) -> None:
+        """A run begins, or goes on from the evaluations in `progress`."""
+
+    def evaluated(self, progress: Progress) -> None:
+        """An evaluation is done and saved."""
+
+
+class Silence:
+    """An observer that does nothing."""
+
+    def started(self, run: Run, progress: list[Progress]) -> None:
+        """Do nothing."""
+
+    def evaluated(self, progress: Progress) -> None:
+        """Do nothing."""
+
+
+def free_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+def run_folder_name(config: RunConfig) -> str:
+    """Return the name of a config's run folder: the kind of task and the hash, e.g. `polynomial-0a1b2c3d4e`."""
+    kind = "".join(c if c.isalnum() else "-" for c in config.task.partition(":")[0])
+    return f"{kind}-{config.digest}"
+
+
+def find_folder(config: RunConfig, out: Path, again: bool) -> RunFolder:
+    """Return the folder of a config's run; with `again`, the first beside it that holds no finished run."""
+    folder = new_run_folder(out, run_folder_name(config))
+    if not again:
+        return folder
+    number = 2
+    while folder.has(STATUS) and Run(folder).status.state != "running":
+        folder = new_run_folder(out, f"{run_folder_name(config)}-{number}")
+        number += 1
+    return folder
+
+
+def train(
+    config: RunConfig | None = None,
+    *,
+    out: str | Path = "runs",
+    again: bool = False,
+    threads: int | None = None,
+    observer: Observer | None = None,
+) -> Run:
+    """Train a network, watch its heads, and return the run.
+
+    A run that is finished is not trained again, one that was interrupted goes on where it was saved.
+
+    Args:
+        config: the settings; the defaults unless given.
+        out: the folder of run folders.
+        again: train anew beside a finished run of the same settings.
+        threads: of PyTorch; all free cores unless given, or as many as an interrupted run began with.
+        observer: is told of every evaluation.
+
+    Raises:
+        UserError: when another process works on the run, its folder is damaged, or the disk refuses.
+    """
+    config = config or RunConfig()
+    folder = find_folder(config, Path(out), again)
+    with folder.lock():
+        folder.clean()
+        if not folder.has(CONFIG):
+            folder.write_json(CONFIG, config.model_dump(mode="json"))
+        run = Run(folder)
+        if run.status.state == "running":
+            with _threads(threads or run.status.threads or free_cores()) as used:
+                _Execution(run, used, observer or Silence()).execute()
+            run = Run(folder)
+    return run
+
+
+class _Execution:
+    """One process's work on a run, under its lock."""
+
+    def __init__(self, run: Run, threads: int, observer: Observer):
+        self._run = run
+        self._observer = observer
+        self._trainer = Trainer(run.config)
+        self._records = table([])
+        self._new: list[Record] = []
+        self._history: dict[int, Scores] = {}
+        self._status = replace(run.status, threads=threads)
+        self._clock = time.perf_counter()
+        count = run.config.training.evaluation_per_length
+        self._sample = {length: tokens[:count] for length, tokens in self._trainer.dataset.test.items()}
+
+    def execute(self) -> None:
+        """Train from the last saved state to the end, and write what a finished run has."""
+        training = self._run.config.training
+        if self._run.folder.has(STATE):
+            self._resume()
+        else:
+            self._evaluate_and_save(loss=None)
+        self._observer.started(self._run, self._past())
+        while self._trainer.epoch < training.epochs and not (training.early_stop and self._status.emerged):
+            begun = time.perf_counter()
+            loss = self._trainer.train_epoch()
+            self._status = replace(
+                self._status, train_seconds=self._status.train_seconds + time.perf_counter() - begun
+            )
+            if not torch.isfinite(torch.tensor(loss)):
+                self._diverge(loss)
+                return
+            epoch = self._trainer.epoch
+            self._new.append({"epoch": epoch, "split": "train", "name": "loss", "value": loss})
+            if epoch % training.evaluate_every == 0 or epoch == training.epochs:
+                self._observer.evaluated(self._evaluate_and_save(loss))
+        self._finish()
+
+    def _evaluate_and_save(self, loss: float | None) -> Progress:
+        epoch = self._trainer.epoch
+        self._take_in(self._evaluate(self._sample, SAMPLE))
+        emerged = has_emerged([scores for when, scores in self._history.items() if when > 0])
+        self._status = replace(self._status, epoch=epoch, emerged=emerged)
+        files = {
+            MEASUREMENTS: table_bytes(self._records),
+            checkpoint_name(epoch): tensor_bytes(self._weights()),
+            STATE: tensor_bytes(self._trainer.state(), {"train_seconds": repr(self._status.train_seconds)}),
+        }
+        self._save(files)
+        return self._progress(epoch, loss)
+
+    def _weights(self) -> Mapping[str, torch.Tensor]:
+        return self._trainer.model.state_dict()
+
+    def _evaluate(self, sequences: Mapping[int, Any], split: str) -> list[Record]:
+        config = self._run.config
+        records = evaluate(self._trainer.model, config.iterative_task, sequences, cot=config.data.cot)
+        return [{"epoch": self._trainer.epoch, "split": split, **record} for record in records]
+
+    def _take_in(self, records: list[Record]) -> None:
+        added = table(self._new + records)
+        self._new = []
+        self._records = pl.concat([self._records, added])
+        self._history |= history(added)
+
+    def _save(self, files: dict[str, bytes]) -> None:
+        """Write `files`, then the status, so that whatever the status tells of is there."""
+        now = time.perf_counter()
+        self._status = replace(self._status, total_seconds=self._status.total_seconds + now - self._clock)
+        self._clock = now
+        status = self._status.as_json()
+        self._run.folder.write_many(files)
+        self._run.folder.write_json(STATUS, status)
+
+    def _resume(self) -> None:
+        """Go on from the state file; rows of later epochs, whose state was not saved any more, are dropped."""
+        folder = self._run.folder
+        state, metadata = folder.read_tensors(STATE)
+        self._trainer.load_state(state)
+        epoch = self._trainer.epoch
+        self._records = folder.read_table(MEASUREMENTS).filter(
+            (pl.col("epoch") <= epoch) & (pl.col("split") != TEST)
+        )
+        self._history = history(self._records)
+        emerged = has_emerged([scores for when, scores in self._history.items() if when > 0])
+        train_seconds = float(metadata["train_seconds"])
+        self._status = replace(self._status, epoch=epoch, emerged=emerged, train_seconds=train_seconds)
+
+    def _past(self) -> list[Progress]:
+        losses = dict(self._records.filter(pl.col("name") == "loss").select("epoch", "value").iter_rows())
+        return [self._progress(epoch, losses.get(epoch)) for epoch in self._history]
+
+    def _progress(self, epoch: int, loss: float | None) -> Progress:
+        limit = self._run.config.training.epochs
+        return Progress(epoch, limit, loss, self._history[epoch], self._status.train_seconds)
+
+    def _diverge(self, loss: float) -> None:
+        """Record that the loss is not finite. The last good checkpoint is the last one written."""
+        message = (
+            f"the loss is not finite ({loss}) in epoch {self._trainer.epoch}: the checkpoint of epoch "
+            f"{self._status.epoch} is the last good one; try a lower --training.lr than "
+            f"{self._run.config.training.lr:g}, or --training.clip 1"
+        )
+        self._status = replace(self._status, state="diverged", message=message)
+        self._save({})
+
+    def _finish(self) -> None:
+        self._take_in(self._evaluate(self._trainer.dataset.test, TEST))
+        scores = headline(self._records.filter(pl.col("split") == TEST))
+        picture = run_picture(self._run.config, self._trainer.model, self._trainer.dataset, self._history, scores)
+        self._status = replace(self._status, state="finished")
+        self._save({MEASUREMENTS: table_bytes(self._records), **render(run_figure(picture))})
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[int]:
+    """Let PyTorch use `count` threads, and as many as before afterwards."""
+    if count < 1:
+        raise UserError(f"threads={count}: expected at least 1")
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield count
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,154 @@
+"""A run killed at any moment goes on to the same bits."""
+
+import multiprocessing
+import random
+import signal
+import time
+
+import polars as pl
+import pytest
+import torch
+from polars.testing import assert_frame_equal
+
+from iterhead.errors import UserError
+from iterhead.runs import load, train
+from iterhead.runs.run import MEASUREMENTS, STATE, checkpoint_name
+from iterhead.settings import parse_config
+
+KILLS = 24
+
+processes = multiprocessing.get_context("forkserver")
+processes.set_forkserver_preload(["iterhead.runs"])
+
+
+def small_config(**training):
+    return parse_config(
+        {
+            "task": "polynomial:p=5",
+            "seed": 7,
+            "data": {"max_length": 4, "train_per_length": 300, "test_per_length": 30},
+            "model": {"width": 16},
+            "training": {"batch_size": 16, "epochs": 40, "evaluate_every": 2, "early_stop": False, **training},
+        }
+    )
+
+
+def work(config, out):
+    train(config, out=out, threads=1)
+
+
+def start(config, out):
+    process = processes.Process(target=work, args=(config, out))
+    process.start()
+    return process
+
+
+def saved_epoch(out):
+    """Return the epoch of the last status that was written, as any reader would see it."""
+    runs = list(out.glob("*/status.json"))
+    return load(runs[0].parent).status.epoch if runs else -1
+
+
+def test_killed_at_random_moments_a_run_ends_with_the_same_bits(tmp_path):
+    config = small_config()
+    whole = train(config, out=tmp_path / "whole", threads=1)
+
+    moments = random.Random(0)
+    kills, reported = 0, -1
+    while kills < KILLS:
+        process = start(config, tmp_path / "killed")
+        time.sleep(moments.uniform(0.0, 0.6))
+        process.kill()
+        process.join()
+        if process.exitcode == 0:
+            break
+        assert process.exitcode == -signal.SIGKILL
+        kills += 1
+        now = saved_epoch(tmp_path / "killed")
+        assert now >= reported, "an epoch that was reported as saved is gone"
+        reported = now
+    assert kills >= 20, f"the run ended after {kills} kills: give it more epochs"
+    assert reported > 0, "no kill hit a run that had saved something"
+
+    resumed = train(config, out=tmp_path / "killed", threads=1)
+    assert resumed.status.state == "finished"
+    assert_frame_equal(resumed.measurements, whole.measurements, check_exact=True)
+    for name in (STATE, checkpoint_name(20), checkpoint_name(40)):
+        killed, straight = (run.folder.read_tensors(name)[0] for run in (resumed, whole))
+        assert killed.keys() == straight.keys()
+        assert all(torch.equal(killed[key], straight[key]) for key in killed)
+    leftovers = [path.name for path in resumed.folder.path.rglob("*") if "tmp" in path.name]
+    assert leftovers == []
+
+
+def test_two_runs_with_the_same_seed_are_equal_and_another_seed_is_not(tmp_path):
+    config = small_config(epochs=3)
+    first, second = (train(config, out=tmp_path / name, threads=1) for name in "ab")
+    assert_frame_equal(first.measurements, second.measurements, check_exact=True)
+    other = train(config.model_copy(update={"seed": 8}), out=tmp_path / "a", threads=1)
+    assert not first.measurements["value"].equals(other.measurements["value"])
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path):
+    config = small_config(epochs=2)
+    first = train(config, out=tmp_path, threads=1)
+    written = first.folder.path.joinpath("status.json").stat().st_mtime_ns
+    assert train(config, out=tmp_path, threads=1).folder.path == first.folder.path
+    assert first.folder.path.joinpath("status.json").stat().st_mtime_ns == written
+
+
+def test_again_trains_beside_the_finished_run(tmp_path):
+    config = small_config(epochs=2)
+    first = train(config, out=tmp_path, threads=1)
+    second = train(config, out=tmp_path, threads=1, again=True)
+    third = train(config, out=tmp_path, threads=1, again=True)
+    assert [run.name.removeprefix(first.name) for run in (first, second, third)] == ["", "-2", "-3"]
+    assert_frame_equal(first.measurements, third.measurements, check_exact=True)
+
+
+def test_a_second_process_on_the_same_run_is_told_so(tmp_path):
+    config = small_config(epochs=2000)
+    process = start(config, tmp_path)
+    try:
+        deadline = time.monotonic() + 60
+        while saved_epoch(tmp_path) < 0 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        with pytest.raises(UserError, match=f"another process .pid {process.pid} .* is working on this run"):
+            train(config, out=tmp_path, threads=1)
+    finally:
+        process.kill()
+        process.join()
+
+
+def test_a_loss_that_is_not_finite_stops_and_the_last_good_checkpoint_stays(tmp_path):
+    # Without norms, SGD at a rate of 3,000 overflows float32 within the first epochs.
+    values = small_config(optimizer="sgd", lr=3000.0, evaluate_every=1).model_dump()
+    values["model"]["norm"] = "none"
+    run = train(parse_config(values), out=tmp_path, threads=1)
+    assert run.status.state == "diverged"
+    assert "the loss is not finite" in run.status.message
+    assert f"the checkpoint of epoch {run.status.epoch} is the last good one" in run.status.message
+    assert run.checkpoints[-1] == run.status.epoch
+    assert all(tensor.isfinite().all() for tensor in run.model.state_dict().values())
+    assert train(run.config, out=tmp_path, threads=1).status == run.status
+
+
+def test_a_flipped_byte_is_named_with_its_checksum(tmp_path):
+    run = train(small_config(epochs=2), out=tmp_path, threads=1)
+    path = run.folder.path / MEASUREMENTS
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=r"measurements\.parquet is damaged: sha256 [0-9a-f]{12}, expected"):
+        _ = load(run.folder.path).measurements
+
+
+def test_measurements_hold_every_evaluation_once(tmp_path):
+    run = train(small_config(epochs=5, evaluate_every=2), out=tmp_path, threads=1)
+    accuracies = run.measurements.filter(pl.col("name") == "accuracy")
+    # Untrained, after 2 and 4 epochs, and at the limit of 5, at each of 4 lengths; then all test sequences once.
+    assert accuracies.filter(pl.col("split") == "sample")["epoch"].to_list() == [0] * 4 + [2] * 4 + [4] * 4 + [5] * 4
+    assert accuracies.filter(pl.col("split") == "test")["epoch"].to_list() == [5] * 4
+    losses = run.measurements.filter(pl.col("name") == "loss")
+    assert losses["epoch"].to_list() == [1, 2, 3, 4, 5]
+    assert losses["value"].to_list()[-1] < losses["value"].to_list()[0]
