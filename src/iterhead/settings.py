@@ -7,14 +7,13 @@ Unknown keys, impossible values and contradictions are refused in one line that 
 import hashlib
 import tomllib
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from iterhead.errors import UserError, nearest
-from iterhead.tasks import SequenceLayout, Task, Vocabulary, task
+from iterhead.tasks import SequenceLayout, Task, Vocabulary, catalogue, task
 
 
 class StrictConfig(BaseModel):
@@ -212,9 +211,9 @@ class RunConfig(StrictConfig):
             )
         return self
 
-    @cached_property
+    @property
     def iterative_task(self) -> Task:
-        """The task that `task` names."""
+        """The task that `task` names; not kept, since a lambda in it could not be pickled with the settings."""
         return task(self.task)
 
     @property
@@ -226,9 +225,16 @@ class RunConfig(StrictConfig):
     def digest(self) -> str:
         """Ten hex digits that name the run: a hash of every setting, and of what the task does if it is a user's."""
         content = self.model_dump_json()
-        if "." in self.task.partition(":")[0]:
-            content += self.iterative_task.digest
+        iterative = self.iterative_task
+        if _is_own(iterative):
+            content += iterative.digest
         return hashlib.sha256(content.encode()).hexdigest()[:10]
+
+
+def _is_own(iterative: Task) -> bool:
+    """Whether the task, or one in the mixture, is a user's own, so that its name does not tell what F is."""
+    ours = {entry.spec.partition(":")[0] for entry in catalogue()}
+    return any(part.name.partition(":")[0] not in ours for part in (iterative, *iterative.components))
 
 
 def parse_config(values: Mapping[str, Any]) -> RunConfig:
@@ -268,11 +274,27 @@ def option_names(config: type[BaseModel] = RunConfig, prefix: str = "") -> list[
     return names
 
 
+_EXPECTED = {
+    "bool_type": "true or false",
+    "finite_number": "a finite number",
+    "float_type": "a number",
+    "greater_than": "more than {gt:g}",
+    "greater_than_equal": "at least {ge:g}",
+    "int_type": "a whole number",
+    "less_than": "less than {lt:g}",
+    "literal_error": "{expected}",
+    "model_type": "a table of settings",
+    "string_type": "text",
+}
+"""What to say that was expected, for each of pydantic's types of error."""
+
+
 def _explain(error: ValidationError) -> str:
     """Return one line for the first of pydantic's complaints."""
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"])
-    cause = first.get("ctx", {}).get("error")
+    context = first.get("ctx", {})
+    cause = context.get("error")
     if isinstance(cause, UserError):
         return str(cause)
     if isinstance(cause, ValueError):
@@ -281,4 +303,11 @@ def _explain(error: ValidationError) -> str:
         hint = nearest(name, option_names()) or " (iterhead run --help lists the settings)"
         return f"unknown setting {name!r}{hint}"
     message = first["msg"].removeprefix("Input should be ").removeprefix("a valid ")
-    return f"{name}={first['input']!r}: expected {message}"
+    expected = _EXPECTED.get(first["type"], message).format_map(context)
+    return f"{name}={_shortened(first['input'])}: expected {expected}"
+
+
+def _shortened(value: object, most: int = 60) -> str:
+    """Return how Python writes a value, on one line and cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= most else f"{text[: most - 3]}..."

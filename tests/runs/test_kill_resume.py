@@ -26,21 +26,47 @@ def small_config(**training):
         {
             "task": "polynomial:p=5",
             "seed": 7,
-            "data": {"max_length": 4, "train_per_length": 300, "test_per_length": 30},
+            "data": {"max_length": 4, "train_per_length": 80, "test_per_length": 30},
             "model": {"width": 16},
-            "training": {"batch_size": 16, "epochs": 40, "evaluate_every": 2, "early_stop": False, **training},
+            "training": {"batch_size": 16, "epochs": 120, "evaluate_every": 1, "early_stop": False, **training},
         }
     )
 
 
-def work(config, out):
-    train(config, out=out, threads=1)
+class Reporter:
+    """Sends every epoch that is saved through a pipe."""
+
+    def __init__(self, pipe):
+        self.pipe = pipe
+
+    def started(self, run, progress):
+        self.pipe.send(progress[-1].epoch)
+
+    def evaluated(self, progress):
+        self.pipe.send(progress.epoch)
+
+
+def work(config, out, pipe):
+    train(config, out=out, threads=1, observer=Reporter(pipe))
 
 
 def start(config, out):
-    process = processes.Process(target=work, args=(config, out))
+    reports, pipe = processes.Pipe(duplex=False)
+    process = processes.Process(target=work, args=(config, out, pipe))
     process.start()
-    return process
+    pipe.close()
+    return process, reports
+
+
+def last_report(reports):
+    """Return the last epoch that the process reported before it ended, or -1."""
+    epoch = -1
+    try:
+        while reports.poll(0):
+            epoch = reports.recv()
+    except EOFError:
+        pass
+    return epoch
 
 
 def saved_epoch(out):
@@ -54,31 +80,31 @@ def test_killed_at_random_moments_a_run_ends_with_the_same_bits(tmp_path):
     whole = train(config, out=tmp_path / "whole", threads=1)
 
     moments = random.Random(0)
-    kills, reported = 0, -1
-    while kills < KILLS:
-        process = start(config, tmp_path / "killed")
-        time.sleep(moments.uniform(0.0, 0.6))
+    reported = -1
+    for kill in range(KILLS):
+        process, reports = start(config, tmp_path / "killed")
+        if kill % 4 == 0:  # while it starts or resumes
+            time.sleep(moments.uniform(0.0, 0.3))
+        else:  # some epochs later; the sleep is about as long as an epoch takes on a free machine
+            reported = max([reported, *(reports.recv() for _ in range(moments.randint(1, 4)))])
+            time.sleep(moments.uniform(0.0, 0.06))
         process.kill()
         process.join()
-        if process.exitcode == 0:
-            break
-        assert process.exitcode == -signal.SIGKILL
-        kills += 1
-        now = saved_epoch(tmp_path / "killed")
-        assert now >= reported, "an epoch that was reported as saved is gone"
-        reported = now
-    assert kills >= 20, f"the run ended after {kills} kills: give it more epochs"
-    assert reported > 0, "no kill hit a run that had saved something"
+        assert process.exitcode == -signal.SIGKILL, "the run ended before it was killed: give it more epochs"
+        reported = max(reported, last_report(reports))
+        assert saved_epoch(tmp_path / "killed") >= reported, "an epoch that was reported as saved is gone"
+    assert reported > KILLS / 4, "the kills hit a run that hardly went on"
 
     resumed = train(config, out=tmp_path / "killed", threads=1)
     assert resumed.status.state == "finished"
     assert_frame_equal(resumed.measurements, whole.measurements, check_exact=True)
-    for name in (STATE, checkpoint_name(20), checkpoint_name(40)):
+    for name in (STATE, checkpoint_name(20), checkpoint_name(120)):
         killed, straight = (run.folder.read_tensors(name)[0] for run in (resumed, whole))
         assert killed.keys() == straight.keys()
         assert all(torch.equal(killed[key], straight[key]) for key in killed)
-    leftovers = [path.name for path in resumed.folder.path.rglob("*") if "tmp" in path.name]
-    assert leftovers == []
+    assert {path.name for path in resumed.folder.path.iterdir()} == {
+        path.name for path in whole.folder.path.iterdir()
+    }
 
 
 def test_two_runs_with_the_same_seed_are_equal_and_another_seed_is_not(tmp_path):
@@ -108,11 +134,9 @@ def test_again_trains_beside_the_finished_run(tmp_path):
 
 def test_a_second_process_on_the_same_run_is_told_so(tmp_path):
     config = small_config(epochs=2000)
-    process = start(config, tmp_path)
+    process, reports = start(config, tmp_path)
     try:
-        deadline = time.monotonic() + 60
-        while saved_epoch(tmp_path) < 0 and time.monotonic() < deadline:
-            time.sleep(0.05)
+        assert reports.poll(60)
         with pytest.raises(UserError, match=f"another process .pid {process.pid} .* is working on this run"):
             train(config, out=tmp_path, threads=1)
     finally:

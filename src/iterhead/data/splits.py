@@ -62,7 +62,8 @@ def make_dataset(task: Task, config: DataConfig, vocabulary: Vocabulary, seed: i
             drawn = _draw(component, length, train_counts[index], test_counts[index], config.split, stream)
             for part, inputs in zip(parts, drawn, strict=True):
                 part.append(layout.assemble(vocabulary, inputs, component.states(inputs), index))
-        train[length], test[length] = (np.concatenate(part) for part in parts)
+        order = IntegerStream(seed, "data", config.split, "order", length)
+        train[length], test[length] = (_shuffled_together(part, order) for part in parts)
     return Dataset(train, test)
 
 
@@ -73,6 +74,12 @@ def apportion(total: int, weights: tuple[float, ...]) -> list[int]:
     for index in np.argsort(counts - exact, kind="stable")[: total - counts.sum()]:
         counts[index] += 1
     return [int(count) for count in counts]
+
+
+def _shuffled_together(parts: list[Tokens], stream: IntegerStream) -> Tokens:
+    """Return all rows; those of a mixture shuffled, so that the first few are a sample of every component."""
+    rows = np.concatenate(parts)
+    return rows if len(parts) == 1 else rows[stream.permutation(len(rows))]
 
 
 def _draw(

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.collections import QuadMesh
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.text import Text
 from matplotlib.transforms import ScaledTranslation
 from numpy.typing import NDArray
 
@@ -17,8 +20,10 @@ from iterhead.tasks import Cells
 
 _POINT = 1 / 72
 """Inches in a point."""
-_SMALLEST = 5.0
-"""Points of a name in one row; below, two rows let it be larger."""
+_DIGIT_WIDTH, _LINE_HEIGHT, _BOLD_WIDTH = 0.64, 0.9, 0.58
+"""Of DejaVu Sans, in font sizes: a digit, a line of digits with air, a bold letter on average."""
+_LARGEST, _SMALLEST, _IN_TWO_ROWS = 8.0, 5.5, 6.0
+"""Points of a name: at most, at least in one row (below, two rows let it be larger), at most in two rows."""
 
 
 @style()
@@ -56,10 +61,13 @@ def attention_map(
         raise ValueError(f"weights {weights.shape}, {T} tokens, {queries}: expected [T, T], T tokens, a slice up to T")
     ax.set(facecolor=MASKED, aspect="equal", xlim=(-0.5, T - 0.5), ylim=(T - 0.5, -0.5))
     ax.set(xlabel="key: the token looked at", ylabel="query: the token that looks")
-    ax.set_title(title, pad=17)
+    ax.set_title(title, pad=17, fontsize=min(9.0, _points(ax) / (_BOLD_WIDTH * len(title))))
     edges = np.arange(T + 1) - 0.5
     seen = np.ma.masked_array(weights, mask=np.triu(np.ones((T, T), dtype=bool), k=1))
-    mesh = ax.pcolormesh(edges, edges, seen, cmap=WEIGHT_SCALE, vmin=0, vmax=1, edgecolor="white", linewidth=0.25)
+    mesh = ax.pcolormesh(edges, edges, seen, cmap=WEIGHT_SCALE, vmin=0, vmax=1)
+    # White joints between the cells that can be seen; none across the grey corner, where text stands.
+    ax.hlines(edges, -0.5, edges, color="white", linewidth=0.3)
+    ax.vlines(edges, edges, T - 0.5, color="white", linewidth=0.3)
     _name(ax, tokens)
     _guide(ax, queries.start)
     _bracket(ax, queries)
@@ -70,19 +78,21 @@ def attention_map(
 
 def _outline(ax: Axes, cells: Cells) -> None:
     """Outline `cells`, and say so in the grey corner, which is free at any length."""
+    width = min(1.4, 0.14 * _points(ax) / (ax.get_xlim()[1] + 0.5))
     for query, key in zip(*cells, strict=True):
         corner = (float(key) - 0.5, float(query) - 0.5)
-        ax.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=VERMILION, linewidth=0.9, zorder=3))
+        ax.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=VERMILION, linewidth=width, zorder=3))
     where = ax.transAxes + _shift(ax, -5, -5)
     text = "outlined: where the ideal head looks"
     ax.text(1, 1, text, transform=where, ha="right", va="top", fontsize=7, color=VERMILION)
 
 
 def _guide(ax: Axes, end_of_input: int) -> None:
-    """Draw thin lines along both sides of EoI's row and column."""
+    """Draw thin lines along both sides of EoI's row and column, as far as there are cells to see."""
+    bottom = ax.get_ylim()[0]
     for edge in (end_of_input - 0.5, end_of_input + 0.5):
-        ax.axvline(edge, color=QUIET, linewidth=0.5, zorder=2)
-        ax.axhline(edge, color=QUIET, linewidth=0.5, zorder=2)
+        ax.hlines(edge, -0.5, end_of_input + 0.5, color=QUIET, linewidth=0.5, zorder=2)
+        ax.vlines(edge, end_of_input - 0.5, bottom, color=QUIET, linewidth=0.5, zorder=2)
 
 
 def _bracket(ax: Axes, queries: slice) -> None:
@@ -102,32 +112,49 @@ def _bracket(ax: Axes, queries: slice) -> None:
 
 def _shift(ax: Axes, right: float, up: float) -> ScaledTranslation:
     """Return the transform that moves by so many points."""
-    return ScaledTranslation(right * _POINT, up * _POINT, ax.get_figure(root=True).dpi_scale_trans)
+    return ScaledTranslation(right * _POINT, up * _POINT, _figure(ax).dpi_scale_trans)
 
 
 def _name(ax: Axes, tokens: Sequence[str]) -> None:
     """Write the tokens' names along both axes; where they would touch, every other one stands further out."""
-    size, in_two_rows = _name_size(ax, tokens)
-    positions = range(len(tokens))
-    rows = (positions[1::2], positions[::2]) if in_two_rows else (positions, positions[:0])
-    for axis in (ax.xaxis, ax.yaxis):
-        for row, minor in zip(rows, (False, True), strict=True):
-            axis.set_ticks(row, [tokens[position] for position in row], minor=minor)
-        axis.set_tick_params(which="both", length=1.5, pad=1.5, labelsize=size)
-        # Two sizes further: more than the length of `EoI`, which stands sideways in the near row.
-        axis.set_tick_params(which="minor", pad=1.5 + 2 * size)
-        for label in (*axis.get_ticklabels(minor=False), *axis.get_ticklabels(minor=True)):
-            label.set_fontweight("bold" if label.get_text() == "EoI" else "normal")
-    for label in (*ax.get_xticklabels(minor=False), *ax.get_xticklabels(minor=True)):
+    cell = _points(ax) / len(tokens)
+    width = _DIGIT_WIDTH * max(len(name) for name in tokens if name.isdigit())
+    _name_axis(ax.xaxis, tokens, 0.95 * cell / width, row=1.2)
+    _name_axis(ax.yaxis, tokens, 0.95 * cell / _LINE_HEIGHT, row=width + 0.3)
+    for label in _labels(ax.xaxis):
         label.set_rotation(0 if label.get_text().isdigit() else 90)
 
 
-def _name_size(ax: Axes, tokens: Sequence[str]) -> tuple[float, bool]:
-    """Return the size of the names in points, and whether they need two rows.
+def _name_axis(axis: Axis, tokens: Sequence[str], fitting: float, *, row: float) -> None:
+    """Write names along one axis in the `fitting` size, or in two rows; a row takes up `row` sizes."""
+    if fitting >= _SMALLEST:
+        size, far = min(_LARGEST, fitting), range(0)
+    else:
+        # EoI, longer than a number, goes into the far row.
+        size, far = min(_IN_TWO_ROWS, 2 * fitting), range(tokens.index("EoI") % 2, len(tokens), 2)
+    near = [position for position in range(len(tokens)) if position not in far]
+    axis.set_ticks(near, [tokens[position] for position in near])
+    axis.set_ticks(far, [tokens[position] for position in far], minor=True)
+    axis.set_tick_params(which="both", length=1.5, pad=1.5, labelsize=size)
+    axis.set_tick_params(which="minor", pad=1.5 + row * size)
+    for label in _labels(axis):
+        label.set_fontweight("bold" if label.get_text() == "EoI" else "normal")
+    if far:  # the first name is long too, and may stand in the near row: off its neighbour's way
+        axis.get_ticklabels()[0].set(ha="right", va="bottom" if axis.axis_name == "y" else "top")
 
-    A digit of DejaVu Sans is 0.64 sizes wide and 0.73 high; names on the x axis stand upright where they are numbers.
-    """
-    cell = min(ax.bbox.width, ax.bbox.height) / ax.get_figure(root=True).dpi / _POINT / len(tokens)
-    digits = max(len(name) for name in tokens if name.isdigit())
-    fitting = cell * min(0.95 / (0.64 * digits), 0.95 / 0.73)
-    return (min(8.0, fitting), False) if fitting >= _SMALLEST else (min(6.0, 2 * fitting), True)
+
+def _labels(axis: Axis) -> list[Text]:
+    """Return the names on an axis, near and far."""
+    return [*axis.get_ticklabels(minor=False), *axis.get_ticklabels(minor=True)]
+
+
+def _points(ax: Axes) -> float:
+    """Return the side of the map in points."""
+    return min(ax.bbox.width, ax.bbox.height) / _figure(ax).dpi / _POINT
+
+
+def _figure(ax: Axes) -> Figure:
+    """Return the figure of axes that stand in one."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    return figure

@@ -1,5 +1,6 @@
 """What training looks like: accuracy at each length and both peakinesses, over epochs."""
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -45,10 +46,12 @@ def accuracy_by_length(
         vmax=1,
         rasterized=True,  # 1,000 epochs of 32 lengths would be a PDF of megabytes
     )
-    rows = np.arange(N)[::-1][:: -(-N // _MOST_ROWS_NAMED)]  # from the longest down, so that it is always named
+    rows = np.arange(N)[:: -_stride(N)]  # from the longest down, so that it is always named
     ax.set_yticks(rows, [str(lengths[row]) for row in rows])
     ax.set(ylabel="length of the input")
-    ax.set_title("exact-match accuracy by length")
+    ax.set_title("Accuracy by length", pad=17)
+    blank = "; blank: not measured" if np.isnan(accuracy).any() else " in every token"
+    ax.text(0, 1.02, f"share of test sequences right{blank}", transform=ax.transAxes, fontsize=7, color=QUIET)
     _epoch_axis(ax, epochs)
     return mesh
 
@@ -68,29 +71,31 @@ def peakiness(
     Args:
         ax: empty axes.
         epochs: [E], increasing, at least one.
-        first, second: [E], 0 .. 1; None where they are not defined (no chain of thought), which the panel then says.
+        first: [E], 0 .. 1; None where it is not defined (no chain of thought), which the panel then says.
+        second: likewise.
         threshold: of emergence, 0 .. 1.
         accuracy: [E], 0 .. 1, mean over lengths; None leaves it out.
     """
-    # In order of drawing. On paper without colour, the dashes tell the lines apart.
-    curves: tuple[tuple[str, NDArray[np.floating] | None, dict[str, Any]], ...] = (
-        ("mean accuracy", accuracy, {"color": QUIET, "linestyle": (0, (1, 1)), "linewidth": 1.1}),
-        ("first head", first, {"color": BLUE, "linestyle": (0, (4, 1.2))}),
-        ("second head", second, {"color": VERMILION}),
-    )
     marker = "o" if len(epochs) <= _MOST_MARKED else ""
+    # Without colour, the dashes tell the lines apart.
+    curves: tuple[tuple[str, NDArray[np.floating] | None, dict[str, Any]], ...] = (
+        ("first head", first, {"color": BLUE, "linestyle": (0, (4, 1.2)), "zorder": 4}),
+        ("second head", second, {"color": VERMILION, "zorder": 5}),
+        ("mean accuracy", accuracy, {"color": QUIET, "linewidth": 0.8, "zorder": 3}),
+    )
     for label, values, look in curves:
         if values is not None:
             ax.plot(epochs, values, label=label, marker=marker, markersize=2.5, **look)
-    ax.set(ylabel="score", ylim=(-0.03, 1.03))
-    ax.set_title("peakiness of the two heads", pad=17)
+    ax.set(ylabel="share", ylim=(-0.03, 1.03))
     _epoch_axis(ax, epochs)
     if ax.lines:
-        ax.legend(loc="lower left", bbox_to_anchor=(0, 0.99), ncols=3, borderpad=0.2, borderaxespad=0, columnspacing=1.5)
+        ax.legend(
+            loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, borderpad=0.25, borderaxespad=0, columnspacing=1.5
+        )
     if first is None and second is None:
-        note = "no chain of thought:\nno iteration heads, no peakiness"
-        ax.text(0.5, 0.5, note, transform=ax.transAxes, ha="center", va="center", color=QUIET)
+        ax.set_title("No chain of thought, so no peakiness", pad=17)
         return
+    ax.set_title("Peakiness: share of weights above 0.5", pad=17)
     ax.axhline(threshold, color=INK, linewidth=0.7, linestyle=(0, (5, 3)), zorder=1)
     beside = ax.get_yaxis_transform()
     ax.text(1.015, threshold, f"emerged\n\u2265 {threshold:g}", transform=beside, va="center", fontsize=7)
@@ -102,6 +107,11 @@ def _edges(epochs: NDArray[np.integer]) -> NDArray[np.float64]:
         return np.array([epochs[0] - 0.5, epochs[0] + 0.5])
     middles = (epochs[1:] + epochs[:-1]) / 2
     return np.array([2 * epochs[0] - middles[0], *middles, 2 * epochs[-1] - middles[-1]])
+
+
+def _stride(rows: int) -> int:
+    """Return which of `rows` names to write so that at most 12 are: every one, second, fourth, eighth, ..."""
+    return next(2**power for power in itertools.count() if rows <= _MOST_ROWS_NAMED * 2**power)
 
 
 def _epoch_axis(ax: Axes, epochs: NDArray[np.integer]) -> None:

@@ -1,4 +1,4 @@
-"""The picture of one run: two attention maps above, accuracy and peakiness over epochs below."""
+"""The picture of one run: attention maps above, accuracy and peakiness over epochs below."""
 
 import io
 import textwrap
@@ -6,17 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from iterhead.figures.attention import attention_map
 from iterhead.figures.curves import accuracy_by_length, peakiness
-from iterhead.figures.style import style
+from iterhead.figures.style import QUIET, style
 from iterhead.tasks import Cells
 
 
@@ -26,12 +24,12 @@ class HeadMap(NamedTuple):
     Attributes:
         label: title of its panel, such as `layer 1, head 1`.
         weights: [T, T], query rows and key columns, 0 .. 1.
-        cells: where the ideal head looks; None without chain of thought.
+        cells: where the ideal head looks; None outlines nothing.
     """
 
     label: str
     weights: NDArray[np.floating]
-    cells: Cells | None
+    cells: Cells | None = None
 
 
 @dataclass(frozen=True)
@@ -47,8 +45,8 @@ class RunPicture:
         epochs: [E], increasing.
         lengths: [N], increasing.
         accuracy: [E, N], 0 .. 1; NaN where nothing was measured.
-        first_peakiness, second_peakiness: [E], of the best pair; None without chain of thought.
-        mean_accuracy: [E], the headline; None leaves it out.
+        first_peakiness, second_peakiness: [E], of the best pair, 0 .. 1; None without chain of thought.
+        mean_accuracy: [E], 0 .. 1; None leaves it out.
         threshold: peakiness from which a head counts as emerged.
     """
 
@@ -56,7 +54,7 @@ class RunPicture:
     subtitle: str
     tokens: Sequence[str]
     queries: slice
-    maps: Sequence[HeadMap | tuple[str, NDArray[np.floating], Cells | None]]
+    maps: Sequence[HeadMap]
     epochs: NDArray[np.integer]
     lengths: NDArray[np.integer]
     accuracy: NDArray[np.floating]
@@ -66,29 +64,107 @@ class RunPicture:
     threshold: float = 0.95
 
 
-# Inches. Placed by hand, since the squares of the maps leave a layout engine nothing to decide but holes.
+# Inches. Placed by hand: the maps are square, so their size decides everything else.
 _WIDTH = 8.0
-_MAP = 3.1
+_MAP = 3.25
 _CURVES = 1.75
 _LEFT = 0.62
-_BETWEEN = 0.72
-"""From a map to the next: bracket, axis label, names."""
+_SECOND = _LEFT + _MAP + 0.62
+"""Left edge of the second column; the gap holds brackets and names."""
 _BELOW_MAP = 0.62
 _ABOVE_MAP = 0.42
-_ABOVE_CURVES = 0.36
-_BOTTOM = 0.42
-_SECOND = _LEFT + _MAP + _BETWEEN
-_SCALE = 0.09
-"""Width of a colour bar."""
+_BELOW_CURVES = 0.42
+_ABOVE_CURVES = 0.4
+_LINE = 0.16
+"""Height of a line of the subtitle."""
+_BESIDE = 0.26
+"""What a lower panel leaves free on its right, for a colour bar or the name of the threshold."""
 
 
 @style()
 def run_figure(picture: RunPicture) -> Figure:
-    """Draw the picture of a run: 8 inches wide, two maps on top and two curves below (one map: curves beside it).
+    """Draw the picture of a run, 8 inches wide.
+
+    Two maps stand above the panels of accuracy and peakiness; one map has them on its right.
 
     Raises:
         ValueError: if there is not one map or two.
     """
     if len(picture.maps) not in (1, 2):
         raise ValueError(f"{len(picture.maps)} maps: expected one or two")
-    ...
+    subtitle = textwrap.wrap(picture.subtitle, 118)
+    base, panels = _rows(len(picture.maps))
+    figure = Figure(figsize=(_WIDTH, base + _MAP + _ABOVE_MAP + 0.36 + _LINE * len(subtitle)))
+    _head(figure, picture.title, subtitle)
+    for left, head in zip((_LEFT, _SECOND), picture.maps, strict=False):
+        ax = _place(figure, left, base, _MAP, _MAP)
+        mesh = attention_map(ax, head.weights, picture.tokens, head.cells, queries=picture.queries, title=head.label)
+        if left != _LEFT:
+            ax.set_ylabel("")  # the rows are those of the first map
+    _weight_scale(figure, ax, mesh)
+    upper, lower = (_place(figure, left, bottom, _MAP - _BESIDE, height) for left, bottom, height in panels)
+    mesh = accuracy_by_length(upper, picture.epochs, picture.lengths, picture.accuracy)
+    _accuracy_scale(figure, upper, mesh)
+    peakiness(
+        lower,
+        picture.epochs,
+        picture.first_peakiness,
+        picture.second_peakiness,
+        picture.threshold,
+        accuracy=picture.mean_accuracy,
+    )
+    return figure
+
+
+def render(figure: Figure) -> dict[str, bytes]:
+    """Return the files of a figure: `figure.png` (150 dots per inch) and `figure.pdf` (fonts embedded).
+
+    The same figure gives the same bytes, since no date is written.
+    """
+    return {"figure.png": _file(figure, "png", "Software"), "figure.pdf": _file(figure, "pdf", "CreationDate")}
+
+
+@style()
+def _file(figure: Figure, kind: str, left_out: str) -> bytes:
+    """Return one file of a figure, without the field `left_out` of its metadata."""
+    file = io.BytesIO()
+    figure.savefig(file, format=kind, dpi=150 if kind == "png" else 300, metadata={left_out: None})
+    return file.getvalue()
+
+
+def _rows(maps: int) -> tuple[float, list[tuple[float, float, float]]]:
+    """Return the bottom of the maps, and left, bottom and height of the two other panels, in inches."""
+    if maps == 2:
+        base = _BELOW_CURVES + _CURVES + _ABOVE_CURVES + _BELOW_MAP
+        return base, [(_LEFT, _BELOW_CURVES, _CURVES), (_SECOND, _BELOW_CURVES, _CURVES)]
+    half = (_MAP - _BELOW_CURVES - _ABOVE_CURVES) / 2
+    return _BELOW_MAP, [(_SECOND, _BELOW_MAP + _MAP - half, half), (_SECOND, _BELOW_MAP, half)]
+
+
+def _place(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
+    """Add axes at a place given in inches."""
+    W, H = figure.get_size_inches()
+    return figure.add_axes((left / W, bottom / H, width / W, height / H))
+
+
+def _head(figure: Figure, title: str, subtitle: Sequence[str]) -> None:
+    """Write the title and the lines of the subtitle at the top left."""
+    height = figure.get_size_inches()[1]
+    left = 0.1 / _WIDTH
+    figure.text(left, 1 - 0.08 / height, title, va="top", fontsize=11, fontweight="bold")
+    for line, text in enumerate(subtitle):
+        figure.text(left, 1 - (0.3 + _LINE * line) / height, text, va="top", color=QUIET)
+
+
+def _weight_scale(figure: Figure, ax: Axes, mesh: QuadMesh) -> None:
+    """Put the scale of both maps into the grey corner of the last, where no weight can be."""
+    inside = ax.inset_axes((0.66, 0.88, 0.3, 0.022))
+    bar = figure.colorbar(mesh, cax=inside, orientation="horizontal", ticks=[0, 0.5, 1], format="%g")
+    bar.set_label("attention weight", fontsize=7, labelpad=1)
+    bar.ax.tick_params(labelsize=7, length=2, pad=1.5)
+
+
+def _accuracy_scale(figure: Figure, ax: Axes, mesh: QuadMesh) -> None:
+    """Put the scale of accuracy beside its panel."""
+    beside = ax.inset_axes((1.015, 0, 0.03, 1))
+    figure.colorbar(mesh, cax=beside, ticks=[0, 0.5, 1], format="%g")

@@ -23,10 +23,11 @@ WEIGHT_SCALE = "Blues"
 ACCURACY_SCALE = "viridis"
 """Accuracy: no colour of it is near white, which a missing cell is."""
 
-_OWN: dict[str, Any] = {
+_OWN: dict[Any, Any] = {
     "font.family": ["DejaVu Sans"],  # comes with matplotlib: the same glyphs on every machine
     "font.size": 8,
     "text.color": INK,
+    "text.parse_math": False,  # a dollar sign in a title is a dollar sign
     "axes.edgecolor": QUIET,
     "axes.labelcolor": INK,
     "axes.labelsize": 8,
@@ -56,7 +57,9 @@ _FAMILIES = {
     *("agg", "axes", "figure", "font", "image", "legend", "lines", "mathtext", "patch", "path", "pcolor", "pdf"),
     *("pcolormesh", "savefig", "text", "xaxis", "xtick", "yaxis", "ytick"),
 }
-_DEFAULTS = {key: value for key, value in mpl.rcParamsDefault.items() if key.partition(".")[0] in _FAMILIES}
+_DEFAULTS: dict[Any, Any] = {
+    key: value for key, value in mpl.rcParamsDefault.items() if key.partition(".")[0] in _FAMILIES
+}
 
 
 @contextmanager

@@ -4,12 +4,13 @@ Pure functions of logits and attention maps; nothing here trains or edits.
 """
 
 from iterhead.measure.accuracy import exact_match, grammatical
-from iterhead.measure.emergence import has_emerged, is_peaked_and_right
+from iterhead.measure.emergence import EMERGED_PEAKINESS, has_emerged, is_peaked_and_right
 from iterhead.measure.evaluate import evaluate
 from iterhead.measure.heads import ROLES, RoleScores, role_scores
 from iterhead.measure.records import Head, Record, Scores, headline, headline_lengths, table
 
 __all__ = [
+    "EMERGED_PEAKINESS",
     "ROLES",
     "Head",
     "Record",

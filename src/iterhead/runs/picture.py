@@ -1,0 +1,79 @@
+"""The numbers behind the picture of a run: one long test sequence's attention maps, and the curves."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from iterhead.data import Dataset
+from iterhead.figures import HeadMap, RunPicture
+from iterhead.measure import EMERGED_PEAKINESS, ROLES, Scores
+from iterhead.model import Transformer
+from iterhead.settings import RunConfig
+from iterhead.tasks import SequenceLayout, Vocabulary
+
+
+def run_picture(
+    config: RunConfig, model: Transformer, dataset: Dataset, history: Mapping[int, Scores], scores: Scores
+) -> RunPicture:
+    """Return what the picture of a run shows.
+
+    Args:
+        config: of the run.
+        model: as trained last.
+        dataset: its first test sequence of the longest length is shown.
+        history: the regular evaluations by epoch.
+        scores: the last ones, whose best pair of heads is shown.
+    """
+    layout = config.data.layout(config.data.max_length)
+    tokens = dataset.test[layout.length][0][: layout.input_size]
+    lengths = np.asarray(list(scores.accuracy_by_length))
+    accuracy = [[past.accuracy_by_length[length] for length in lengths] for past in history.values()]
+    return RunPicture(
+        title=f"{config.task}: lengths {lengths[0]} to {lengths[-1]}, width {config.model.width}, seed {config.seed}",
+        subtitle=_subtitle(scores),
+        tokens=Vocabulary(config.model.vocabulary).names(tokens),
+        queries=layout.reads,
+        maps=_maps(model, layout, torch.from_numpy(tokens)[None], scores),
+        epochs=np.asarray(list(history)),
+        lengths=lengths,
+        accuracy=np.asarray(accuracy),
+        first_peakiness=_curve(history, "first_peakiness"),
+        second_peakiness=_curve(history, "second_peakiness"),
+        mean_accuracy=np.asarray([past.accuracy for past in history.values()]),
+        threshold=EMERGED_PEAKINESS,
+    )
+
+
+def _curve(history: Mapping[int, Scores], name: str) -> np.ndarray | None:
+    values = [getattr(scores, name) for scores in history.values()]
+    return None if None in values else np.asarray(values)
+
+
+def _subtitle(scores: Scores) -> str:
+    if scores.best_pair is None:
+        return f"Exact match {scores.accuracy:.1%} on test sequences never seen in training; no chain of thought."
+    return (
+        f"Exact match {scores.accuracy:.1%} on test sequences never seen in training. Outlined: where the ideal circuit "
+        f"looks. First head: to the end of the input ({scores.first_peakiness:.0%} of queries do). Iteration head: from "
+        f"the token that writes a state to that step's input ({scores.second_peakiness:.0%} do)."
+    )
+
+
+def _maps(
+    model: Transformer, layout: SequenceLayout, tokens: torch.Tensor, scores: Scores
+) -> list[HeadMap]:
+    """Return the maps of the best pair, or of the first head of the first and last layer without chain of thought."""
+    with torch.no_grad():
+        trace = model.trace(tokens, ("blocks.*.attn.hook_pattern",))
+    last = model.config.layers - 1
+    pair = scores.best_pair or tuple((layer, 0) for layer in dict.fromkeys((0, last)))
+    cells = [cells(layout) for cells in ROLES.values()] if scores.best_pair else [None, None]
+    return [
+        HeadMap(
+            f"layer {layer + 1}, head {head + 1}",
+            trace[f"blocks.{layer}.attn.hook_pattern"][0, head].double().numpy(),
+            wanted,
+        )
+        for (layer, head), wanted in zip(pair, cells, strict=False)
+    ]
