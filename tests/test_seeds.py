@@ -28,7 +28,7 @@ def test_named_seeds_differ_and_fit_into_63_bits():
 
 
 def test_integers_are_the_same_everywhere():
-    # The last decimal digit and the last two say what is left after division by 10 and by 4: ...13 -> 3 and 13 mod 4 = 1.
+    # The last decimal digit is what is left after division by 10; the last two decide that by 4: ...13 = 3 * 4 + 1.
     assert IntegerStream(*PURPOSE).integers(10, (5,)).tolist() == [3, 2, 0, 1, 8]
     assert IntegerStream(*PURPOSE).integers(4, (5,)).tolist() == [1, 0, 2, 1, 0]
     assert IntegerStream(*PURPOSE).integers(11, (2, 3)).tolist() == [[4, 10, 5], [10, 2, 7]]
@@ -44,7 +44,11 @@ def test_integers_can_be_as_large_as_an_array_holds():
 def test_uniform_numbers_are_the_same_everywhere():
     # Words over 2**64 = 18446744073709551616: 2.2658/18.4467 = 0.12283, 10.7434/18.4467 = 0.58240, 5.2907/18.4467.
     found = IntegerStream(*PURPOSE).uniform(3).tolist()
-    assert [number.hex() for number in found] == ["0x1.f71de1e1595b0p-4", "0x1.2a3031a4b2d0fp-1", "0x1.25b17bb14abccp-2"]
+    assert [number.hex() for number in found] == [
+        "0x1.f71de1e1595b0p-4",
+        "0x1.2a3031a4b2d0fp-1",
+        "0x1.25b17bb14abccp-2",
+    ]
     assert found == pytest.approx([word / 2**64 for word in WORDS[:3]], abs=2**-53)
 
 

@@ -102,9 +102,7 @@ def test_killed_at_random_moments_a_run_ends_with_the_same_bits(tmp_path):
         killed, straight = (run.folder.read_tensors(name)[0] for run in (resumed, whole))
         assert killed.keys() == straight.keys()
         assert all(torch.equal(killed[key], straight[key]) for key in killed)
-    assert {path.name for path in resumed.folder.path.iterdir()} == {
-        path.name for path in whole.folder.path.iterdir()
-    }
+    assert {path.name for path in resumed.folder.path.iterdir()} == {path.name for path in whole.folder.path.iterdir()}
 
 
 def test_two_runs_with_the_same_seed_are_equal_and_another_seed_is_not(tmp_path):

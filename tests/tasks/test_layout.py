@@ -110,3 +110,8 @@ def test_vocabulary_accepts_what_just_fits():
 def test_vocabulary_says_how_many_ids_are_needed(alphabet, components):
     with pytest.raises(UserError, match=r"model.vocabulary=10: .* need 11 ids; set --model.vocabulary 11"):
         Vocabulary(10).check(alphabet, components)
+
+
+def test_a_sequence_has_at_least_one_input():
+    with pytest.raises(UserError, match="length=0: expected at least 1 input"):
+        SequenceLayout(0)

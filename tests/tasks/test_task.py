@@ -182,3 +182,15 @@ def test_weights_may_be_off_by_rounding():
 def test_a_mixture_of_one_is_refused():
     with pytest.raises(UserError, match="m: a mixture needs two tasks or more"):
         Mixture("m", (copy_task(),), (1.0,))
+
+
+def test_an_illegal_input_is_named_by_the_vectorised_run():
+    doubled = IterativeTask(name="doubled", alphabet=5, step=lambda s, x: (2 * s + x) % 5, init=0, inputs=(1, 3))
+    with pytest.raises(UserError, match="doubled: input 2: expected one of 1, 3"):
+        doubled.states(np.array([[1, 3], [3, 2]]))
+
+
+def test_a_step_that_raises_is_told_with_its_arguments():
+    broken = IterativeTask(name="broken", alphabet=3, step=lambda s, x: s // (x - 2), init=0)
+    with pytest.raises(UserError, match=r"broken: F\(0, 2\) failed with ZeroDivisionError"):
+        _ = broken.table

@@ -59,9 +59,7 @@ def make_packing(config: DataConfig, per_length: int) -> Packing:
     slots = tuple(length for length in config.lengths for _ in range(per_length))
     pairs = [(i, len(slots) - 1 - i) for i in range((len(slots) + 1) // 2)]
     rows = [_row(config, slots, pair) for pair in pairs]
-    slot, positions, mask, reads, weights = (
-        torch.from_numpy(np.stack(parts)) for parts in zip(*rows, strict=True)
-    )
+    slot, positions, mask, reads, weights = (torch.from_numpy(np.stack(parts)) for parts in zip(*rows, strict=True))
     return Packing(slots, slot, positions, mask, reads, weights)
 
 

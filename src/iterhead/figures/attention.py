@@ -4,6 +4,7 @@ T tokens of one sequence; rows are queries (the token that looks), columns keys 
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -48,7 +49,7 @@ def attention_map(
         tokens: T names, `task 3 1 4 EoI 3 4 5` (`Vocabulary.names` without EoS, which the network is not given).
         cells: queries and keys to outline (`SequenceLayout.first_cells`, `second_cells`); None outlines nothing.
         queries: positions at which the network writes, EoI first (`SequenceLayout.reads`); it ends at T.
-        title: of the panel.
+        title: of the panel; above some 45 letters it gets smaller to fit.
 
     Returns:
         The drawn cells, for `Figure.colorbar`.
@@ -68,7 +69,7 @@ def attention_map(
     # White joints between the cells that can be seen; none across the grey corner, where text stands.
     ax.hlines(edges, -0.5, edges, color="white", linewidth=0.3)
     ax.vlines(edges, edges, T - 0.5, color="white", linewidth=0.3)
-    _name(ax, tokens)
+    _name(ax, tokens, queries.start)
     _guide(ax, queries.start)
     _bracket(ax, queries)
     if cells is not None:
@@ -115,32 +116,35 @@ def _shift(ax: Axes, right: float, up: float) -> ScaledTranslation:
     return ScaledTranslation(right * _POINT, up * _POINT, _figure(ax).dpi_scale_trans)
 
 
-def _name(ax: Axes, tokens: Sequence[str]) -> None:
+def _name(ax: Axes, tokens: Sequence[str], end_of_input: int) -> None:
     """Write the tokens' names along both axes; where they would touch, every other one stands further out."""
     cell = _points(ax) / len(tokens)
-    width = _DIGIT_WIDTH * max(len(name) for name in tokens if name.isdigit())
-    _name_axis(ax.xaxis, tokens, 0.95 * cell / width, row=1.2)
-    _name_axis(ax.yaxis, tokens, 0.95 * cell / _LINE_HEIGHT, row=width + 0.3)
+    width = _DIGIT_WIDTH * max((len(name) for name in tokens if name.isdigit()), default=1)
+    # EoI is longer than a number: of two rows it takes the far one. So is the first name: it steps aside.
+    far = range(end_of_input % 2, len(tokens), 2)
+    _name_axis(ax.xaxis, tokens, far, fitting=0.95 * cell / width, row=1.2, aside={"ha": "right"})
+    _name_axis(ax.yaxis, tokens, far, fitting=0.95 * cell / _LINE_HEIGHT, row=width + 0.3, aside={"va": "baseline"})
+    for label in (*_labels(ax.xaxis), *_labels(ax.yaxis)):
+        label.set_fontweight("bold" if label.get_text() == tokens[end_of_input] else "normal")
     for label in _labels(ax.xaxis):
         label.set_rotation(0 if label.get_text().isdigit() else 90)
 
 
-def _name_axis(axis: Axis, tokens: Sequence[str], fitting: float, *, row: float) -> None:
-    """Write names along one axis in the `fitting` size, or in two rows; a row takes up `row` sizes."""
+def _name_axis(
+    axis: Axis, tokens: Sequence[str], far: range, *, fitting: float, row: float, aside: dict[str, Any]
+) -> None:
+    """Write names in the `fitting` size; where that is too small, in two rows, the near one `row` sizes thick."""
     if fitting >= _SMALLEST:
         size, far = min(_LARGEST, fitting), range(0)
     else:
-        # EoI, longer than a number, goes into the far row.
-        size, far = min(_IN_TWO_ROWS, 2 * fitting), range(tokens.index("EoI") % 2, len(tokens), 2)
+        size = min(_IN_TWO_ROWS, 2 * fitting)
     near = [position for position in range(len(tokens)) if position not in far]
     axis.set_ticks(near, [tokens[position] for position in near])
     axis.set_ticks(far, [tokens[position] for position in far], minor=True)
     axis.set_tick_params(which="both", length=1.5, pad=1.5, labelsize=size)
     axis.set_tick_params(which="minor", pad=1.5 + row * size)
-    for label in _labels(axis):
-        label.set_fontweight("bold" if label.get_text() == "EoI" else "normal")
-    if far:  # the first name is long too, and may stand in the near row: off its neighbour's way
-        axis.get_ticklabels()[0].set(ha="right", va="bottom" if axis.axis_name == "y" else "top")
+    if far and near[0] == 0:
+        axis.get_ticklabels()[0].set(**aside)
 
 
 def _labels(axis: Axis) -> list[Text]:

@@ -51,7 +51,8 @@ def accuracy_by_length(
     ax.set(ylabel="length of the input")
     ax.set_title("Accuracy by length", pad=17)
     blank = "; blank: not measured" if np.isnan(accuracy).any() else " in every token"
-    ax.text(0, 1.02, f"share of test sequences right{blank}", transform=ax.transAxes, fontsize=7, color=QUIET)
+    beside: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
+    ax.annotate(f"share of test sequences right{blank}", (0, 1), (0, 4.5), fontsize=7, color=QUIET, **beside)
     _epoch_axis(ax, epochs)
     return mesh
 
@@ -95,7 +96,7 @@ def peakiness(
     if first is None and second is None:
         ax.set_title("No chain of thought, so no peakiness", pad=17)
         return
-    ax.set_title("Peakiness: share of weights above 0.5", pad=17)
+    ax.set_title("Peakiness: ideal cells with weight > 0.5", pad=17)
     ax.axhline(threshold, color=INK, linewidth=0.7, linestyle=(0, (5, 3)), zorder=1)
     beside = ax.get_yaxis_transform()
     ax.text(1.015, threshold, f"emerged\n\u2265 {threshold:g}", transform=beside, va="center", fontsize=7)
@@ -111,7 +112,7 @@ def _edges(epochs: NDArray[np.integer]) -> NDArray[np.float64]:
 
 def _stride(rows: int) -> int:
     """Return which of `rows` names to write so that at most 12 are: every one, second, fourth, eighth, ..."""
-    return next(2**power for power in itertools.count() if rows <= _MOST_ROWS_NAMED * 2**power)
+    return next(1 << power for power in itertools.count() if rows <= _MOST_ROWS_NAMED << power)
 
 
 def _epoch_axis(ax: Axes, epochs: NDArray[np.integer]) -> None:

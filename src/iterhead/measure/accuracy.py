@@ -3,7 +3,6 @@
 Letters: `B` sequences, `Q` predictions of each (the written states and EoS).
 """
 
-import torch
 from torch import Tensor
 
 from iterhead.tasks import Vocabulary

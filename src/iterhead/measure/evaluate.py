@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -19,7 +20,7 @@ PATTERNS = "blocks.*.attn.hook_pattern"
 
 
 def evaluate(
-    model: Transformer, task: Task, sequences: Mapping[int, NDArray], *, cot: bool = True
+    model: Transformer, task: Task, sequences: Mapping[int, NDArray[np.int64]], *, cot: bool = True
 ) -> list[Record]:
     """Return accuracy, grammar and, with chain of thought, the scores of every head, for each length.
 
@@ -47,7 +48,7 @@ def _evaluate_length(model: Transformer, task: Task, tokens: Tensor, layout: Seq
     roles = ROLES if layout.cot else {}
     sums = {(role, layer): RoleSums(cells(layout)) for role, cells in roles.items() for layer in range(layers)}
     right = formed = 0
-    for chunk in tokens.split(CHUNK):
+    for chunk in torch.split(tokens, CHUNK):
         trace = model.trace(chunk[:, :-1], (PATTERNS,) if roles else ())
         predictions = trace.logits[:, layout.reads].argmax(-1)
         right += int(exact_match(predictions, chunk[:, layout.targets]).sum())

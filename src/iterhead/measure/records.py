@@ -74,9 +74,7 @@ def headline(evaluation: pl.DataFrame) -> Scores:
     accuracy_by_length = dict(zip(by_length["length"].to_list(), by_length["value"].to_list(), strict=True))
     counted = headline_lengths(list(accuracy_by_length))
     means = (
-        evaluation.filter(pl.col("length").is_in(counted))
-        .group_by("name", "layer", "head")
-        .agg(pl.col("value").mean())
+        evaluation.filter(pl.col("length").is_in(counted)).group_by("name", "layer", "head").agg(pl.col("value").mean())
     )
     found: dict[tuple[str, int | None, int | None], float] = {
         (name, layer, head): value for name, layer, head, value in means.iter_rows()
@@ -100,7 +98,11 @@ def best_pair(means: Mapping[tuple[str, int | None, int | None], float]) -> tupl
     The second head must stand in a later layer than the first, which feeds it (in a network of one layer they may
     share it). Best: the largest sum of the two peakinesses; among equals, of the two mean weights.
     """
-    heads = [(layer, head) for name, layer, head in means if name == "second_peakiness"]
+    heads = [
+        (layer, head)
+        for name, layer, head in means
+        if name == "second_peakiness" and layer is not None and head is not None
+    ]
     if not heads:
         return None
     one_layer = len({layer for layer, _ in heads}) == 1
@@ -112,4 +114,4 @@ def best_pair(means: Mapping[tuple[str, int | None, int | None], float]) -> tupl
         return round(peaks, 12), weights, [-index for head in pair for index in head]
 
     pairs = [(first, second) for first in heads for second in heads if one_layer or first[0] < second[0]]
-    return max(pairs, key=merit)  # type: ignore[type-var]  # heads are pairs of integers here
+    return max(pairs, key=merit)

@@ -74,6 +74,7 @@ class PositionEmbedding(nn.Module):
 
     def __init__(self, config: ModelConfig, networks: int, context: int):
         super().__init__()
+        self.W_pos: Tensor
         table = torch.empty(networks, context, config.positions_on)
         if config.positions == "learned":
             self.W_pos = nn.Parameter(table)

@@ -8,6 +8,7 @@ passes tokens shaped `[B, T]`.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -50,9 +51,7 @@ class Pass:
         """Return a function that taps a site of one layer with the stream [M, B * T, D] shown as [M, B, T, D]."""
         if self.taps.idle:
             return lambda _, value: value
-        return lambda site, value: self.taps(
-            f"blocks.{layer}.{site}", value.unflatten(1, (rows, -1))
-        ).flatten(1, 2)
+        return lambda site, value: self.taps(f"blocks.{layer}.{site}", split_rows(value, rows)).flatten(1, 2)
 
     def remember(self, layer: int, k: Tensor, v: Tensor) -> KeysValues:
         """Return the keys and values of all tokens so far, [M, B, T, H, d_head], and keep them."""
@@ -61,6 +60,11 @@ class Pass:
             k, v = (torch.cat([old, new], dim=2) for old, new in zip(self.cache[layer], (k, v), strict=True))
         self.cache[layer] = (k, v)
         return k, v
+
+
+def split_rows(x: Tensor, rows: int) -> Tensor:
+    """Return x [M, B * T, D] as [M, B, T, D]."""
+    return x.view(len(x), rows, -1, x.shape[-1])
 
 
 class Transformer(nn.Module):
@@ -83,6 +87,7 @@ class Transformer(nn.Module):
         if config.positions in ("learned", "frozen", "sinusoidal"):
             self.pos_embed = PositionEmbedding(config, networks, context)
         if config.positions == "rotary":
+            self.angles: Tensor
             self.register_buffer("angles", angles(context, config.positions_on // config.heads), persistent=False)
         self.blocks = nn.ModuleList([Block(config, networks) for _ in range(config.layers)])
         self.ln_final = Norm(config.norm, networks, config.width)
@@ -93,6 +98,10 @@ class Transformer(nn.Module):
     def networks(self) -> int:
         """M, the number of networks."""
         return len(self.embed.W_E)
+
+    def block(self, layer: int) -> Block:
+        """Return the parameters of a layer."""
+        return cast(Block, self.blocks[layer])
 
     @torch.no_grad()
     def initialise(self, seeds: Sequence[int]) -> None:
@@ -121,9 +130,7 @@ class Transformer(nn.Module):
         """
         return self.trace(tokens, (), edits=edits).logits
 
-    def trace(
-        self, tokens: Tensor, sites: Iterable[str] = ("*",), *, edits: Mapping[str, Edit] | None = None
-    ) -> Trace:
+    def trace(self, tokens: Tensor, sites: Iterable[str] = ("*",), *, edits: Mapping[str, Edit] | None = None) -> Trace:
         """Return the logits and the activations at `sites` (`*` matches any text; all of them by default)."""
         single = tokens.dim() == 2
         taps = Taps(self.config.layers, sites, edits or {}, single)
@@ -146,7 +153,7 @@ class Transformer(nn.Module):
             x = self._block(layer, x, rows, given, reads)
         x = self.ln_final(x)
         if not given.taps.idle:
-            x = given.taps("ln_final.hook_normalized", x.unflatten(1, (rows, -1))).flatten(1, 2)
+            x = given.taps("ln_final.hook_normalized", split_rows(x, rows)).flatten(1, 2)
         logits = x @ self.unembed.W_U
         return logits if given.reads is not None else logits.view(networks, rows, length, -1)
 
@@ -168,7 +175,7 @@ class Transformer(nn.Module):
 
     def _block(self, layer: int, x: Tensor, rows: int, given: Pass, reads: Tensor | None) -> Tensor:
         """Return the residual stream after a layer, [M, N, D]: N is B * T, or the number of reads."""
-        block = self.blocks[layer]
+        block = self.block(layer)
         tap = given.tap(layer, rows)
         x = tap("hook_resid_pre", x)
         keys = queries = tap("ln1.hook_normalized", block.ln1(x))
@@ -183,7 +190,7 @@ class Transformer(nn.Module):
 
     def _attend(self, layer: int, queries: Tensor, keys: Tensor, rows: int, given: Pass) -> Tensor:
         """Return what attention adds at each query, [M, N, D]; queries and keys are normalised streams."""
-        weights = self.blocks[layer].attn
+        weights = self.block(layer).attn
         tap = given.tap(layer, rows)
         q, k, v = (
             self._heads(tap(f"hook_{name}_input", x) @ weight, rows)
@@ -221,9 +228,9 @@ class Transformer(nn.Module):
         networks, rows = q.shape[:2]
         if mask.dim() == 4:
             mask = mask.expand(networks, *mask.shape).flatten(0, 1)
-        flat = (x.flatten(0, 1).transpose(1, 2) for x in (q, k, v))
-        z = F.scaled_dot_product_attention(*flat, attn_mask=mask)
-        return z.transpose(1, 2).unflatten(0, (networks, rows))
+        q, k, v = (x.flatten(0, 1).transpose(1, 2) for x in (q, k, v))
+        z = F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2)
+        return z.view(networks, rows, *z.shape[1:])
 
     def _turn(self, q: Tensor, k: Tensor, given: Pass) -> tuple[Tensor, Tensor]:
         """Return rotary queries and keys; queries may stand at the read cells only."""

@@ -15,7 +15,7 @@ from iterhead.errors import UserError
 from iterhead.figures import render, run_figure
 from iterhead.measure import Record, Scores, evaluate, has_emerged, headline, table
 from iterhead.runs.picture import run_picture
-from iterhead.runs.run import MEASUREMENTS, SAMPLE, STATE, STATUS, TEST, Run, Status, checkpoint_name, history
+from iterhead.runs.run import MEASUREMENTS, SAMPLE, STATE, STATUS, TEST, Run, checkpoint_name, history
 from iterhead.runs.store import CONFIG, RunFolder, new_run_folder, table_bytes, tensor_bytes
 from iterhead.settings import RunConfig
 from iterhead.training import Trainer
@@ -145,9 +145,7 @@ class _Execution:
         while self._trainer.epoch < training.epochs and not (training.early_stop and self._status.emerged):
             begun = time.perf_counter()
             loss = self._trainer.train_epoch()
-            self._status = replace(
-                self._status, train_seconds=self._status.train_seconds + time.perf_counter() - begun
-            )
+            self._status = replace(self._status, train_seconds=self._status.train_seconds + time.perf_counter() - begun)
             if not torch.isfinite(torch.tensor(loss)):
                 self._diverge(loss)
                 return
@@ -199,9 +197,7 @@ class _Execution:
         state, metadata = folder.read_tensors(STATE)
         self._trainer.load_state(state)
         epoch = self._trainer.epoch
-        self._records = folder.read_table(MEASUREMENTS).filter(
-            (pl.col("epoch") <= epoch) & (pl.col("split") != TEST)
-        )
+        self._records = folder.read_table(MEASUREMENTS).filter((pl.col("epoch") <= epoch) & (pl.col("split") != TEST))
         self._history = history(self._records)
         emerged = has_emerged([scores for when, scores in self._history.items() if when > 0])
         train_seconds = float(metadata["train_seconds"])

@@ -54,15 +54,13 @@ def _subtitle(scores: Scores) -> str:
     if scores.best_pair is None:
         return f"Exact match {scores.accuracy:.1%} on test sequences never seen in training; no chain of thought."
     return (
-        f"Exact match {scores.accuracy:.1%} on test sequences never seen in training. Outlined: where the ideal circuit "
-        f"looks. First head: to the end of the input ({scores.first_peakiness:.0%} of queries do). Iteration head: from "
-        f"the token that writes a state to that step's input ({scores.second_peakiness:.0%} do)."
+        f"Exact match {scores.accuracy:.1%} on test sequences never seen in training. Outlined: where the ideal "
+        f"circuit looks. First head: to the end of the input ({scores.first_peakiness:.0%} of queries do). Iteration "
+        f"head: from the token that writes a state to that step's input ({scores.second_peakiness:.0%} do)."
     )
 
 
-def _maps(
-    model: Transformer, layout: SequenceLayout, tokens: torch.Tensor, scores: Scores
-) -> list[HeadMap]:
+def _maps(model: Transformer, layout: SequenceLayout, tokens: torch.Tensor, scores: Scores) -> list[HeadMap]:
     """Return the maps of the best pair, or of the first head of the first and last layer without chain of thought."""
     with torch.no_grad():
         trace = model.trace(tokens, ("blocks.*.attn.hook_pattern",))

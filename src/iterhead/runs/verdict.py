@@ -4,12 +4,11 @@ In sentences layers and heads count from 1, as in the paper, so that `layer 2, h
 in JSON and in the table of measurements, which count from 0.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
-from iterhead.measure import HELD_FOR, Scores, has_emerged, headline_lengths, is_peaked_and_right
-from iterhead.measure.emergence import EMERGED_ACCURACY, EMERGED_PEAKINESS
-from iterhead.measure.records import Head
+from iterhead.measure import EMERGED_PEAKINESS, Head, Scores, has_emerged, headline_lengths, is_peaked_and_right
+from iterhead.measure.emergence import EMERGED_ACCURACY, HELD_FOR
 from iterhead.runs.run import Run
 
 Outcome: TypeAlias = Literal[
@@ -23,37 +22,46 @@ NEAR_GUESSING = 0.05
 
 def outcome(run: Run) -> Outcome:
     """Return what became of a run, in one or two words."""
-    state = run.status.state
-    if state != "finished":
-        return "interrupted" if state == "running" else "diverged"
+    status = run.status
+    if status.state != "finished":
+        return "interrupted" if status.state == "running" else "diverged"
+    if status.emerged:
+        return "emerged"
     scores = run.scores
     if scores.accuracy < EMERGED_ACCURACY:
         return "not learnt" if scores.accuracy < guessing(run) + NEAR_GUESSING else "learnt in part"
     if scores.second_peakiness is None:
         return "solved"
-    if scores.second_peakiness < EMERGED_PEAKINESS:
-        return "another circuit"
-    return "emerged" if run.status.emerged else "not held"
+    return "another circuit" if scores.second_peakiness < EMERGED_PEAKINESS else "not held"
 
 
 def verdict(run: Run) -> str:
     """Return what became of a run, as a paragraph for a newcomer; nothing is claimed that the scores do not show."""
+    return " ".join(filter(None, _sentences(run)))
+
+
+def _sentences(run: Run) -> list[str]:
     told = outcome(run)
     if told == "diverged":
-        return f"The training diverged: {run.status.message}."
+        return [f"The training diverged: {run.status.message}."]
     if told == "interrupted":
-        limit = run.config.training.epochs
-        return f"The run is not finished: {counted(run.status.epoch, 'epoch')} of at most {limit:,} are done."
+        done, limit = counted(run.status.epoch, "epoch"), run.config.training.epochs
+        return [f"The run is not finished: {done} of at most {limit:,} done."]
     scores = run.scores
-    sentences = {
-        "emerged": [_emergence(run), _first_head(scores), _solved(run)],
-        "not held": [_not_held(), _second_head(scores), _first_head(scores), _solved(run)],
-        "another circuit": [_other_circuit(run), _second_head(scores), _mass(scores), _solved(run)],
-        "solved": [_solved(run), _no_chain(run)],
-        "learnt in part": [_in_part(run), _by_length(scores), _second_head(scores), _no_chain(run), _lost(run)],
-        "not learnt": [_nothing_learnt(run), _second_head(scores), _no_chain(run), _lost(run)],
-    }[told]
-    return " ".join(filter(None, [*sentences, _one_layer(run)]))
+    match told:
+        case "emerged":
+            return [_emergence(run), _first_head(scores), _solves(run), _one_layer(run)]
+        case "not held":
+            return [_not_held(), _second_head(scores), _first_head(scores), _solves(run), _one_layer(run)]
+        case "another circuit":
+            return [_other_circuit(run), _second_head(scores), _mass(scores), _solves(run)]
+        case "solved":
+            return ["The task is solved without a chain of thought.", _solves(run), _NO_CHAIN]
+        case "learnt in part":
+            start = "The task is learnt in part."
+            return [start, _solves(run), _worst_length(scores), _no_head(scores), _lost(run)]
+        case "not learnt":
+            return ["The task is not learnt.", _solves(run), _guess(run), _no_head(scores), _lost(run)]
 
 
 def emergence_epoch(run: Run) -> int | None:
@@ -96,19 +104,26 @@ def named(head: Head) -> str:
     return f"layer {layer + 1}, head {index + 1}"
 
 
+def lengths_text(lengths: Sequence[int]) -> str:
+    """Return e.g. `lengths 1 to 16`, or `length 8`."""
+    return f"length {lengths[0]}" if len(lengths) == 1 else f"lengths {lengths[0]} to {lengths[-1]}"
+
+
+_NO_CHAIN = "Iteration heads are defined only with one, so there is none to look for."
+
+
 def _emergence(run: Run) -> str:
-    epoch = emergence_epoch(run)
-    # It had emerged by now, but an evaluation in between may have been missed by the three that must hold.
+    epoch, scores = emergence_epoch(run), run.scores
+    assert scores.best_pair is not None, "a head emerges only where heads are scored"
+    assert scores.second_peakiness is not None
     when = f"after {counted(epoch, 'epoch')}" if epoch else "at the end"
-    first, *rest = _second_head(run.scores)
-    return f"The iteration head emerged {when}: {first.lower()}{''.join(rest)}"
+    what = "The iteration head" if run.config.model.layers > 1 else "A head with the pattern of an iteration head"
+    return f"{what} emerged {when}: {named(scores.best_pair[1])} {_looks(scores.second_peakiness)}."
 
 
 def _not_held() -> str:
-    return (
-        f"An iteration head shows at the end, but it has not held for {HELD_FOR} evaluations in a row, "
-        "so it does not count as emerged yet: train longer."
-    )
+    held = f"it has not held for {HELD_FOR} evaluations in a row"
+    return f"An iteration head shows at the end, but {held}, so it does not count as emerged: train longer."
 
 
 def _other_circuit(run: Run) -> str:
@@ -117,81 +132,73 @@ def _other_circuit(run: Run) -> str:
     return f"The task is solved, but not by an iteration head: the network found another circuit{known}."
 
 
-def _in_part(run: Run) -> str:
-    return f"The task is learnt in part: {_score_sentence(run)}"
-
-
-def _nothing_learnt(run: Run) -> str:
-    return (
-        f"The task is not learnt: {_score_sentence(run)} Guessing would reach {percent(guessing(run))} on average over "
-        "the lengths that count."
-    )
-
-
 def _second_head(scores: Scores) -> str:
     if scores.best_pair is None or scores.second_peakiness is None:
         return ""
-    head = named(scores.best_pair[1])
-    share = percent(scores.second_peakiness)
-    return f"{head.capitalize()} looks at x_t when it writes s_t in {share} of cases (second peakiness)."
+    head = named(scores.best_pair[1]).capitalize()
+    return f"{head} comes nearest to one: it {_looks(scores.second_peakiness)}."
+
+
+def _no_head(scores: Scores) -> str:
+    """Return whether a head is there all the same, which leaves only F to be learnt."""
+    second = _second_head(scores)
+    there = scores.second_peakiness is not None and scores.second_peakiness >= EMERGED_PEAKINESS
+    return f"{'An' if there else 'No'} iteration head is there. {second}" if second else ""
+
+
+def _looks(share: float) -> str:
+    return f"looks at x_t when it writes s_t in {percent(share)} of cases"
 
 
 def _first_head(scores: Scores) -> str:
     if scores.best_pair is None or scores.first_peakiness is None:
         return ""
-    head = named(scores.best_pair[0])
-    return f"{head.capitalize()} finds the end of the input in {percent(scores.first_peakiness)} (first peakiness)."
+    head, share = named(scores.best_pair[0]), percent(scores.first_peakiness)
+    return f"Before it, {head} looks at EoI, the end of the input, in {share}."
 
 
 def _mass(scores: Scores) -> str:
     if scores.second_mass is None:
         return ""
-    return f"All heads together put {scores.second_mass:.2f} of an attention on x_t, where 1 would be all of one head."
+    return f"The weight on x_t, summed over all heads, is {scores.second_mass:.2f} (one head alone can give 1)."
 
 
-def _solved(run: Run) -> str:
-    return _score_sentence(run, start="The network")
-
-
-def _score_sentence(run: Run, start: str = "the network") -> str:
-    """Return how many of all test sequences are right, and where these come from."""
-    scores = run.scores
-    counts = {length: len(run.dataset.test[length]) for length in scores.accuracy_by_length}
+def _solves(run: Run) -> str:
+    """Return how many of the test sequences are right, and where these come from."""
+    by_length = run.scores.accuracy_by_length
+    counts = {length: len(run.dataset.test[length]) for length in by_length}
     total = sum(counts.values())
-    right = sum(round(share * counts[length]) for length, share in scores.accuracy_by_length.items())
-    origin = "never seen in training" if run.config.data.split == "disjoint" else "drawn like those of the training"
+    right = sum(round(share * counts[length]) for length, share in by_length.items())
+    disjoint = run.config.data.split == "disjoint"
+    origin = "never seen in training" if disjoint else "drawn as the training ones were, which hold some of them"
+    lengths = lengths_text(list(counts))
+    return f"The network solves {percent(right / total)} of {total:,} test sequences {origin} ({lengths})."
+
+
+def _guess(run: Run) -> str:
+    lengths = headline_lengths(list(run.config.data.lengths))
     return (
-        f"{start} solves {percent(right / total)} of {total:,} test sequences {origin} "
-        f"({lengths_text(list(counts))})."
+        f"On {lengths_text(lengths)} its mean accuracy is {percent(run.scores.accuracy)}; "
+        f"guessing gives {percent(guessing(run))}."
     )
 
 
-def lengths_text(lengths: Sequence[int]) -> str:
-    """Return e.g. `lengths 1 to 16`, or `length 8`."""
-    return f"length {lengths[0]}" if len(lengths) == 1 else f"lengths {lengths[0]} to {lengths[-1]}"
-
-
-def _by_length(scores: Scores) -> str:
-    """Return which lengths are solved, and which is the worst."""
-    by_length: Mapping[int, float] = scores.accuracy_by_length
+def _worst_length(scores: Scores) -> str:
+    by_length = scores.accuracy_by_length
     if len(by_length) == 1:
         return ""
-    solved = [length for length, share in by_length.items() if share >= EMERGED_ACCURACY]
+    solved = sum(share >= EMERGED_ACCURACY for share in by_length.values())
     worst = min(by_length, key=lambda length: by_length[length])
-    good = f"{len(solved)} of {len(by_length)} lengths are solved" if solved else "No length is solved"
-    return f"{good}; the worst is {worst}, at {percent(by_length[worst])}."
-
-
-def _no_chain(run: Run) -> str:
-    return "" if run.config.data.cot else "Without a chain of thought there is no iteration head to look for."
+    return (
+        f"{solved} of {counted(len(by_length), 'length')} are solved; worst is {worst}, at {percent(by_length[worst])}."
+    )
 
 
 def _one_layer(run: Run) -> str:
-    if run.config.model.layers > 1 or not run.config.data.cot:
+    if run.config.model.layers > 1:
         return ""
     return (
-        "The network has one layer, so no earlier head can tell this one where the input ends: "
-        "it is no iteration head in the paper's sense."
+        "The network has one layer, so no earlier head told this one where the input ends, as in the paper's circuit."
     )
 
 

@@ -80,6 +80,10 @@ class SequenceLayout:
     length: int
     cot: bool = True
 
+    def __post_init__(self) -> None:
+        if self.length < 1:
+            raise UserError(f"length={self.length}: expected at least 1 input")
+
     @property
     def end_of_input(self) -> int:
         """Position e = L+1, where EoI stands; it plays the part of s_0."""

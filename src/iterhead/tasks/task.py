@@ -96,10 +96,16 @@ class IterativeTask:
         table = np.full((self.alphabet, self.alphabet), -1, dtype=np.int64)
         for s in range(self.alphabet):
             for x in self.symbols:
-                value = self.step(s, x)
-                self._check_value(value, f"F({s}, {x})")
-                table[s, x] = value
+                table[s, x] = self._checked_step(s, x)
         return table
+
+    def _checked_step(self, s: int, x: int) -> int:
+        try:
+            value = self.step(s, x)
+        except Exception as error:  # a user's own function may raise anything
+            raise UserError(f"{self.name}: F({s}, {x}) failed with {type(error).__name__}: {error}") from error
+        self._check_value(value, f"F({s}, {x})")
+        return value
 
     @cached_property
     def first_states(self) -> NDArray[np.int64]:
@@ -110,7 +116,14 @@ class IterativeTask:
         return first
 
     def states(self, inputs_BL: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the states [B, L] of inputs [B, L]: `run` for many sequences at once, by table."""
+        """Return the states [B, L] of inputs [B, L]: `run` for many sequences at once, by table.
+
+        Raises:
+            UserError: for an input that is not one of `symbols`.
+        """
+        illegal = inputs_BL[~np.isin(inputs_BL, self.symbols)]
+        if illegal.size:
+            raise UserError(f"{self.name}: input {illegal[0]}: expected one of {', '.join(map(str, self.symbols))}")
         states = np.empty_like(inputs_BL)
         states[:, 0] = self.first_states[inputs_BL[:, 0]]
         for t in range(1, inputs_BL.shape[1]):

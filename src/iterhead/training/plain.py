@@ -16,6 +16,7 @@ from iterhead.seeds import torch_generator
 from iterhead.settings import ModelConfig, RunConfig, TrainingConfig
 from iterhead.training.loop import Trainer
 
+
 def plain_logits(weights: dict[str, Tensor], config: ModelConfig, tokens: Tensor, dropout: Tensor) -> Tensor:
     """Return logits [B, T, V] of one network (LayerNorm, learned or frozen positions), as the paper writes it."""
     width, heads = config.width, config.heads
@@ -24,11 +25,13 @@ def plain_logits(weights: dict[str, Tensor], config: ModelConfig, tokens: Tensor
         return F.layer_norm(x, (width,), weights[f"{name}.w"])
 
     def attention(name: str, x: Tensor) -> Tensor:
-        q, k, v = ((x @ weights[f"{name}.W_{part}"]).unflatten(-1, (heads, -1)).transpose(1, 2) for part in "QKV")
+        by_head = (*x.shape[:2], heads, width // heads)
+        q, k, v = ((x @ weights[f"{name}.W_{part}"]).view(by_head).transpose(1, 2) for part in "QKV")
         scores = q @ k.transpose(-1, -2) / (width / heads) ** 0.5
         future = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1)
         pattern = scores.masked_fill(future, -torch.inf).softmax(-1)
-        return (pattern @ v).transpose(1, 2).flatten(2) @ weights[f"{name}.W_O"]
+        z: Tensor = (pattern @ v).transpose(1, 2).flatten(2)
+        return z @ weights[f"{name}.W_O"]
 
     def mlp(name: str, x: Tensor) -> Tensor:
         return F.gelu(x @ weights[f"{name}.W_in"]) @ weights[f"{name}.W_out"]
@@ -50,9 +53,7 @@ def plain_logits(weights: dict[str, Tensor], config: ModelConfig, tokens: Tensor
 def make_optimizer(parameters: list[Tensor], config: TrainingConfig) -> torch.optim.Optimizer:
     """Return PyTorch's own optimiser with the settings of `config`."""
     if config.optimizer == "sgd":
-        return torch.optim.SGD(
-            parameters, config.lr, momentum=config.momentum, weight_decay=config.weight_decay
-        )
+        return torch.optim.SGD(parameters, config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
     kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
     betas = (config.beta1, config.beta2)
     return kind(parameters, config.lr, betas=betas, weight_decay=config.weight_decay)
@@ -91,7 +92,7 @@ class PlainTrainer:
             logits = plain_logits(self.weights, self.config.model, inputs, factors)
             loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
             self.optimizer.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             self.optimizer.step()
             yield loss.detach()
 
