@@ -15,7 +15,7 @@ def half_trained():
 
     settings = {
         "task": "parity",
-        "data": {"max_length": 4, "train_per_length": 96},
+        "data": {"max_length": 4, "train_per_length": 96, "test_per_length": 32},
         "model": {"width": 16, "vocabulary": 5, "dropout": 0.0},
         "training": {"lr": 3e-3, "batch_size": 32},
     }

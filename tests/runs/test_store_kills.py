@@ -69,8 +69,8 @@ def test_a_write_is_two_synced_renames_checksums_first(run: RunFolder, monkeypat
 def test_many_files_share_one_update_and_move_in_order(run: RunFolder, monkeypatch: pytest.MonkeyPatch):
     steps: list[tuple[str, str]] = []
     between_steps(monkeypatch, lambda step, path: steps.append((step, path.name)))
-    run.write_many({"b": b"1", "checkpoints/a": b"2", "config.json": b"3"})
-    assert [name for step, name in steps if step == "rename"] == ["checksums.json", "b", "a", "config.json"]
+    run.write_many({"z": b"1", "checkpoints/a": b"2", "config.json": b"3"})
+    assert [name for step, name in steps if step == "rename"] == ["checksums.json", "z", "a", "config.json"]
     # Four files, four renames, and the new folder's own entry.
     assert sum(step == "sync" for step, _ in steps) == 4 + 4 + 1
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from iterhead.errors import UserError
-from iterhead.runs.store import RunFolder, find_runs, new_run_folder, open_run, run_name
+from iterhead.runs.store import RunFolder, find_runs, open_run
 
 
 def make_run(path: Path) -> Path:
@@ -19,25 +19,6 @@ def message(call, *args) -> str:
     text = str(caught.value)
     assert "\n" not in text
     return text
-
-
-@pytest.mark.parametrize(
-    ("existing", "again", "expected"),
-    [
-        ([], False, "abc"),
-        (["abc"], False, "abc"),
-        ([], True, "abc"),
-        (["abd", "abc-2"], True, "abc"),
-        (["abc"], True, "abc-2"),
-        (["abc", "abc-2", "abc-4"], True, "abc-3"),
-    ],
-)
-def test_again_takes_the_first_free_name(tmp_path: Path, existing: list[str], again: bool, expected: str):
-    assert run_name("abc", existing, again) == expected
-    for name in existing:
-        (tmp_path / name).mkdir()
-    assert new_run_folder(tmp_path, "abc", again).path == tmp_path / expected
-    assert new_run_folder(tmp_path / "not yet", "abc", again).path.name == "abc"
 
 
 def test_runs_are_found_by_path_name_and_beginning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

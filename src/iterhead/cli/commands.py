@@ -5,11 +5,13 @@ To add one: a module beside this one with a `Command` in it, and its place in `C
 
 from difflib import get_close_matches
 
-from iterhead.cli import run, show, tasks
 from iterhead.cli.parsing import Command, example_lines, nearest_option
+from iterhead.cli.run import COMMAND as RUN
+from iterhead.cli.show import COMMAND as SHOW
+from iterhead.cli.tasks import COMMAND as TASKS
 from iterhead.errors import UserError
 
-COMMANDS = (run.COMMAND, show.COMMAND, tasks.COMMAND)
+COMMANDS = (RUN, SHOW, TASKS)
 
 _EXAMPLES = (
     ("iterhead run", "train on a polynomial mod 11 and watch the iteration head emerge: 1 to 3 minutes"),

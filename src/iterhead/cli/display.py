@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 
-from iterhead.errors import UserError
+from iterhead.cli.parsing import filled
 from iterhead.measure import EMERGED_PEAKINESS, Scores, has_emerged
 from iterhead.measure.emergence import EMERGED_ACCURACY, HELD_FOR
 from iterhead.runs import Progress, Run
@@ -28,6 +28,13 @@ class Watcher:
         self.past: list[Progress] = []
         self.resumed_from = 0
         self._started_at = 0.0
+
+    def __enter__(self) -> "Watcher":
+        """Begin to watch."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Give the terminal back as it was."""
 
     @property
     def saved_epoch(self) -> int:
@@ -55,7 +62,7 @@ class Watcher:
     def time_left(self) -> str:
         """Return how long the rest takes, e.g. `at most 3 min left`; nothing before the first evaluation here."""
         done = self.saved_epoch - self.resumed_from
-        if self.run is None or done == 0:
+        if self.run is None or done == 0 or self.ends():
             return ""
         pace = (time.monotonic() - self._started_at) / done
         training = self.run.config.training
@@ -92,8 +99,8 @@ def _what_to_look_for(run: Run) -> str:
     if not run.config.data.cot:
         return "Without a chain of thought there is no iteration head to look for: watch the accuracy."
     return (
-        f"Watch peak 2: the iteration head has emerged when it is at least {EMERGED_PEAKINESS} and the accuracy "
-        f"{percent(EMERGED_ACCURACY)}, {HELD_FOR} evaluations in a row."
+        f"Watch the last column: how often a head looks at x_t to write s_t. At {EMERGED_PEAKINESS}, with "
+        f"{percent(EMERGED_ACCURACY)} accuracy, {HELD_FOR} times in a row, the iteration head has emerged."
     )
 
 
@@ -158,7 +165,7 @@ class PlainLines(Watcher):
     def started(self, run: Run, progress: list[Progress]) -> None:
         """Write the heading and the last evaluation."""
         super().started(run, progress)
-        self._write(heading(run, self.resumed_from))
+        self._write("\n".join(filled(line) for line in heading(run, self.resumed_from).splitlines()))
         self._write(self._line(progress[-1]))
 
     def evaluated(self, progress: Progress) -> None:
@@ -176,7 +183,10 @@ class PlainLines(Watcher):
             f"accuracy {percent(scores.accuracy)}",
         ]
         if scores.second_peakiness is not None:
-            parts += [f"peak 1 {number(scores.first_peakiness)}", f"peak 2 {number(scores.second_peakiness)}"]
+            parts += [
+                f"first head {number(scores.first_peakiness)}",
+                f"iteration head {number(scores.second_peakiness)}",
+            ]
         return "  ".join(filter(None, [*parts, self.time_left()]))
 
 

@@ -65,5 +65,6 @@ class Interrupts:
                 raise KeyboardInterrupt
             return
         with suppress(OSError):
-            os.write(2, f"{self.message()}\n".encode(errors="backslashreplace"))
+            start = "\r" if os.isatty(2) else ""  # over the ^C that the terminal shows
+            os.write(2, f"{start}{self.message()}\n".encode(errors="backslashreplace"))
         os._exit(INTERRUPTED)

@@ -40,6 +40,10 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(typed: list[str], interrupts: Interrupts) -> int:
+    from iterhead.cli.program import command_line
+
+    again = command_line(typed)
+    interrupts.message = lambda: f"Interrupted at the start: nothing is lost. Begin again with: {again}"
     from iterhead.cli.commands import find, overview
     from iterhead.cli.parsing import asks_for_help
 

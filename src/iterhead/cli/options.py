@@ -62,14 +62,13 @@ class Setting:
 
     def declare(self, group: argparse._ArgumentGroup) -> None:
         """Add the option to a group of a parser."""
-        metavar = {bool: "BOOL", int: "N", float: "X"}.get(self.kinds[0], "WORD")
+        metavar = {bool: "BOOL", int: "N", float: "X", str: "TEXT"}.get(self.kinds[0], "WORD")
         about = f"{self.field.description} [{self._values()}]"
         group.add_argument(self.flag, dest=self.flag, metavar=metavar, help=about.replace("%", "%%"))
 
     def _values(self) -> str:
         """Return the default, among the choices if there are any."""
-        default = self.field.default
-        shown = {None: "none", True: "true", False: "false"}.get(default, f"{default}") if default != 1 else "1"
+        shown = as_text(self.field.default)
         if not self.choices:
             return f"default: {shown}"
         return ", ".join(f"{choice} (default)" if choice == shown else choice for choice in self.choices)
@@ -99,7 +98,7 @@ def _part(field: FieldInfo) -> type[BaseModel] | None:
 
 def declare_settings(parser: Parser) -> None:
     """Add every setting to a parser, in groups: the run itself, data, model, training."""
-    groups = {(): parser.add_argument_group("what to learn")}
+    groups: dict[tuple[str, ...], argparse._ArgumentGroup] = {(): parser.add_argument_group("task and seed")}
     for name, field in RunConfig.model_fields.items():
         if part := _part(field):
             about = (part.__doc__ or "").partition("\n")[0].rstrip(".")
@@ -129,3 +128,20 @@ def _put(values: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
         if not isinstance(values, dict):
             return
     values[path[-1]] = value
+
+
+def as_options(config: RunConfig) -> list[str]:
+    """Return the words that give this config on the command line: the settings that differ from the defaults."""
+    changed: list[str] = []
+    for setting in settings():
+        value: Any = config
+        for part in setting.path:
+            value = getattr(value, part)
+        if value != setting.field.default:
+            changed += [setting.flag, as_text(value)]
+    return changed
+
+
+def as_text(value: object) -> str:
+    """Return a value as it is typed on the command line."""
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)

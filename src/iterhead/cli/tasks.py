@@ -20,7 +20,9 @@ A task of your own takes five lines, say in mytasks.py in this folder:
 
 
 def _declare(parser: Parser) -> None:
-    parser.add_argument("--json", action="store_true", help="one JSON object instead, for scripts")
+    shown = parser.add_argument_group("options")
+    shown.add_argument("--json", action="store_true", help="one JSON object instead, for scripts")
+    shown.add_argument("-h", "--help", action="store_true", help="this help")
 
 
 def _tasks(options: argparse.Namespace, _: Interrupts) -> int:

@@ -16,13 +16,13 @@ from matplotlib.text import Text
 from matplotlib.transforms import ScaledTranslation
 from numpy.typing import NDArray
 
-from iterhead.figures.style import MASKED, QUIET, VERMILION, WEIGHT_SCALE, style
+from iterhead.figures.style import MASKED, QUIET, VERMILION, WEIGHT_SCALE, style, title_size
 from iterhead.tasks import Cells
 
 _POINT = 1 / 72
 """Inches in a point."""
-_DIGIT_WIDTH, _LINE_HEIGHT, _BOLD_WIDTH = 0.64, 0.9, 0.58
-"""Of DejaVu Sans, in font sizes: a digit, a line of digits with air, a bold letter on average."""
+_DIGIT_WIDTH, _LINE_HEIGHT = 0.64, 0.9
+"""Of DejaVu Sans, in font sizes: a digit, and a line of digits with some air."""
 _LARGEST, _SMALLEST, _IN_TWO_ROWS = 8.0, 5.5, 6.0
 """Points of a name: at most, at least in one row (below, two rows let it be larger), at most in two rows."""
 
@@ -46,7 +46,7 @@ def attention_map(
     Args:
         ax: empty axes, best square.
         weights: [T, T], query rows and key columns, 0 .. 1.
-        tokens: T names, `task 3 1 4 EoI 3 4 5` (`Vocabulary.names` without EoS, which the network is not given).
+        tokens: T names, `task 3 1 4 EoI 3 4 6` (`Vocabulary.names` without EoS, which the network is not given).
         cells: queries and keys to outline (`SequenceLayout.first_cells`, `second_cells`); None outlines nothing.
         queries: positions at which the network writes, EoI first (`SequenceLayout.reads`); it ends at T.
         title: of the panel; above some 45 letters it gets smaller to fit.
@@ -62,7 +62,7 @@ def attention_map(
         raise ValueError(f"weights {weights.shape}, {T} tokens, {queries}: expected [T, T], T tokens, a slice up to T")
     ax.set(facecolor=MASKED, aspect="equal", xlim=(-0.5, T - 0.5), ylim=(T - 0.5, -0.5))
     ax.set(xlabel="key: the token looked at", ylabel="query: the token that looks")
-    ax.set_title(title, pad=17, fontsize=min(9.0, _points(ax) / (_BOLD_WIDTH * len(title))))
+    ax.set_title(title, pad=17, fontsize=title_size(title, width=_points(ax), largest=9))
     edges = np.arange(T + 1) - 0.5
     seen = np.ma.masked_array(weights, mask=np.triu(np.ones((T, T), dtype=bool), k=1))
     mesh = ax.pcolormesh(edges, edges, seen, cmap=WEIGHT_SCALE, vmin=0, vmax=1)
@@ -120,7 +120,8 @@ def _name(ax: Axes, tokens: Sequence[str], end_of_input: int) -> None:
     """Write the tokens' names along both axes; where they would touch, every other one stands further out."""
     cell = _points(ax) / len(tokens)
     width = _DIGIT_WIDTH * max((len(name) for name in tokens if name.isdigit()), default=1)
-    # EoI is longer than a number: of two rows it takes the far one. So is the first name: it steps aside.
+    # EoI is longer than a number, so of two rows it takes the far one. Where that leaves the first name, long too,
+    # in the near row, it steps aside: to the left, or up.
     far = range(end_of_input % 2, len(tokens), 2)
     _name_axis(ax.xaxis, tokens, far, fitting=0.95 * cell / width, row=1.2, aside={"ha": "right"})
     _name_axis(ax.yaxis, tokens, far, fitting=0.95 * cell / _LINE_HEIGHT, row=width + 0.3, aside={"va": "baseline"})

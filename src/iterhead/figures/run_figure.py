@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from iterhead.figures.attention import attention_map
 from iterhead.figures.curves import accuracy_by_length, peakiness
-from iterhead.figures.style import QUIET, style
+from iterhead.figures.style import QUIET, style, title_size
 from iterhead.tasks import Cells
 
 
@@ -32,7 +32,7 @@ class HeadMap(NamedTuple):
     cells: Cells | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no single truth to compare by
 class RunPicture:
     """What the picture of a run shows.
 
@@ -102,9 +102,9 @@ def run_figure(picture: RunPicture) -> Figure:
     base, panels = _rows(len(picture.maps))
     figure = Figure(figsize=(_WIDTH, base + _MAP + _ABOVE_MAP + 0.36 + _LINE * len(subtitle)))
     _head(figure, picture.title, subtitle)
-    for left, head in zip((_LEFT, _SECOND), picture.maps, strict=False):
+    for left, (label, weights, cells) in zip((_LEFT, _SECOND), picture.maps, strict=False):
         ax = _add_axes(figure, (left, base, _MAP, _MAP))
-        mesh = attention_map(ax, head.weights, picture.tokens, head.cells, queries=picture.queries, title=head.label)
+        mesh = attention_map(ax, weights, picture.tokens, cells, queries=picture.queries, title=label)
         if left != _LEFT:
             ax.set_ylabel("")  # the rows are those of the first map
     _weight_scale(figure, ax, mesh)
@@ -160,7 +160,8 @@ def _head(figure: Figure, title: str, subtitle: Sequence[str]) -> None:
     """Write the title and the lines of the subtitle at the top left."""
     height = figure.get_size_inches()[1]
     left = 0.1 / _WIDTH
-    figure.text(left, 1 - 0.08 / height, title, va="top", fontsize=11, fontweight="bold")
+    size = title_size(title, width=72 * (_WIDTH - 0.2), largest=11)
+    figure.text(left, 1 - 0.08 / height, title, va="top", fontsize=size, fontweight="bold")
     for line, text in enumerate(subtitle):
         figure.text(left, 1 - (0.3 + _LINE * line) / height, text, va="top", color=QUIET)
 

@@ -91,7 +91,7 @@ class Taps:
         edited = edit(given)
         if edited.shape != given.shape:
             raise UserError(
-                f"the edit at {name} returned shape {list(edited.shape)}: expected that of its input, {list(given.shape)}"
+                f"the edit at {name} returned shape {list(edited.shape)}: expected {list(given.shape)}, as it got"
             )
         return edited.unsqueeze(0) if self._single else edited
 

@@ -1,5 +1,6 @@
 """Training a run into its folder: evaluated, saved and resumed between epochs."""
 
+import itertools
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -16,7 +17,7 @@ from iterhead.figures import render, run_figure
 from iterhead.measure import Record, Scores, evaluate, has_emerged, headline, table
 from iterhead.runs.picture import run_picture
 from iterhead.runs.run import MEASUREMENTS, SAMPLE, STATE, STATUS, TEST, Run, checkpoint_name, history
-from iterhead.runs.store import CONFIG, RunFolder, new_run_folder, table_bytes, tensor_bytes
+from iterhead.runs.store import CONFIG, RunFolder, table_bytes, tensor_bytes
 from iterhead.settings import RunConfig
 from iterhead.training import Trainer
 
@@ -72,15 +73,19 @@ def run_folder_name(config: RunConfig) -> str:
 
 
 def find_folder(config: RunConfig, out: Path, again: bool) -> RunFolder:
-    """Return the folder of a config's run; with `again`, the first beside it that holds no finished run."""
-    folder = new_run_folder(out, run_folder_name(config))
-    if not again:
-        return folder
-    number = 2
-    while folder.has(STATUS) and Run(folder).status.state != "running":
-        folder = new_run_folder(out, f"{run_folder_name(config)}-{number}")
-        number += 1
+    """Return the folder of a config's run; with `again`, the first of it, name-2, name-3, ... not yet finished."""
+    name = run_folder_name(config)
+    folder = RunFolder(out / name)
+    for number in itertools.count(2):
+        if not (again and is_finished(folder)):
+            break
+        folder = RunFolder(out / f"{name}-{number}")
     return folder
+
+
+def is_finished(folder: RunFolder) -> bool:
+    """Whether a folder holds a run that needs no more training: finished, or diverged."""
+    return folder.has(STATUS) and Run(folder).status.state != "running"
 
 
 def train(
@@ -107,6 +112,8 @@ def train(
     """
     config = config or RunConfig()
     folder = find_folder(config, Path(out), again)
+    if is_finished(folder):
+        return Run(folder)
     with folder.lock():
         folder.clean()
         if not folder.has(CONFIG):

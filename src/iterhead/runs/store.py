@@ -13,10 +13,9 @@ There is no pickle anywhere. torch and polars are imported only by the calls tha
 
 import difflib
 import io
-import itertools
 import json
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -208,23 +207,6 @@ def table_bytes(table: "polars.DataFrame") -> bytes:
     buffer = io.BytesIO()
     table.write_parquet(buffer)
     return buffer.getvalue()
-
-
-def run_name(name: str, existing: Collection[str], again: bool) -> str:
-    """Return `name`, or with `again` the first of name, name-2, name-3, ... that does not exist yet."""
-    if not again:
-        return name
-    candidates = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
-    return next(candidate for candidate in candidates if candidate not in existing)
-
-
-def new_run_folder(out: Path, name: str, again: bool = False) -> RunFolder:
-    """Return the folder for a run called `name` in `out`: always the same, or with `again` one beside it.
-
-    Raises:
-        UserError: `out` is no folder or cannot be read.
-    """
-    return RunFolder(out / run_name(name, {path.name for path in _entries(out)}, again))
 
 
 def find_runs(out: Path) -> list[Path]:

@@ -89,8 +89,8 @@ def percent(share: float) -> str:
     """Return a share as a percentage with one decimal, rounded down: 100% means all, 0% none."""
     if share in (0, 1):
         return f"{share:.0%}"
-    tenths = int(share * 1000)
-    return f"{tenths / 10:.1f}%" if tenths else "under 0.1%"
+    tenths = int(share * 1000 + 1e-9)
+    return f"{tenths / 10:g}%" if tenths else "under 0.1%"
 
 
 def counted(number: int, noun: str) -> str:

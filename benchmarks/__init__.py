@@ -1,0 +1,1 @@
+"""Speed as ratios against the plain twin, measured in one process on one machine."""

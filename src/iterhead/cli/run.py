@@ -1,0 +1,111 @@
+"""`iterhead run`: train, watch the head emerge, say what became of it."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from iterhead.cli.interrupts import INTERRUPTED, Interrupts
+from iterhead.cli.parsing import Command, Parser
+from iterhead.cli.program import command_line
+from iterhead.errors import UserError
+
+if TYPE_CHECKING:
+    from iterhead.cli.display import Watcher
+    from iterhead.runs import Run
+
+SCIENCE_SAYS_NO = 1
+
+
+def _declare(parser: Parser) -> None:
+    from iterhead.cli.options import declare_settings
+
+    run = parser.add_argument_group("the run")
+    run.add_argument("--config", metavar="FILE", help="settings from a TOML file; options go before it")
+    run.add_argument("--out", metavar="FOLDER", default="runs", help="where runs are kept [default: runs]")
+    run.add_argument("--again", action="store_true", help="train anew beside a finished run of the same settings")
+    run.add_argument("--threads", metavar="N", help="threads of PyTorch [default: all free cores]")
+    run.add_argument("--quiet", action="store_true", help="show only what became of the run")
+    run.add_argument("--json", action="store_true", help="one JSON object instead, for scripts")
+    run.add_argument("-h", "--help", action="store_true", help="this help")
+    declare_settings(parser)
+
+
+def _run(options: argparse.Namespace, interrupts: Interrupts) -> int:
+    """Train a network, or go on, and tell what became of it."""
+    command = command_line(options.typed)
+    from iterhead.cli.options import read_config
+
+    config, threads = read_config(options), _threads(options.threads)
+    silent = options.quiet or options.json
+    with _waiting(sys.stdout.isatty() and not silent):
+        from iterhead.cli.report import make_watcher, tell
+        from iterhead.runs import train
+
+        watcher = make_watcher(silent)
+    interrupts.message = lambda: _interrupted(watcher, command)
+    try:
+        with interrupts.raised(), watcher:
+            run = train(config, out=options.out, again=options.again, threads=threads, observer=watcher)
+    except KeyboardInterrupt:
+        print(interrupts.message(), file=sys.stderr)
+        return INTERRUPTED
+    see = command_line(["show", str(run.folder.path)])
+    interrupts.message = lambda: f"Interrupted: the run is complete. See it with: {see}"
+    tell(run, watcher, options)
+    return _exit_code(run)
+
+
+@contextmanager
+def _waiting(shown: bool) -> Iterator[None]:
+    """Say what takes the first seconds, and take it back."""
+    text = "Loading PyTorch ..."
+    if shown:
+        print(text, end="\r", flush=True)
+    yield
+    if shown:
+        print(" " * len(text), end="\r", flush=True)
+
+
+def _exit_code(run: "Run") -> int:
+    return SCIENCE_SAYS_NO if run.status.state == "diverged" else 0
+
+
+def _interrupted(watcher: "Watcher", command: str) -> str:
+    if watcher.saved_epoch:
+        return f"Interrupted after epoch {watcher.saved_epoch}. Go on with: {command}"
+    return f"Interrupted before the first epoch was saved. Begin again with: {command}"
+
+
+def _threads(text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        count = int(text)
+    except ValueError:
+        raise UserError(f"--threads {text}: expected a whole number") from None
+    if count < 1:
+        raise UserError(f"--threads {text}: expected at least 1")
+    return count
+
+
+COMMAND = Command(
+    name="run",
+    summary="train a network and watch its iteration head emerge",
+    about=(
+        "Trains a small transformer on an iterative task, scores every head after each epoch, stops when the "
+        "iteration head has emerged, tests it on sequences it has never seen and draws a figure. A run is a folder "
+        "named by its settings: started again it goes on where it was interrupted, and what is finished is not "
+        "trained twice."
+    ),
+    examples=(
+        ("iterhead run", "a polynomial mod 11, lengths 1 to 16: 1 to 3 minutes on a laptop"),
+        ("iterhead run --data.max-length 8", "shorter sequences: half a minute"),
+        ("iterhead run --task parity --seed 3", "parity is solved too, but often by another circuit"),
+        ("iterhead run --data.cot false --training.epochs 20", "without chain of thought the task is not learnt"),
+        ("iterhead run --config mine.toml --training.lr 3e-4", "settings from a file, one of them replaced"),
+    ),
+    declare=_declare,
+    run=_run,
+)
