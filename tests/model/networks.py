@@ -10,13 +10,22 @@ from iterhead.settings import ModelConfig
 RESIDUALS = ("published", "pre-norm")
 NORMS = ("layer", "rms", "none")
 POSITIONS = ("learned", "frozen", "sinusoidal", "rotary", "none")
-CONTEXT = 11
+CONTEXT = 8
+"""As many as a packed sequence of length 3 takes."""
 
 
 def config_of(**settings):
     """Width 12 divides into 1, 2 or 3 heads of an even width, as rotary positions need."""
     return ModelConfig(**{"width": 12, "mlp_width": 5, "vocabulary": 7} | settings)
 
+
+SOME_OPTIONS = [
+    config_of(residual=residual, norm=norm, positions=positions, heads=3)
+    for residual, norm, positions in [
+        *((residual, norm, "learned") for residual in RESIDUALS for norm in NORMS),
+        *(("published", "layer", positions) for positions in POSITIONS[1:]),
+    ]
+]
 
 EVERY_OPTION = [
     config_of(residual=residual, norm=norm, positions=positions, heads=heads, position_width=width)

@@ -5,7 +5,7 @@ import math
 import floats
 import pytest
 import torch
-from networks import CONTEXT, EVERY_OPTION, POSITIONS, alone, config_of, name_of, network, random_tokens
+from networks import CONTEXT, EVERY_OPTION, POSITIONS, SOME_OPTIONS, alone, config_of, name_of, network, random_tokens
 from torch.testing import assert_close
 
 from iterhead.data import Batches, make_dataset
@@ -185,38 +185,44 @@ def packed_batch(per_length, seed):
 
 
 def logits_one_by_one(model, row, positions, reads):
-    """What the network gives at the cells `reads` of a packed row, each of its sequences passed alone."""
+    """What M networks give at the cells `reads` of a packed row [M, T], each of its sequences passed alone."""
     starts = [cell for cell, position in enumerate(positions.tolist()) if position == 0]
-    parts = [model(row[None, start:end])[0] for start, end in zip(starts, [*starts[1:], len(row)], strict=True)]
-    return torch.cat(parts)[reads]
+    ends = [*starts[1:], len(positions)]
+    parts = [model(row[:, None, start:end])[:, 0] for start, end in zip(starts, ends, strict=True)]
+    return torch.cat(parts, dim=1)[:, reads]
 
 
-@pytest.mark.parametrize("per_length", [1, 2])
-@every_option
-def test_packed_reads_are_the_logits_of_each_sequence_alone(config, per_length):
-    model = network(config, seeds=(5, 2))
-    batches, first = packed_batch(per_length, seed=1)
-    tokens = torch.stack([first, packed_batch(per_length, seed=2)[1]])
-    assert not torch.equal(tokens[0], tokens[1])
+def check_packed_reads(config, per_length, seeds=(5, 2)):
+    """Each network gets tokens of its own; that it gives what it gives alone is tested above."""
+    model = network(config, seeds)
+    packed = [packed_batch(per_length, seed) for seed in seeds]
+    tokens = torch.stack([first for _, first in packed])
+    assert not any(torch.equal(tokens[0], other) for other in tokens[1:])
+    batches = packed[0][0]
     packing = batches.packing
-    rows = list(zip(packing.positions_RT, packing.reads_RQ, strict=True))
-    expected = [
-        torch.cat([logits_one_by_one(alone(model, index), row, *cells) for row, cells in zip(part, rows, strict=True)])
-        for index, part in enumerate(tokens)
-    ]
+    rows = zip(tokens.unbind(1), packing.positions_RT, packing.reads_RQ, strict=True)
+    expected = torch.cat([logits_one_by_one(model, *row) for row in rows], dim=1)
     given = packed_pass(batches, config.layers)
     for fused in (True, False):
         given.fused = fused
-        assert_close(model.run(tokens, given), torch.stack(expected), **TIGHT)
+        assert_close(model.run(tokens, given), expected, **TIGHT)
+
+
+@every_option
+def test_packed_reads_are_the_logits_of_each_sequence_alone(config):
+    # Lengths 1, 3 in a row, 2 and its filler in another.
+    check_packed_reads(config, per_length=1)
+
+
+@pytest.mark.parametrize("config", SOME_OPTIONS, ids=name_of)
+def test_packed_reads_in_larger_batches(config):
+    check_packed_reads(config, per_length=4)
 
 
 @pytest.mark.parametrize("layers", [1, 3])
-def test_packed_reads_in_networks_of_other_depths(layers):
-    model = network(config_of(layers=layers, positions="rotary", heads=2))
-    batches, tokens = packed_batch(2, seed=1)
-    found = model.run(tokens[None], packed_pass(batches, layers))
-    rows = zip(tokens, batches.packing.positions_RT, batches.packing.reads_RQ, strict=True)
-    assert_close(found[0], torch.cat([logits_one_by_one(model, *row) for row in rows]), **TIGHT)
+@pytest.mark.parametrize("seeds", [(5,), (5, 2, 7)])
+def test_packed_reads_in_networks_of_other_depths_and_populations_of_other_sizes(layers, seeds):
+    check_packed_reads(config_of(layers=layers, positions="rotary", heads=2), 2, seeds)
 
 
 def test_a_population_refuses_tokens_of_another_number_of_networks():
@@ -232,7 +238,7 @@ def test_later_tokens_change_no_earlier_logits(config):
     model = network(config)
     tokens = random_tokens(2, 7)
     before = model(tokens)
-    for place in range(7):
+    for place in (0, 3, 6):
         changed = tokens.clone()
         changed[:, place] = (tokens[:, place] + 1) % 7
         after = model(changed)

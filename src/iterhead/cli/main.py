@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from iterhead.cli.interrupts import INTERRUPTED, Interrupts
 
@@ -29,14 +30,25 @@ def main(words: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt:
             _tell(interrupts.message())
             return INTERRUPTED
-        except ValueError as error:
-            # Named here and not above: until a signal is handled, nothing but the standard library is imported.
-            from iterhead.errors import UserError
-
-            if not isinstance(error, UserError):
+        except (ValueError, MemoryError, OverflowError, RuntimeError) as error:
+            line = _explanation(error)
+            if line is None:
                 raise
-            _tell(f"iterhead: {error}")
+            _tell(f"iterhead: {line}")
             return BAD_INPUT
+
+
+def _explanation(error: Exception) -> str | None:
+    """Return what to tell a person, or None where the fault is ours and a traceback is due."""
+    # Imported here and not above: until signals are handled, nothing but the standard library is imported.
+    from iterhead.errors import UserError
+
+    if isinstance(error, UserError):
+        return str(error)
+    # PyTorch raises a RuntimeError when it gets no memory.
+    if isinstance(error, MemoryError | OverflowError) or "allocate memory" in str(error):
+        return "these settings need more memory than there is: try a smaller width, length or number of sequences"
+    return None
 
 
 def _dispatch(typed: list[str], interrupts: Interrupts) -> int:
@@ -76,12 +88,16 @@ def _output() -> Iterator[None]:
         BrokenPipeError: nobody reads stdout any more.
         UserError: stdout cannot be written to, as on a full disk.
     """
+    if sys.stdout is None:  # closed by the parent: iterhead tasks >&-
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - it stays open to the end
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure:
         reconfigure(errors="backslashreplace")  # a task may have a name that the terminal's encoding lacks
     try:
-        yield
-        sys.stdout.flush()
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
     except OSError as error:
         if error.filename is not None:
             raise

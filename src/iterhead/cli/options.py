@@ -1,6 +1,7 @@
 """Options made from the settings: one for each field of `RunConfig`, dotted, read by the field's type."""
 
 import argparse
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +59,7 @@ class Setting:
         try:
             return reader(text)
         except (KeyError, ValueError):
-            raise UserError(f"{self.flag} {text}: expected {expected}") from None
+            raise UserError(f"{self.flag} {shlex.quote(text)}: expected {expected}") from None
 
     def declare(self, group: argparse._ArgumentGroup) -> None:
         """Add the option to a group of a parser."""

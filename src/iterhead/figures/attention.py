@@ -123,7 +123,7 @@ def _name(ax: Axes, tokens: Sequence[str], end_of_input: int) -> None:
     # EoI is longer than a number, so of two rows it takes the far one. Where that leaves the first name, long too,
     # in the near row, it steps aside: to the left, or up.
     far = range(end_of_input % 2, len(tokens), 2)
-    _name_axis(ax.xaxis, tokens, far, fitting=0.95 * cell / width, row=1.2, aside={"ha": "right"})
+    _name_axis(ax.xaxis, tokens, far, fitting=0.95 * cell / max(width, _LINE_HEIGHT), row=1.2, aside={"ha": "right"})
     _name_axis(ax.yaxis, tokens, far, fitting=0.95 * cell / _LINE_HEIGHT, row=width + 0.3, aside={"va": "baseline"})
     for label in (*_labels(ax.xaxis), *_labels(ax.yaxis)):
         label.set_fontweight("bold" if label.get_text() == tokens[end_of_input] else "normal")
