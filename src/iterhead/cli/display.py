@@ -87,12 +87,14 @@ def heading(run: Run, resumed_from: int) -> str:
 
 def _worked(run: Run) -> str:
     """Return a sequence of the task worked out."""
-    data, component = run.config.data, run.config.iterative_task.components[0]
+    data, components = run.config.data, run.config.iterative_task.components
+    component = components[0]
     inputs = [component.symbols[(3 * i + 1) % len(component.symbols)] for i in range(min(4, data.max_length))]
     states = component.run(inputs)[0 if data.cot else -1 :]
     formula = f"   where s_t = {component.formula}" if component.formula else ""
     written = " ".join(map(str, states))
-    return f"For example: {' '.join(map(str, inputs))} | EoI | {written} | EoS{formula}"
+    which = f", for {component.name}" if len(components) > 1 else ""
+    return f"For example{which}: {' '.join(map(str, inputs))} | EoI | {written} | EoS{formula}"
 
 
 def _what_to_look_for(run: Run) -> str:

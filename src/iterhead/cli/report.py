@@ -64,7 +64,7 @@ def next_steps(run: Run) -> str:
     """Return one or two commands to go on with, each with what it is for."""
     config = run.config
     longer = {"training": config.training.model_copy(update={"epochs": 2 * config.training.epochs})}
-    gentler = {"training": config.training.model_copy(update={"lr": config.training.lr / 3})}
+    gentler = {"training": config.training.model_copy(update={"lr": float(f"{config.training.lr / 3:.1g}")})}
     steps: dict[Outcome, tuple[str, dict[str, Any]]] = {
         "interrupted": ("goes on where it stopped", {}),
         "diverged": ("learn more slowly", gentler),

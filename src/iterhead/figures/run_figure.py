@@ -74,7 +74,7 @@ _SECOND = _LEFT + _MAP + 0.62
 """Left edge of the second column; the gap holds brackets and names."""
 _AXIS_LABEL = 0.12
 """What curves beside a map need in its place: an axis label has more to say than the names of a second map."""
-_BELOW_MAP = 0.4
+_BELOW_MAP = 0.62
 _ABOVE_MAP = 0.42
 _BELOW_CURVES = 0.42
 _ABOVE_CURVES = 0.4

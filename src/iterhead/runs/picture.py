@@ -10,7 +10,7 @@ from iterhead.figures import HeadMap, RunPicture
 from iterhead.measure import EMERGED_PEAKINESS, ROLES, Scores
 from iterhead.model import Transformer
 from iterhead.settings import RunConfig
-from iterhead.tasks import SequenceLayout, Vocabulary
+from iterhead.tasks import Cells, SequenceLayout, Vocabulary
 
 
 def run_picture(
@@ -51,27 +51,29 @@ def _curve(history: Mapping[int, Scores], name: str) -> np.ndarray | None:
 
 
 def _subtitle(scores: Scores) -> str:
+    tested = f"Exact match {scores.accuracy:.1%} on test sequences never seen in training"
     if scores.best_pair is None:
-        return f"Exact match {scores.accuracy:.1%} on test sequences never seen in training; no chain of thought."
+        return f"{tested}; no chain of thought."
     return (
-        f"Exact match {scores.accuracy:.1%} on test sequences never seen in training. Outlined: where the ideal "
-        f"circuit looks. First head: to the end of the input ({scores.first_peakiness:.0%} of queries do). Iteration "
-        f"head: from the token that writes a state to that step's input ({scores.second_peakiness:.0%} do)."
+        f"{tested}. {scores.first_peakiness:.0%} of the states written give EoI most of the first head's attention; "
+        f"{scores.second_peakiness:.0%} of the tokens that write s_t give x_t most of the iteration head's."
     )
 
 
 def _maps(model: Transformer, layout: SequenceLayout, tokens: torch.Tensor, scores: Scores) -> list[HeadMap]:
-    """Return the maps of the best pair, or of the first head of the first and last layer without chain of thought."""
+    """Return the maps of the best pair; without chain of thought, those of each layer's first head, two at most."""
     with torch.no_grad():
         trace = model.trace(tokens, ("blocks.*.attn.hook_pattern",))
-    last = model.config.layers - 1
-    pair = scores.best_pair or tuple((layer, 0) for layer in dict.fromkeys((0, last)))
-    cells = [cells(layout) for cells in ROLES.values()] if scores.best_pair else [None, None]
+
+    def head_map(what: str, layer: int, head: int, cells: Cells | None) -> HeadMap:
+        weights = trace[f"blocks.{layer}.attn.hook_pattern"][0, head].double().numpy()
+        return HeadMap(what.format(f"layer {layer + 1}, head {head + 1}"), weights, cells)
+
+    if scores.best_pair is None:
+        layers = dict.fromkeys((0, model.config.layers - 1))
+        return [head_map("{}", layer, 0, None) for layer in layers]
+    (first, second), cells = scores.best_pair, [role(layout) for role in ROLES.values()]
     return [
-        HeadMap(
-            f"layer {layer + 1}, head {head + 1}",
-            trace[f"blocks.{layer}.attn.hook_pattern"][0, head].double().numpy(),
-            wanted,
-        )
-        for (layer, head), wanted in zip(pair, cells, strict=False)
+        head_map("First head ({}): looks at EoI", *first, cells[0]),
+        head_map("Iteration head ({}): looks at x_t", *second, cells[1]),
     ]

@@ -154,7 +154,7 @@ def _first_head(scores: Scores) -> str:
     if scores.best_pair is None or scores.first_peakiness is None:
         return ""
     head, share = named(scores.best_pair[0]), percent(scores.first_peakiness)
-    return f"Before it, {head} looks at EoI, the end of the input, in {share}."
+    return f"Before it, {head} looks at EoI, the end of the input, in {share} of cases."
 
 
 def _mass(scores: Scores) -> str:

@@ -1,0 +1,116 @@
+"""Settings from options, from TOML and from Python are the same settings."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from iterhead.cli.commands import find
+from iterhead.cli.options import as_options, read_config, settings
+from iterhead.settings import DataConfig, ModelConfig, RunConfig, TrainingConfig
+
+WANTED = RunConfig(
+    task="polynomial:p=13",
+    seed=3,
+    data=DataConfig(max_length=12, cot=False),
+    model=ModelConfig(width=32, heads=2, mlp_width=48),
+    training=TrainingConfig(lr=1e-3, clip=2.0, early_stop=False, schedule="cosine"),
+)
+WORDS = (
+    "--task polynomial:p=13 --seed 3 --data.max-length 12 --data.cot false --model.width 32 --model.heads 2 "
+    "--model.mlp-width 48 --training.lr 1e-3 --training.clip 2 --training.early-stop false --training.schedule cosine"
+)
+TOML = """
+task = "polynomial:p=13"
+seed = 3
+data = { max_length = 12, cot = false }
+
+[model]
+width = 32
+heads = 2
+mlp_width = 48
+
+[training]
+lr = 0.001
+clip = 2
+early_stop = false
+schedule = "cosine"
+"""
+
+
+def config(words: str) -> RunConfig:
+    return read_config(find("run").parse(words.split()))
+
+
+def test_options_toml_and_python_give_one_hash(tmp_path: Path):
+    (tmp_path / "file.toml").write_text(TOML)
+    ways = [WANTED, config(WORDS), config(f"--config {tmp_path / 'file.toml'}")]
+    assert [way.digest for way in ways] == [WANTED.digest] * 3
+    assert WANTED.digest != RunConfig().digest
+
+
+@pytest.mark.parametrize(
+    "words", [WORDS.replace("-length", "_length"), WORDS.replace(" --", "@--").replace(" ", "=").replace("@", " ")]
+)
+def test_underscores_and_equals_signs_are_as_good(words):
+    assert words != WORDS
+    assert config(words) == WANTED
+
+
+def test_options_go_before_the_file_and_the_file_before_defaults(tmp_path):
+    (tmp_path / "file.toml").write_text("seed = 5\n[data]\nmax_length = 9\nmin_length = 2\n")
+    found = config(f"--config {tmp_path / 'file.toml'} --data.max-length 7")
+    assert (found.seed, found.data.min_length, found.data.max_length) == (5, 2, 7)
+    assert found.data.train_per_length == DataConfig().train_per_length
+
+
+def test_none_takes_a_setting_of_the_file_back(tmp_path):
+    (tmp_path / "file.toml").write_text("[model]\nmlp_width = 8\n")
+    found = config(f"--config {tmp_path / 'file.toml'} --model.mlp-width none")
+    assert found.model.mlp_width is None
+
+
+def test_the_last_of_two_options_counts():
+    assert config("--seed 1 --seed 2").seed == 2
+
+
+def test_every_setting_can_be_given():
+    """A value other than the default for each, so that an option which is lost shows."""
+    other = {"task": "parity", "data.split": "iid", "data.min_length": 2, "model.heads": 2, "model.context": 99}
+    other |= {"model.residual": "pre-norm", "model.norm": "rms", "model.positions": "frozen"}
+    other |= {"training.optimizer": "sgd", "training.schedule": "cosine", "training.precision": "float64"}
+    for setting in settings():
+        name = ".".join(setting.path)
+        default = setting.field.default
+        value = other.get(name, not default if isinstance(default, bool) else None)
+        if value is None:
+            value = 32 if default is None or name == "model.width" else (default or 1) * (0.5 if default == 0.1 else 1)
+            value = value if value != default else (default + 1 if isinstance(default, int) else default / 2)
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        found = config(f"{setting.flag} {text}")
+        for part in setting.path:
+            found = getattr(found, part)
+        assert found == value != default, name
+
+
+def test_as_options_says_nothing_of_defaults():
+    assert as_options(RunConfig()) == []
+    assert " ".join(as_options(WANTED)) == WORDS.replace("1e-3", "0.001").replace("--training.lr 0.001 ", "").replace(
+        "--training.clip 2 --training.early-stop false --training.schedule cosine",
+        "--training.schedule cosine --training.clip 2.0 --training.early-stop false",
+    )
+
+
+@given(
+    seed=st.integers(0, 2**40),
+    lr=st.floats(1e-30, 1e3),
+    cot=st.booleans(),
+    clip=st.none() | st.floats(1e-30, 1e3),
+    task=st.sampled_from(["parity", "polynomial:f=s^2-x", "mix:copy,polynomial(p=5):weights=0.3,0.7"]),
+)
+def test_as_options_gives_the_settings_back(seed, lr, cot, clip, task):
+    made = RunConfig(task=task, seed=seed, data=DataConfig(cot=cot), training=TrainingConfig(lr=lr, clip=clip))
+    found = read_config(find("run").parse(as_options(made)))
+    assert found == made
+    assert found.digest == made.digest
