@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from iterhead.cli import main
 TINY = (
     "--task parity --data.max-length 3 --data.train-per-length 8 --data.test-per-length 4 "
     "--model.width 8 --training.batch-size 6 --training.epochs 2 --threads 1"
-).split()
+)
 """A run of a fraction of a second: 3 lengths, 2 sequences of each in a batch."""
 
 
@@ -47,13 +48,19 @@ def call(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest
 @pytest.fixture
 def tiny() -> str:
     """Options of a run of a fraction of a second."""
-    return " ".join(TINY)
+    return TINY
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run; nobody may change it."""
     out = tmp_path_factory.mktemp("finished")
-    assert main(["run", "--quiet", "--out", str(out), *TINY]) == 0
+    assert main(["run", "--quiet", "--out", str(out), *TINY.split()]) == 0
     (folder,) = out.iterdir()
     return folder
+
+
+@pytest.fixture
+def copied(finished: Path, tmp_path: Path) -> Path:
+    """The same run in `runs` of the test's own folder, to be changed."""
+    return Path(shutil.copytree(finished, tmp_path / "runs" / finished.name))

@@ -13,8 +13,9 @@ import time
 import pytest
 from rich.console import Console
 
-from iterhead.cli.display import BLOCKS, DIGITS, Watcher, bar, bar_values, duration, glyphs_for, number
+from iterhead.cli.display import BLOCKS, DIGITS, PlainLines, Watcher, bar, bar_values, duration, glyphs_for, number
 from iterhead.cli.live import LiveTable
+from iterhead.cli.report import make_watcher
 from iterhead.cli.show import thinned
 from iterhead.cli.tables import evaluations_table
 from iterhead.measure import Scores
@@ -23,7 +24,7 @@ from iterhead.runs import Progress, load
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
-def on_a_terminal(words: list[str], folder, columns: int, **environment: str) -> str:
+def on_a_terminal(words: list[str], folder, columns: int) -> str:
     """What a process writes to a terminal of 24 lines."""
     ours, theirs = os.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
@@ -33,7 +34,7 @@ def on_a_terminal(words: list[str], folder, columns: int, **environment: str) ->
         cwd=folder,
         stdout=theirs,
         stderr=theirs,
-        env=clean | {"TERM": "xterm-256color", "PYTHONUTF8": "1"} | environment,
+        env=clean | {"TERM": "xterm-256color", "PYTHONUTF8": "1"},
     )
     os.close(theirs)
     written = b""
@@ -47,31 +48,42 @@ def on_a_terminal(words: list[str], folder, columns: int, **environment: str) ->
     return written.decode()
 
 
-@pytest.mark.parametrize("columns", [80, 60])
-def test_the_table_draws_and_fits(tmp_path, tiny, columns):
-    written = on_a_terminal(["run", *tiny.split()], tmp_path, columns)
+def lines_of(written: str) -> list[str]:
+    """The lines that were on the terminal at some time, up to the verdict, without control sequences."""
+    shown = ESCAPE.sub("", written)
+    table = shown[: shown.index("The task is not learnt")].replace("\r\n", "\n")
+    return [line for part in table.split("\n") for line in part.split("\r")]
+
+
+def test_the_table_draws_and_fits(tmp_path, tiny):
+    written = on_a_terminal(["run", *tiny.split()], tmp_path, 80)
     assert "\x1b[?25l" in written  # the cursor is hidden while it draws
     assert written.rindex("\x1b[?25h") > written.rindex("\x1b[?25l")  # and shown again
     assert "\x1b[31m" in written  # red: nothing is learnt in two epochs
-    shown = ESCAPE.sub("", written)
-    table = shown[: shown.index("The task is not learnt")]
-    lines = [line.rpartition("\r")[2] for line in table.replace("\r\n", "\n").split("\n")]
-    assert max(map(len, lines)) <= columns
-    assert re.search(r"epoch +loss +accuracy +length 1-3 +first head +iteration head", shown)
-    assert re.search(r"    2  \d\.\d{4} +0%  ▁▁▁", shown)
-    assert "Ctrl-C pauses" in shown
+    lines = lines_of(written)
+    assert 70 < max(map(len, lines)) <= 80
+    assert "epoch    loss  accuracy  length 1-3  first head  iteration head" in lines
+    assert any(re.match(r"    2  \d\.\d{4} +0%  ▁▁▁ +0.00 +0.00$", line) for line in lines)
+    assert "Ctrl-C pauses" in written
 
 
-def test_no_color(tmp_path, tiny):
-    written = on_a_terminal(["run", *tiny.split()], tmp_path, 80, NO_COLOR="1")
+def test_no_color_on_a_narrow_terminal(call, tiny, monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    for name, value in (("NO_COLOR", "1"), ("TERM", "xterm"), ("COLUMNS", "60"), ("LINES", "24")):
+        monkeypatch.setenv(name, value)
+    written = call(f"run {tiny}").out
+    assert "\x1b[?25l" in written
     assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", written)
     assert "▁▁▁" in written
+    assert max(map(len, lines_of(written))) <= 60
 
 
-def test_a_dumb_terminal_gets_plain_lines(tmp_path, tiny):
-    written = on_a_terminal(["run", *tiny.split()], tmp_path, 80, TERM="dumb")
-    assert "\x1b" not in written
-    assert "epoch 2/2  loss" in written
+def test_a_dumb_terminal_gets_plain_lines(monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    for name, kind in (("xterm", LiveTable), ("dumb", PlainLines)):
+        monkeypatch.setenv("TERM", name)
+        assert type(make_watcher(silent=False)) is kind
+    assert type(make_watcher(silent=True)) is Watcher
 
 
 def scores(accuracy: float, lengths: int = 3) -> Scores:

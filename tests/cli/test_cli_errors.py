@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -139,12 +138,6 @@ def test_an_out_that_cannot_be_made(call):
 def test_an_out_without_permission(call, tmp_path):
     (tmp_path / "locked").mkdir(mode=0o500)
     assert "Permission denied" in call("run --out locked").line
-
-
-@pytest.fixture
-def copied(finished, tmp_path) -> Path:
-    """A finished run in `runs`, to be spoilt."""
-    return Path(shutil.copytree(finished, tmp_path / "runs" / finished.name))
 
 
 def test_a_damaged_run(call, tiny, copied):

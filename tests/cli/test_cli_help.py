@@ -14,8 +14,8 @@ HEAVY = {"torch", "polars", "matplotlib", "pandas", "scipy"}
 
 
 def imported_by(*words: str) -> set[str]:
-    """The packages that a fresh process has imported after a command, and its output's first line must be there."""
-    code = f"import sys; from iterhead.cli import main; code = main({list(words)!r}); sys.stderr.write(' '.join(sys.modules)); sys.exit(code)"
+    """The packages that a fresh process has imported after a command, which must have said something."""
+    code = f"import sys; from iterhead.cli import main; main({list(words)!r}); sys.stderr.write(' '.join(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout
     return {name.partition(".")[0] for name in done.stderr.split()}

@@ -1,5 +1,6 @@
 """How a run in training is shown: the words, the bars and the numbers that a terminal and a pipe have in common."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 
@@ -142,10 +143,10 @@ def number(value: float | None, digits: int = 2) -> str:
 
     Rounded down, as `percent` is: 1.00 means that nothing is missing.
     """
-    if value is None or value != value:
+    if value is None or math.isnan(value):
         return "-"
     scale = 10**digits
-    return f"{int(value * scale) / scale:.{digits}f}"
+    return f"{math.floor(value * scale + 1e-9) / scale:.{digits}f}"  # 0.29 * 100 = 28.999999999999996
 
 
 def loss_text(loss: float | None) -> str:

@@ -26,7 +26,13 @@ class Parser(argparse.ArgumentParser):
     """An argparse parser whose mistakes are UserErrors, and which reads an underscore in an option as a dash."""
 
     def __init__(self, command: str) -> None:
-        super().__init__(prog=f"iterhead {command}", add_help=False, allow_abbrev=False)
+        super().__init__(
+            prog=f"iterhead {command}",
+            usage=argparse.SUPPRESS,
+            formatter_class=_formatter,
+            add_help=False,
+            allow_abbrev=False,
+        )
 
     def read(self, words: list[str]) -> argparse.Namespace:
         """Return the options, with the words themselves as `typed`.
@@ -57,6 +63,10 @@ class Parser(argparse.ArgumentParser):
         near = nearest_option(name, self._option_string_actions)
         hint = f"did you mean {near}?" if near else f"{self.prog} --help lists the options"
         raise UserError(f"unknown option {name}: {hint}")
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    return argparse.HelpFormatter(prog, max_help_position=26, width=WIDTH)
 
 
 def nearest_option(name: str, options: Iterable[str]) -> str | None:
@@ -122,10 +132,6 @@ class Command:
     def help(self) -> str:
         """Return the help: examples first."""
         parser = self._parser()
-        parser.usage = argparse.SUPPRESS
-        parser.formatter_class = lambda prog: argparse.RawDescriptionHelpFormatter(
-            prog, max_help_position=26, width=WIDTH
-        )
         title = f"iterhead {self.name}: {self.summary}\n"
         about = f"\n{filled(self.about)}\n" if self.about else ""
         return f"{title}{about}\nexamples:\n{example_lines(self.examples)}\n{parser.format_help()}"

@@ -14,7 +14,7 @@ def command_line(words: list[str]) -> str:
 def program() -> str:
     """Return what a person types to start this program: as short as works."""
     script = Path(sys.argv[0])
-    if script.name == "__main__.py":
+    if script.parts[-2:] == ("iterhead", "__main__.py"):
         return f"{'python' if _finds('python', sys.executable) else shlex.quote(sys.executable)} -m iterhead"
     if script.stem == "iterhead" and script.exists() and not _finds("iterhead", script):
         return shlex.quote(str(script))

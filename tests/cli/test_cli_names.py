@@ -1,0 +1,62 @@
+"""What `import iterhead` gives, and commands that can be pasted."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+import iterhead
+from iterhead.cli.program import command_line, program
+
+
+@pytest.mark.parametrize("name", iterhead.__all__)
+def test_public_names_are_there(name):
+    value = getattr(iterhead, name)
+    assert name in dir(iterhead)
+    if name != "__version__":
+        assert value.__module__.startswith("iterhead.")
+        assert value.__name__ == name
+
+
+def test_an_unknown_name():
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        iterhead.nothing  # noqa: B018
+
+
+def test_all_is_what_editors_see():
+    source = Path(iterhead.__file__).read_text()
+    typed = source[source.index("if TYPE_CHECKING:") : source.index("__all__")]
+    assert all(name in typed for name in iterhead.__all__)
+    assert sorted(name for names in iterhead._HOMES.values() for name in names) == sorted(
+        set(iterhead.__all__) - {"__version__"}
+    )
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    path = tmp_path / "my bin" / "iterhead"
+    path.parent.mkdir()
+    path.write_text("#!/bin/sh\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_a_script_on_the_path_is_called_by_its_name(script, monkeypatch):
+    monkeypatch.setattr(sys, "argv", [str(script)])
+    monkeypatch.setenv("PATH", str(script.parent))
+    assert program() == "iterhead"
+
+
+def test_a_script_elsewhere_is_called_by_its_place(script, monkeypatch):
+    monkeypatch.setattr(sys, "argv", [str(script)])
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert command_line(["run", "--task", "polynomial:f=s*x"]) == f"'{script}' run --task 'polynomial:f=s*x'"
+
+
+def test_a_module_is_called_by_its_python(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["/lib/iterhead/__main__.py"])
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert program() == f"{shlex.quote(sys.executable)} -m iterhead"
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
+    assert program() == "python -m iterhead"
