@@ -90,9 +90,7 @@ def test_attention_elsewhere_stays_below_the_error_asked_for():
     """With an error of 0.01 the ideal weights fall short of 1, but by less than 0.01."""
     parity = task("parity")
     sequences = {8: every_sequence(parity, 8, 0)}
-    weights = [
-        scores(handmade(parity, 8, error=error), parity, sequences).second_weight for error in (1e-2, 1e-4)
-    ]
+    weights = [scores(handmade(parity, 8, error=error), parity, sequences).second_weight for error in (1e-2, 1e-4)]
     assert 1 - 1e-2 < weights[0] < 1 - 1e-3
     assert 1 - 1e-4 < weights[1] < 1 - 1e-5
 
@@ -100,8 +98,8 @@ def test_attention_elsewhere_stays_below_the_error_asked_for():
 @pytest.mark.parametrize(
     ("spec", "max_length", "width", "mlp_width"),
     [
-        # positions 2 * 8 + 3 = 19, tokens 11 + EoI + problem = 13, ends 9, steps 9, seen 13, out 11 + EoS = 12, blank 1:
-        # 76. Subtraction 8 * 11 / 2 = 44 units, table 11 * 10 + 10 + 1 = 121.
+        # Positions 2 * 8 + 3 = 19, tokens 11 + EoI + problem = 13, ends 9, steps 9, seen 13, out 11 + EoS = 12,
+        # blank 1: 76. Subtraction 8 * 11 / 2 = 44 units, table 11 * 10 + 10 + 1 = 121.
         ("polynomial", 8, 76, 121),
         # 67 + 4 + 33 + 33 + 4 + 3 + 1 = 145. Subtraction 32 * 35 / 2 = 560, table 2 * 2 + 2 + 1 = 7.
         ("parity", 32, 145, 560),

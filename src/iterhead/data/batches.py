@@ -3,7 +3,7 @@
 Two sequences of lengths L and min + max - L hold the same number of tokens together whatever L is. So a batch packs
 pairs of them into rows of constant size, and a mask keeps attention within each sequence:
 
-    row 0   task x x x | EoI s s s    task x | EoI s            lengths 3 and 1
+    row 0   task x | EoI s            task x x x | EoI s s s    lengths 1 and 3
     row 1   task x x | EoI s s        task x x | EoI s s        lengths 2 and 2
 
 Shapes are static, no token is padding, and the positions whose prediction the loss reads are as many in each row.
