@@ -15,6 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from iterhead.errors import UserError, nearest
 from iterhead.tasks import SequenceLayout, Task, Vocabulary, catalogue, task
 
+MAX_LENGTH, MAX_WIDTH, MAX_LAYERS = 1024, 8192, 96
+"""Far beyond what these networks are for; a slip of the keyboard is told in one line, not by the memory's end."""
+
 
 class StrictConfig(BaseModel):
     """Immutable settings: unknown keys refused, no silent conversion of types, finite numbers."""
@@ -30,7 +33,7 @@ class DataConfig(StrictConfig):
     min_length: int = Field(default=1, ge=1)
     """shortest number of inputs L"""
 
-    max_length: int = Field(default=16, ge=1)
+    max_length: int = Field(default=16, ge=1, le=MAX_LENGTH)
     """longest number of inputs L"""
 
     train_per_length: int = Field(default=1024, ge=1)
@@ -64,16 +67,16 @@ class DataConfig(StrictConfig):
 class ModelConfig(StrictConfig):
     """The network (section 4 of the paper)."""
 
-    width: int = Field(default=64, ge=1)
+    width: int = Field(default=64, ge=1, le=MAX_WIDTH)
     """width D of the residual stream"""
 
-    layers: int = Field(default=2, ge=1)
+    layers: int = Field(default=2, ge=1, le=MAX_LAYERS)
     """number of layers"""
 
     heads: int = Field(default=1, ge=1)
     """attention heads H in each layer; must divide the width"""
 
-    mlp_width: int | None = Field(default=None, ge=1)
+    mlp_width: int | None = Field(default=None, ge=1, le=4 * MAX_WIDTH)
     """hidden width of the MLPs; four times the width unless given"""
 
     residual: Literal["published", "pre-norm"] = "published"
@@ -282,6 +285,7 @@ _EXPECTED = {
     "greater_than_equal": "at least {ge:g}",
     "int_type": "a whole number",
     "less_than": "less than {lt:g}",
+    "less_than_equal": "at most {le:g}",
     "literal_error": "{expected}",
     "model_type": "a table of settings",
     "string_type": "text",
@@ -303,7 +307,7 @@ def _explain(error: ValidationError) -> str:
         hint = nearest(name, option_names()) or " (iterhead run --help lists the settings)"
         return f"unknown setting {name!r}{hint}"
     message = first["msg"].removeprefix("Input should be ").removeprefix("a valid ")
-    expected = _EXPECTED.get(first["type"], message).format_map(context)
+    expected = _EXPECTED[first["type"]].format_map(context) if first["type"] in _EXPECTED else message
     return f"{name}={_shortened(first['input'])}: expected {expected}"
 
 

@@ -163,9 +163,20 @@ def test_a_run_that_another_process_holds(call, tiny, finished, tmp_path):
         assert "is working on this run" in call(f"run --quiet {tiny}").line
 
 
-@pytest.mark.parametrize("option", ["--data.max-length 99999999999999999999", "--model.width 100000000"])
-def test_settings_beyond_all_memory(call, tiny, option):
-    said = call(f"run --quiet {tiny} {option}")
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        ("--data.max-length 99999999999999999999", "data.max_length=99999999999999999999: expected at most 1024"),
+        ("--model.width 100000000", "model.width=100000000: expected at most 8192"),
+        ("--model.layers 97", "model.layers=97: expected at most 96"),
+    ],
+)
+def test_settings_beyond_all_sense(call, tiny, option, expected):
+    assert call(f"run --quiet {tiny} {option}").line == f"iterhead: {expected}"
+
+
+def test_settings_beyond_all_memory(call, tiny):
+    said = call(f"run --quiet {tiny} --data.split iid --data.train-per-length 99999999999999")
     assert said.code == 2
     assert said.line.startswith("iterhead: these settings need more memory than there is")
 

@@ -114,25 +114,26 @@ def train(
     folder = find_folder(config, Path(out), again)
     if is_finished(folder):
         return Run(folder)
+    trainer = Trainer(config)  # before there is a folder: what only the data or the memory refuse leaves nothing
     with folder.lock():
         folder.clean()
         if not folder.has(CONFIG):
             folder.write_json(CONFIG, config.model_dump(mode="json"))
         run = Run(folder)
-        if run.status.state == "running":
-            with _threads(threads or run.status.threads or free_cores()) as used:
-                _Execution(run, used, observer or Silence()).execute()
-            run = Run(folder)
-    return run
+        if is_finished(folder):  # by another process, while this one waited for the lock or built its data
+            return run
+        with _threads(threads or run.status.threads or free_cores()) as used:
+            _Execution(run, trainer, used, observer or Silence()).execute()
+    return Run(folder)
 
 
 class _Execution:
     """One process's work on a run, under its lock."""
 
-    def __init__(self, run: Run, threads: int, observer: Observer):
+    def __init__(self, run: Run, trainer: Trainer, threads: int, observer: Observer):
         self._run = run
         self._observer = observer
-        self._trainer = Trainer(run.config)
+        self._trainer = trainer
         self._records = table([])
         self._new: list[Record] = []
         self._history: dict[int, Scores] = {}

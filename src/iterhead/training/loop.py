@@ -94,9 +94,7 @@ def packed_pass(packing: Packing, config: ModelConfig, dtype: torch.dtype, netwo
     rows, length = packing.positions_RT.shape
     penalty = torch.zeros(packing.mask_RTT.shape, dtype=dtype).masked_fill_(~packing.mask_RTT, -torch.inf)
     read_penalty = penalty.gather(1, packing.reads_RQ[:, :, None].expand(-1, -1, length))
-    for_each_head = (
-        part.repeat_interleave(config.heads, 0).repeat(networks, 1, 1) for part in (penalty, read_penalty)
-    )
+    for_each_head = (part.repeat_interleave(config.heads, 0).repeat(networks, 1, 1) for part in (penalty, read_penalty))
     return Pass(
         positions=packing.positions_RT,
         mask=packing.mask_RTT,
