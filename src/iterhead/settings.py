@@ -174,6 +174,12 @@ class TrainingConfig(StrictConfig):
     early_stop: bool = True
     """stop when the head has emerged and held for three evaluations"""
 
+    short_epochs: int = Field(default=4, ge=0)
+    """epochs at the beginning that see only the shortest lengths"""
+
+    short_lengths: int = Field(default=3, ge=1)
+    """how many lengths, from the shortest on, those epochs see"""
+
     precision: Literal["float32", "float64"] = "float32"
     """floating-point type of the weights"""
 

@@ -19,7 +19,7 @@ def small_run(**training):
         "task": "polynomial:p=7",
         "data": {"max_length": 5, "train_per_length": 130, "test_per_length": 20},
         "model": {"width": 12, "heads": 3, "mlp_width": 29, "dropout": 0.1},
-        "training": {"batch_size": 11, "lr": 3e-3, "precision": "float64", **training},
+        "training": {"batch_size": 11, "lr": 3e-3, "precision": "float64", "short_epochs": 0, **training},
     }
 
 
@@ -78,6 +78,27 @@ def test_float64_twins_agree_without_chain_of_thought():
     assert weights < 1e-9
 
 
+def test_float64_twins_agree_from_the_short_epochs_into_the_full_ones():
+    # An epoch of lengths 1 and 2, six of each a batch: 130 // 6 = 21 steps; then one of all five lengths: 65 steps.
+    config = parse_config(small_run(batch_size=12, short_epochs=1, short_lengths=2))
+    packed, plain = Trainer(config), PlainTrainer(config)
+    for epoch, steps in ((0, 21), (1, 65)):
+        fast, slow = torch.stack(list(packed.step_losses())), torch.stack(list(plain.step_losses(epoch)))
+        assert len(fast) == len(slow) == steps
+        assert float((fast - slow).abs().max()) < 1e-9
+        packed.epoch += 1
+
+
+def test_the_short_epochs_see_the_shortest_lengths_only():
+    config = parse_config(small_run(short_epochs=2, short_lengths=3))
+    trainer = Trainer(config)
+    assert [set(trainer.stage(epoch).batches.packing.slots) for epoch in (0, 1, 2)] == [
+        {1, 2, 3},
+        {1, 2, 3},
+        {1, 2, 3, 4, 5},
+    ]
+
+
 def test_float32_twins_agree_to_what_rounding_allows():
     """In float32 the two sum in different orders, each loss off by some units of 2**-24 (6e-8) times its size of 2.
 
@@ -107,6 +128,7 @@ def test_a_wrong_batch_is_noticed():
         ("model", {"positions": "rotary"}),
         ("model", {"norm": "rms"}),
         ("training", {"batch_size": 5}),
+        ("training", {"batch_size": 10, "short_epochs": 1}),
     ],
 )
 def test_the_plain_twin_refuses_what_it_does_not_know(part, values):

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from iterhead.data import Batches, Packing, make_dataset
+from iterhead.data import Batches, Dataset, Packing, make_dataset
 from iterhead.model import Pass, Taps, Transformer
 from iterhead.seeds import torch_generator
-from iterhead.settings import ModelConfig, RunConfig
+from iterhead.settings import DataConfig, ModelConfig, RunConfig
 from iterhead.tasks import Vocabulary
 from iterhead.training.optimizer import FlatOptimizer
 
@@ -34,13 +34,15 @@ class Trainer:
         self.epoch = 0
         vocabulary = Vocabulary(config.model.vocabulary)
         self.dataset = make_dataset(config.iterative_task, config.data, vocabulary, config.seed)
-        self.batches = Batches(self.dataset, config.data, config.training.batch_size, config.seed)
         self.model = Transformer(config.model, config.context, [config.seed])
         self.model.to(getattr(torch, config.training.precision))
-        total_steps = self.batches.steps * config.training.epochs
+        self._short, self._full = (Stage(self.dataset, config, data) for data in (short_data(config), config.data))
+        total_steps = sum(self.stage(epoch).batches.steps for epoch in range(config.training.epochs))
         self.optimizer = FlatOptimizer(self.model, [config.training], total_steps)
-        self._pass = packed_pass(self.batches.packing, config.model, self.optimizer.weights.dtype)
-        self._weights = self.batches.packing.weights_RQ.flatten().to(self.optimizer.weights.dtype)
+
+    def stage(self, epoch: int) -> "Stage":
+        """Return what an epoch is made of: the shortest lengths at the beginning, then all."""
+        return self._short if epoch < self.config.training.short_epochs else self._full
 
     def train_epoch(self) -> float:
         """Train for one epoch and return its mean loss, in nats a token; not finite if any step's was not."""
@@ -50,21 +52,15 @@ class Trainer:
 
     def step_losses(self) -> Iterator[Tensor]:
         """Take the steps of the next epoch one by one, yielding the loss before each; `epoch` is left alone."""
-        tokens_SRT, targets_SRQ = self.batches.epoch(self.epoch)
+        stage = self.stage(self.epoch)
+        tokens_SRT, targets_SRQ = stage.batches.epoch(self.epoch)
         dropout = torch_generator(self.config.seed, "dropout", self.epoch)
         for tokens, targets in zip(tokens_SRT, targets_SRQ, strict=True):
-            self._pass.dropout = self.dropout_factors(tokens.numel(), dropout)
-            logits = self.model.run(tokens.unsqueeze(0), self._pass)
-            loss = self._loss(logits[0], targets.flatten())
+            stage.given.dropout = self.dropout_factors(tokens.numel(), dropout)
+            logits = self.model.run(tokens.unsqueeze(0), stage.given)
+            loss = stage.loss(logits[0], targets.flatten())
             self.optimizer.step(self.optimizer.gradient(loss))
             yield loss.detach()
-
-    def _loss(self, logits_NV: Tensor, targets_N: Tensor) -> Tensor:
-        """Return the mean cross-entropy over the reads that count."""
-        if self.batches.packing.is_full:
-            return F.cross_entropy(logits_NV, targets_N)
-        losses = F.cross_entropy(logits_NV, targets_N, reduction="none")
-        return (losses * self._weights).sum() / self._weights.sum()
 
     def dropout_factors(self, tokens: int, generator: torch.Generator) -> Tensor | None:
         """Return factors [1, tokens, D]: 0 with the dropout's probability, else what keeps the mean at 1."""
@@ -87,6 +83,34 @@ class Trainer:
         self.optimizer.load_state(
             {name.removeprefix("optimizer."): tensor for name, tensor in state.items() if "." in name}
         )
+
+
+class Stage:
+    """Epochs of one kind: their batches, and what does not change from step to step.
+
+    Attributes:
+        batches: of the lengths that these epochs see.
+        given: to each forward pass.
+    """
+
+    def __init__(self, dataset: Dataset, config: RunConfig, data: DataConfig):
+        dtype = getattr(torch, config.training.precision)
+        self.batches = Batches(dataset, data, config.training.batch_size, config.seed)
+        self.given = packed_pass(self.batches.packing, config.model, dtype)
+        self._weights = self.batches.packing.weights_RQ.flatten().to(dtype)
+
+    def loss(self, logits_NV: Tensor, targets_N: Tensor) -> Tensor:
+        """Return the mean cross-entropy over the reads that count."""
+        if self.batches.packing.is_full:
+            return F.cross_entropy(logits_NV, targets_N)
+        losses = F.cross_entropy(logits_NV, targets_N, reduction="none")
+        return (losses * self._weights).sum() / self._weights.sum()
+
+
+def short_data(config: RunConfig) -> DataConfig:
+    """Return the data settings of the first epochs, which see only the shortest lengths."""
+    longest = min(config.data.max_length, config.data.min_length + config.training.short_lengths - 1)
+    return config.data.model_copy(update={"max_length": longest})
 
 
 def packed_pass(packing: Packing, config: ModelConfig, dtype: torch.dtype, networks: int = 1) -> Pass:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from iterhead.data import Packing
 from iterhead.data.batches import IGNORED
 from iterhead.errors import UserError
 from iterhead.seeds import torch_generator
@@ -76,7 +77,7 @@ class PlainTrainer:
         training, model = config.training, config.model
         if training.schedule != "constant" or training.warmup_steps or training.clip or model.norm != "layer":
             raise UserError("the plain twin knows LayerNorm, a constant rate and no clipping")
-        if model.positions not in ("learned", "frozen") or not self._twin.batches.packing.is_full:
+        if model.positions not in ("learned", "frozen") or not self._is_full():
             raise UserError("the plain twin knows embedded positions and batches of an even number of sequences")
         start = self._twin.model.state_dict()
         self.weights = {name: tensor[0].clone().requires_grad_() for name, tensor in start.items()}
@@ -84,11 +85,16 @@ class PlainTrainer:
         trained = [tensor for name, tensor in self.weights.items() if name not in frozen]
         self.optimizer = make_optimizer(trained, config.training)
 
+    def _is_full(self) -> bool:
+        stages = {self._twin.stage(epoch) for epoch in range(self.config.training.epochs)}
+        return all(stage.batches.packing.is_full for stage in stages)
+
     def step_losses(self, epoch: int) -> Iterator[Tensor]:
         """Take the steps of an epoch one by one, yielding the loss before each."""
-        batches, dropout = self._twin.batches, torch_generator(self.config.seed, "dropout", epoch)
+        batches = self._twin.stage(epoch).batches
+        dropout = torch_generator(self.config.seed, "dropout", epoch)
         for inputs, targets in batches.padded(epoch):
-            factors = self._dropout_factors(inputs.shape, dropout)
+            factors = self._dropout_factors(inputs.shape, batches.packing, dropout)
             logits = plain_logits(self.weights, self.config.model, inputs, factors)
             loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
             self.optimizer.zero_grad()
@@ -96,9 +102,8 @@ class PlainTrainer:
             self.optimizer.step()
             yield loss.detach()
 
-    def _dropout_factors(self, shape: torch.Size, generator: torch.Generator) -> Tensor:
+    def _dropout_factors(self, shape: torch.Size, packing: Packing, generator: torch.Generator) -> Tensor:
         """Return factors [B, T, D]: the packed trainer's random numbers, put where each sequence's tokens now stand."""
-        packing = self._twin.batches.packing
         factors = torch.ones(*shape, self.config.model.width, dtype=self.weights["embed.W_E"].dtype)
         packed = self._twin.dropout_factors(packing.slot_RT.numel(), generator)
         if packed is not None:

@@ -1,0 +1,60 @@
+"""Interventions: edits of a forward pass, their effects, probes, and what kind of circuit a network has.
+
+An edit set maps a site's name to a function of the activation there; `model(tokens, edits=...)` applies it. What is
+measured here is told by sequence, so that `bootstrap_interval` can say how sure it is.
+"""
+
+from iterhead.intervene.attention import (
+    ideal_attention,
+    pattern_site,
+    random_attention,
+    shifted_attention,
+    shuffled_attention,
+    uniform_attention,
+)
+from iterhead.intervene.circuit import HeadKind, average_maps, classify_heads
+from iterhead.intervene.describe import describe_circuit, role_spread
+from iterhead.intervene.edits import Edits, compose, mean_ablation, patch, replace, site_means, zero
+from iterhead.intervene.effects import Answers, Chance, ChanceLevels, accuracy_under, chance_levels
+from iterhead.intervene.intervals import bootstrap_interval
+from iterhead.intervene.paths import path_patch
+from iterhead.intervene.probes import LABELS, ProbeScore, probe, probe_checkpoints, probe_labels, probe_table
+from iterhead.intervene.readings import Readings, Swaps, shifted_reads, swap_follows_f
+
+__all__ = [
+    "LABELS",
+    "Answers",
+    "Chance",
+    "ChanceLevels",
+    "Edits",
+    "HeadKind",
+    "ProbeScore",
+    "Readings",
+    "Swaps",
+    "accuracy_under",
+    "average_maps",
+    "bootstrap_interval",
+    "chance_levels",
+    "classify_heads",
+    "compose",
+    "describe_circuit",
+    "ideal_attention",
+    "mean_ablation",
+    "patch",
+    "path_patch",
+    "pattern_site",
+    "probe",
+    "probe_checkpoints",
+    "probe_labels",
+    "probe_table",
+    "random_attention",
+    "replace",
+    "role_spread",
+    "shifted_attention",
+    "shifted_reads",
+    "shuffled_attention",
+    "site_means",
+    "swap_follows_f",
+    "uniform_attention",
+    "zero",
+]

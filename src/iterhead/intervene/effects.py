@@ -1,0 +1,195 @@
+"""What an edit does to the answers: accuracy by sequence and by token, and what guessing would get.
+
+Letters: `M` networks, `B` sequences of one length, `L` its inputs, `Q` predictions of each (the written states, EoS).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from iterhead.intervene.edits import Edits
+from iterhead.measure.evaluate import CHUNK
+from iterhead.model import Transformer
+from iterhead.tasks import SequenceLayout, Task, Vocabulary
+
+Sequences = Mapping[int, NDArray[np.int64]]
+"""Whole sequences by length, each [B, size of its layout], as `Dataset.test` holds them."""
+
+EditsFor = Callable[[SequenceLayout], Edits]
+"""Makes the edits for sequences of one layout, e.g. `lambda layout: ideal_attention(layout, "second", 1)`."""
+
+Booleans = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Which predictions are right, for sequences of one length; teacher-forced.
+
+    Attributes:
+        states: for each written state, [B, L] ([B, 1] without chain of thought).
+        end: for EoS, [B].
+    """
+
+    states: Booleans
+    end: Booleans
+
+    @property
+    def exact(self) -> Booleans:
+        """Whether every target after EoI is right, [B]: what `measure.exact_match` counts."""
+        return np.asarray(self.states.all(-1) & self.end)
+
+    @property
+    def by_token(self) -> NDArray[np.float64]:
+        """The fraction of each sequence's states that is right, [B]; EoS left out."""
+        return np.asarray(self.states.mean(-1))
+
+
+def accuracy_under(
+    model: Transformer, sequences: Sequences, make_edits: EditsFor | None = None, *, cot: bool = True
+) -> dict[int, Answers]:
+    """Return which predictions are right while a network is edited, for each length.
+
+    Args:
+        model: one network; for M of them every array is [M, B, ...], of tokens and of answers.
+        sequences: by length.
+        make_edits: gives the edits for each length, which is asked for once; None for the network as it is. Its edits
+            are applied to chunks of the sequences, so donors must not differ between sequences.
+        cot: whether the sequences hold a chain of thought.
+    """
+    answers = {}
+    for length, tokens in sequences.items():
+        layout = SequenceLayout(length, cot)
+        edits = {} if make_edits is None else make_edits(layout)
+        right = predict(model, tokens, layout, edits) == tokens[..., layout.targets]
+        answers[length] = Answers(right[..., :-1], right[..., -1])
+    return answers
+
+
+@torch.no_grad()
+def predict(model: Transformer, tokens: NDArray[np.int64], layout: SequenceLayout, edits: Edits) -> NDArray[np.int64]:
+    """Return the likeliest token at each position after EoI, [..., B, Q], of whole sequences [..., B, size]."""
+    parts = chunks(torch.from_numpy(tokens).to(model.embed.W_E.device))
+    found = [model(part[..., :-1], edits=edits)[..., layout.reads, :].argmax(-1) for part in parts]
+    return np.asarray(torch.cat(found, dim=-2).cpu())
+
+
+def chunks(tokens: Tensor) -> tuple[Tensor, ...]:
+    """Return sequences [..., B, T] in parts of nearly equal size, so that memory stays bounded and no part is tiny."""
+    return tokens.tensor_split(max(1, -(-tokens.shape[-2] // CHUNK)), dim=-2)
+
+
+@dataclass(frozen=True)
+class Chance:
+    """What a way of guessing gets, 0 .. 1.
+
+    Attributes:
+        by_token: the expected fraction of states that are right.
+        exact: the expected fraction of sequences whose states are all right, EoS granted.
+    """
+
+    by_token: float
+    exact: float
+
+
+@dataclass(frozen=True)
+class ChanceLevels:
+    """Ways to guess the states of sequences of one length.
+
+    Attributes:
+        alphabet: uniformly among the task's values: 1 / p a state, p^-L a chain.
+        values: uniformly among the values that stand at that step in the sequences given, 1 / |values| (with s_1 = x_1
+            and inputs 1 .. p-1 the first state is never 0). Few sequences show few values and raise it.
+        state: the likeliest F(s_{t-1}, x) over x uniform among the inputs: the best that a network can do which reads
+            its own state but not x_t, and so the level to hold a broken iteration head against. None without chain of
+            thought, where s_{t-1} is not written.
+        random_map: the same, but that the query at position q sees x_t by luck, with probability 1 / (q+1), as under
+            `random_attention`. None without chain of thought.
+    """
+
+    alphabet: Chance
+    values: Chance
+    state: Chance | None
+    random_map: Chance | None
+
+
+def chance_levels(
+    task: Task, sequences: Sequences, vocabulary: Vocabulary | None = None, *, cot: bool = True
+) -> dict[int, ChanceLevels]:
+    """Return what guessing would get on these sequences, for each length.
+
+    By hand, for polynomial (p = 11, inputs 1 .. 10), a chain of two: by alphabet 1/11 a state and 1/121 exact; by
+    state, F(s, x) takes ten values for s != 0, one each (1/10), and is always 1 for s = 0.
+
+    Args:
+        task: what the sequences were made from; in a mixture each sequence's own component counts.
+        sequences: by length.
+        vocabulary: of the sequences, 64 ids unless given.
+        cot: whether they hold a chain of thought.
+    """
+    alphabets = np.array([component.alphabet for component in task.components])
+    levels = {}
+    for length, tokens in sequences.items():
+        layout = SequenceLayout(length, cot)
+        components = component_of(tokens, vocabulary)
+        states = tokens[:, layout.states]
+        uniform = np.repeat(1 / alphabets[components, None], states.shape[1], axis=1)
+        known = _chance(uniform), _chance(1 / _values_there(components, states))
+        levels[length] = ChanceLevels(*known, *(_from_state(task, tokens, layout, components) if cot else (None, None)))
+    return levels
+
+
+def _from_state(
+    task: Task, tokens: NDArray[np.int64], layout: SequenceLayout, components: NDArray[np.int64]
+) -> tuple[Chance, Chance]:
+    """Return `ChanceLevels.state` and `random_map`."""
+    guess = best_guess_from_state(task)[components[:, None], states_before(task, tokens, layout)]
+    luck = 1 / (layout.second_cells[0] + 1)
+    return _chance(guess), _chance(luck + (1 - luck) * guess)
+
+
+def _chance(probabilities_BL: NDArray[np.float64]) -> Chance:
+    return Chance(float(probabilities_BL.mean()), float(probabilities_BL.prod(-1).mean()))
+
+
+def _values_there(components: NDArray[np.int64], states: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return how many values stand at each step among sequences of the same component, [B, L]."""
+    counts = np.empty_like(states)
+    for component in np.unique(components):
+        rows = components == component
+        counts[rows] = [len(np.unique(column)) for column in states[rows].T]
+    return counts
+
+
+def component_of(tokens: NDArray[np.int64], vocabulary: Vocabulary | None = None) -> NDArray[np.int64]:
+    """Return which component of a mixture each sequence [B, size] is of, [B]; 0 for a task alone."""
+    return (vocabulary or Vocabulary()).problem(0) - tokens[:, 0]
+
+
+def states_before(task: Task, tokens: NDArray[np.int64], layout: SequenceLayout) -> NDArray[np.int64]:
+    """Return s_{t-1} for t = 1 .. L, [B, L]; the alphabet's size stands for s_0, whose part EoI plays."""
+    before = tokens[:, layout.second_cells[0]].copy()
+    before[:, 0] = task.alphabet
+    return before
+
+
+def next_states(task: Task) -> NDArray[np.int64]:
+    """Return F of each component, [components, p + 1, p]: row s, or p for s_0; column x; -1 where x is no input."""
+    p = task.alphabet
+    table = np.full((len(task.components), p + 1, p), -1, dtype=np.int64)
+    for index, component in enumerate(task.components):
+        size = component.alphabet
+        table[index, :size, :size] = component.table
+        table[index, p, :size] = component.first_states
+    return table
+
+
+def best_guess_from_state(task: Task) -> NDArray[np.float64]:
+    """Return the probability of the likeliest next state when x is uniform, [components, p + 1]; row p is s_0."""
+    table = next_states(task)
+    counts = np.stack([(table == value).sum(-1) for value in range(task.alphabet)], axis=-1)
+    symbols = np.array([len(component.symbols) for component in task.components])
+    return np.asarray(counts.max(-1) / symbols[:, None])

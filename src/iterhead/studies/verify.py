@@ -1,0 +1,291 @@
+"""The claims about one network, checked by interventions and probes (claims 1, 3, 4, 5 and 6).
+
+Sequences are test sequences of the headline lengths, as many of each; intervals are over sequences.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from iterhead.errors import UserError
+from iterhead.intervene import (
+    Answers,
+    Edits,
+    accuracy_under,
+    bootstrap_interval,
+    chance_levels,
+    classify_heads,
+    compose,
+    describe_circuit,
+    ideal_attention,
+    probe,
+    random_attention,
+    shifted_reads,
+    shuffled_attention,
+    swap_follows_f,
+    zero,
+)
+from iterhead.intervene.effects import EditsFor, Sequences
+from iterhead.measure import ROLES, Head, headline_lengths
+from iterhead.measure.heads import PEAK
+from iterhead.model import Transformer
+from iterhead.model.handmade import handmade
+from iterhead.runs import Run
+from iterhead.studies.claims import Check
+from iterhead.tasks import SequenceLayout, Vocabulary
+
+CLAIMS = "claims.json"
+
+SWAPPED = 8
+"""Sequences of each length whose inputs are swapped: two forward passes a step, so fewer than elsewhere."""
+
+NEAR_CHANCE = 0.05
+"""How far above chance a broken network may stay (issue of the paper's claim 4)."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What one intervention does to the answers.
+
+    Attributes:
+        name: of the intervention, in words.
+        by_token: mean fraction of right states, 0 .. 1.
+        low, high: its 95% interval over sequences.
+        exact: fraction of sequences that are right from the first state to EoS.
+    """
+
+    name: str
+    by_token: float
+    low: float
+    high: float
+    exact: float
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Everything that `verify` found.
+
+    Attributes:
+        circuit: what kind of circuit it is, one sentence.
+        checks: the claims.
+        effects: accuracy under each intervention, the network as it is first.
+        chance: the fraction of states that a network gets right at best whose second head looks anywhere.
+    """
+
+    circuit: str
+    checks: list[Check]
+    effects: list[Effect]
+    chance: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything by name, as `iterhead verify --json` prints it."""
+        claims = [check.as_json() for check in self.checks]
+        effects = [asdict(effect) for effect in self.effects]
+        return {"circuit": self.circuit, "claims": claims, "effects": effects, "chance": self.chance}
+
+
+def verify(run: Run, sequences: int = 64) -> Verification:
+    """Return the claims about a run's network, checked.
+
+    Args:
+        run: trained with chain of thought.
+        sequences: test sequences of each length to use.
+
+    Raises:
+        UserError: for a run without chain of thought, or without scores.
+    """
+    if run.scores.best_pair is None:
+        raise UserError(f"{run.folder.path}: trained without chain of thought, so there is no iteration head to verify")
+    lengths = headline_lengths(list(run.config.data.lengths))
+    tested = {length: run.dataset.test[length][:sequences] for length in lengths}
+    return _Subject(run, tested).verification()
+
+
+@dataclass(frozen=True)
+class _Joint:
+    """Answers to sequences of all lengths, one after the other: right to the end, and the share of right states."""
+
+    exact: NDArray[np.bool_]
+    by_token: NDArray[np.float64]
+
+
+class _Subject:
+    """A network under test: its two heads, and the sequences it is tested on."""
+
+    def __init__(self, run: Run, sequences: Sequences):
+        assert run.scores.best_pair is not None
+        self.run = run
+        self.model = run.model
+        self.task = run.config.iterative_task
+        self.first, self.second = run.scores.best_pair
+        self.sequences = sequences
+        self.untouched = self.answers(None)
+
+    def answers(self, make_edits: EditsFor | None) -> _Joint:
+        """Return the answers to all sequences together, per-token fractions first averaged within a sequence."""
+        return _joined(accuracy_under(self.model, self.sequences, make_edits))
+
+    def verification(self) -> Verification:
+        interventions = self._interventions()
+        answers = {name: self.answers(make_edits) for name, make_edits in interventions.items()}
+        chance = self._chance()
+        checks = [
+            *self._construction(),
+            *self._invariance(),
+            *self._causes(answers, chance),
+            *self._subtraction(),
+            *self._table(),
+        ]
+        effects = [_effect("as it is", self.untouched), *(_effect(name, found) for name, found in answers.items())]
+        kinds = classify_heads(self.model, self.sequences)
+        return Verification(describe_circuit(kinds, self.run.scores.accuracy), checks, effects, chance)
+
+    def _interventions(self) -> dict[str, EditsFor]:
+        def ideal(layout: SequenceLayout, role: str, head: Head) -> Edits:
+            return ideal_attention(layout, role, *head)
+
+        first, second = self.first, self.second
+        return {
+            "first head: ideal map": lambda layout: ideal(layout, "first", first),
+            "iteration head: ideal map": lambda layout: ideal(layout, "second", second),
+            "both: ideal maps": lambda layout: compose(ideal(layout, "first", first), ideal(layout, "second", second)),
+            "both: another sequence's maps": lambda _: compose(
+                shuffled_attention(*first, seed=0, over="sequences"),
+                shuffled_attention(*second, seed=0, over="sequences"),
+            ),
+            "first head: random map": lambda _: random_attention(*first, seed=0),
+            "iteration head: random map": lambda _: random_attention(*second, seed=0),
+            "without MLP 1": lambda _: zero(f"blocks.{first[0]}.hook_mlp_out"),
+        }
+
+    def _chance(self) -> float:
+        vocabulary = Vocabulary(self.run.config.model.vocabulary)
+        levels = chance_levels(self.task, self.sequences, vocabulary).values()
+        return float(np.mean([level.random_map.by_token for level in levels if level.random_map is not None]))
+
+    def _construction(self) -> list[Check]:
+        """Claim 1: the same circuit with its weights set by hand solves these very sequences."""
+        config = self.run.config
+        built = handmade(self.task, config.data.max_length, vocabulary=config.model.vocabulary)
+        exact = _joined(accuracy_under(built, self.sequences)).exact
+        return [_check("1", "weights set by hand solve this task", exact, 0.99)]
+
+    def _invariance(self) -> list[Check]:
+        """Claim 3: where a head is peaked, its weight is the same whatever the sequence."""
+        return [
+            self._invariance_of("3a", "first head reads positions, not content: invariance", "first", self.first),
+            self._invariance_of("3b", "iteration head reads positions: invariance", "second", self.second),
+        ]
+
+    def _invariance_of(self, id_: str, claim: str, role: str, head: Head) -> Check:
+        cells = _peaked_weights(self.model, self.sequences, role, head)
+        if not cells:
+            return Check(id_, claim, 0.0, 0.0, 0.0, 0.9)
+        value = 1 - float(np.mean([weights.std() for weights in cells]))
+        generator = np.random.Generator(np.random.Philox(key=1))
+        picks = generator.integers(len(cells[0]), size=(199, len(cells[0])))
+        drawn = [1 - float(np.mean([weights[pick].std() for weights in cells])) for pick in picks]
+        low, high = np.quantile(drawn, [0.025, 0.975])
+        return Check(id_, claim, value, float(min(low, value)), float(max(high, value)), 0.9)
+
+    def _causes(self, answers: dict[str, _Joint], chance: float) -> list[Check]:
+        """Claim 4: what the maps do to the answers."""
+        costs = [
+            ("4a", "the first head's ideal map costs no accuracy", "first head: ideal map"),
+            ("4b", "the iteration head's ideal map costs no accuracy", "iteration head: ideal map"),
+            ("4c", "both ideal maps cost no accuracy", "both: ideal maps"),
+            ("4d", "another sequence's maps cost no accuracy", "both: another sequence's maps"),
+        ]
+        before = self.untouched.exact.astype(float)
+        checks = [_check(id_, claim, before - answers[name].exact, 0.02, at_most=True) for id_, claim, name in costs]
+        for id_, which, name in (
+            ("4e", "first", "first head: random map"),
+            ("4f", "iteration", "iteration head: random map"),
+        ):
+            claim = f"a random map of the {which} head leaves chance"
+            checks.append(_check(id_, claim, answers[name].by_token, chance + NEAR_CHANCE, at_most=True))
+        moved = shifted_reads(self.model, self.task, self.sequences, *self.second)
+        claim = "looking one too far, it writes F(s_{t-1}, x_{t+1})"
+        checks.append(_check("4g", claim, moved.by_sequence, 0.9))
+        return checks
+
+    def _subtraction(self) -> list[Check]:
+        """Claim 5: MLP 1 subtracts. Nothing to check where the two heads share a layer."""
+        if self.first[0] == self.second[0]:
+            return []
+        train = {length: self.run.dataset.train[length] for length in self.sequences}
+        site = f"blocks.{self.second[0]}.hook_resid_pre"
+        read = probe(self.model, train, self.sequences, site, "t")
+        right = np.zeros(read.n, dtype=bool)
+        right[: round(read.accuracy * read.n)] = True
+        without = zero(f"blocks.{self.first[0]}.hook_mlp_out")
+        peaks = _peaks(self.model, self.sequences, self.second, without)
+        return [
+            _check("5a", "t can be read at the iteration head's input", right, 0.99),
+            _check("5b", "without MLP 1 the diagonal goes: peakiness", peaks, 0.2, at_most=True),
+        ]
+
+    def _table(self) -> list[Check]:
+        """Claim 6: handed another x_t, the second layer writes F of it."""
+        few = {length: tokens[:SWAPPED] for length, tokens in self.sequences.items()}
+        swaps = swap_follows_f(self.model, self.task, few, *self.second)
+        pairs = swaps.table[swaps.steps > 0]
+        return [_check("6", "handed x' for x_t, it writes F(s_{t-1}, x')", pairs, 0.95)]
+
+
+def _check(id_: str, claim: str, values: NDArray[Any], threshold: float, *, at_most: bool = False) -> Check:
+    """Return the check of a mean over `values`, one for each sequence (or pair)."""
+    low, high = bootstrap_interval(values)
+    return Check(id_, claim, float(np.mean(values)), low, high, threshold, "at most" if at_most else "at least")
+
+
+def _joined(answers: Mapping[int, Answers]) -> _Joint:
+    exact = np.concatenate([found.exact for found in answers.values()])
+    return _Joint(exact, np.concatenate([found.by_token for found in answers.values()]))
+
+
+def _effect(name: str, answers: _Joint) -> Effect:
+    low, high = bootstrap_interval(answers.by_token)
+    return Effect(name, float(answers.by_token.mean()), low, high, float(answers.exact.mean()))
+
+
+@torch.no_grad()
+def _maps(
+    model: Transformer, sequences: Sequences, role: str, head: Head, edits: Edits | None = None
+) -> Iterator[NDArray[np.float64]]:
+    """Yield, for each length, a head's weights on its ideal keys, [sequences, queries]."""
+    site = f"blocks.{head[0]}.attn.hook_pattern"
+    for length, tokens in sequences.items():
+        queries, keys = ROLES[role](SequenceLayout(length))
+        trace = model.trace(torch.from_numpy(tokens[:, :-1]), (site,), edits=edits)
+        yield trace[site][:, head[1], queries, keys].double().numpy()
+
+
+def _peaked_weights(model: Transformer, sequences: Sequences, role: str, head: Head) -> list[NDArray[np.float64]]:
+    """Return the weights over sequences of every cell where the head is peaked on average."""
+    weights = [cell for map_ in _maps(model, sequences, role, head) for cell in map_.T]
+    return [cell for cell in weights if cell.mean() > PEAK]
+
+
+def _peaks(model: Transformer, sequences: Sequences, head: Head, edits: Edits) -> NDArray[np.float64]:
+    """Return the fraction of an iteration head's queries that are peaked under `edits`, for each sequence."""
+    return np.concatenate([(map_ > PEAK).mean(1) for map_ in _maps(model, sequences, "second", head, edits)])
+
+
+def write_verification(run: Run, verification: Verification) -> None:
+    """Write what was found into the run's folder, as claims.json."""
+    with run.folder.lock():
+        run.folder.write_json(CLAIMS, verification.as_json())
+
+
+def read_verification(run: Run) -> Verification | None:
+    """Return what `write_verification` wrote last, or None where nothing was."""
+    if not run.folder.has(CLAIMS):
+        return None
+    found = run.folder.read_json(CLAIMS)
+    checks = [Check(**{name: value for name, value in claim.items() if name != "verdict"}) for claim in found["claims"]]
+    return Verification(found["circuit"], checks, [Effect(**effect) for effect in found["effects"]], found["chance"])

@@ -1,0 +1,223 @@
+"""Probes: on the network set by hand it is known what stands where, and what a linear map can make of it."""
+
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+from oracle import LONGEST, RESIDUALS, VOCABULARY, by_hand, dataset
+
+from iterhead.errors import UserError
+from iterhead.intervene import LABELS, ProbeScore, probe, probe_checkpoints, probe_labels, probe_table
+from iterhead.intervene.probes import _collect
+from iterhead.model import Transformer
+from iterhead.settings import ModelConfig
+from iterhead.tasks import SequenceLayout, task
+
+SPEC = "polynomial"
+"""s * x + 1 mod 11: x_t is one of ten."""
+
+EMBEDDED, BEFORE_MLP_1, AFTER_MLP_1 = (
+    "blocks.0.hook_resid_pre",
+    "blocks.0.hook_resid_mid",
+    "blocks.1.hook_resid_pre",
+)
+BROUGHT, ANSWER = "blocks.1.hook_resid_mid", "blocks.1.hook_resid_post"
+
+FROM_POSITION = 24 / 45
+"""What t can be guessed with from position and token alone, of 45 pairs (L, t). EoI says t = 1: nine pairs. Written
+states stand at q = L + t, t >= 2: positions 4 .. 18, and of the pairs at each one is guessed right: fifteen more."""
+
+residuals = pytest.mark.parametrize("residual", RESIDUALS)
+
+
+def read(model, site, label, **options):
+    data = dataset(SPEC)
+    return probe(model, data.train, data.test, site, label, **options)
+
+
+def untrained():
+    return Transformer(ModelConfig(width=64), SequenceLayout(LONGEST).size, [7])
+
+
+# Labels and tokens
+
+
+def test_labels_by_hand():
+    # 2 3 4 -> 2, 2*3+1 = 7, 7*4+1 = 29 = 7; EoI is 62.
+    inputs = np.array([[2, 3, 4], [10, 10, 10]])
+    tokens = SequenceLayout(3).assemble(VOCABULARY, inputs, task(SPEC).states(inputs))
+    found = probe_labels(SequenceLayout(3), tokens)
+    assert {label: values.tolist() for label, values in found.items()} == {
+        "t": [[1, 2, 3], [1, 2, 3]],
+        "L": [[3, 3, 3], [3, 3, 3]],
+        "x_t": [[2, 3, 4], [10, 10, 10]],
+        "s_{t-1}": [[62, 2, 7], [62, 10, 2]],
+        "s_t": [[2, 7, 7], [10, 2, 10]],
+    }
+    assert tuple(found) == LABELS
+
+
+def test_tokens_are_all_steps_of_equally_many_sequences_of_each_length():
+    # 3 * 45 = 135 tokens of 150 asked for.
+    found = _collect(by_hand(SPEC), dataset(SPEC).test, [EMBEDDED, "blocks.0.attn.hook_z"], 150)
+    assert list(found.features) == [EMBEDDED, "blocks.0.attn.hook_z"]
+    assert {len(values) for values in (*found.features.values(), *found.labels.values())} == {135}
+    pairs = list(zip(found.labels["L"].tolist(), found.labels["t"].tolist(), strict=True))
+    assert sorted(pairs) == sorted((L, t) for L in range(1, LONGEST + 1) for t in range(1, L + 1) for _ in range(3))
+    # Features stand beside their labels: the position embedding's one-hot is first, at q = L + t.
+    assert [int(row[:21].argmax()) for row in found.features[EMBEDDED]] == [L + t for L, t in pairs]
+
+
+# What stands where
+
+
+@residuals
+@pytest.mark.parametrize(
+    ("label", "readable"),
+    [
+        ("t", [AFTER_MLP_1, "blocks.1.hook_q_input", "blocks.1.attn.hook_q", BROUGHT, ANSWER]),
+        ("L", [BEFORE_MLP_1, "blocks.0.attn.hook_z", AFTER_MLP_1]),
+        ("x_t", [BROUGHT, "blocks.1.attn.hook_z", ANSWER]),
+        ("s_{t-1}", ["hook_embed", EMBEDDED, AFTER_MLP_1, ANSWER]),
+        ("s_t", [ANSWER, "ln_final.hook_normalized"]),
+    ],
+)
+def test_what_the_circuit_holds_is_read_without_error(residual, label, readable):
+    data, model = dataset(SPEC), by_hand(SPEC, residual)
+    found = probe_table(model, data.train, data.test, readable, [label])
+    assert found["accuracy"].to_list() == [1.0] * len(readable)
+    assert set(found["site"]) == set(readable)
+
+
+@residuals
+def test_t_is_not_read_before_it_is_computed(residual):
+    """The claim is about MLP 1: before it, own position and EoI's stand side by side, and ridge cannot subtract."""
+    model = by_hand(SPEC, residual)
+    noise = 3 * math.sqrt(0.25 / 3960)
+    assert read(model, EMBEDDED, "t").accuracy < FROM_POSITION + noise
+    assert FROM_POSITION < read(model, BEFORE_MLP_1, "t").accuracy < 0.8
+
+
+@residuals
+def test_logistic_regression_subtracts_by_itself(residual):
+    """Its logits may be 2 t' (q - e + 1) - t'^2, linear in two one-hots: it finds t before any MLP has."""
+    model = by_hand(SPEC, residual)
+    assert read(model, BEFORE_MLP_1, "t", method="logistic").accuracy > 0.99
+    assert read(model, EMBEDDED, "t", method="logistic").accuracy < FROM_POSITION + 0.05
+
+
+@residuals
+@pytest.mark.parametrize(
+    ("label", "sites", "most"),
+    [
+        # One of ten inputs, which nothing has brought yet.
+        ("x_t", [EMBEDDED, BEFORE_MLP_1, AFTER_MLP_1], 0.17),
+        # Ten values or so; at t = 2 and after s = 0 some are likelier.
+        ("s_t", [EMBEDDED, AFTER_MLP_1], 0.3),
+        # Both factors are there, but not their product.
+        ("s_t", [BROUGHT], 0.5),
+        ("L", [EMBEDDED], 0.6),
+    ],
+)
+def test_what_has_not_been_brought_or_computed_is_not_read(residual, label, sites, most):
+    for site in sites:
+        assert read(by_hand(SPEC, residual), site, label).accuracy < most, site
+
+
+# Controls
+
+
+@pytest.mark.parametrize(("label", "site"), [("t", AFTER_MLP_1), ("x_t", BROUGHT), ("s_t", ANSWER)])
+def test_shuffled_labels_are_read_by_chance(label, site):
+    found = read(by_hand(SPEC), site, label)
+    assert found.control_shuffled < found.chance + 0.1
+    assert found.control_shuffled < 0.3
+
+
+def test_an_untrained_network_holds_none_of_it():
+    """Positions and tokens are there by their embedding, and so is what follows from them; the rest is not."""
+    data = dataset(SPEC)
+    found = probe_table(untrained(), data.train, data.test, [AFTER_MLP_1, ANSWER])
+    scores = {label: rows["accuracy"].max() for (label,), rows in found.group_by("label")}
+    assert scores["s_{t-1}"] > 0.99
+    assert scores["t"] < 0.75
+    assert scores["L"] < 0.75
+    assert scores["x_t"] < 0.5
+    assert scores["s_t"] < 0.5
+
+
+def test_chance_is_the_commonest_label():
+    # Of 45 pairs nine have t = 1, and nine have L = 9.
+    for label in ("t", "L"):
+        found = read(by_hand(SPEC), AFTER_MLP_1, label, tokens=900)
+        assert (found.chance, found.n) == (0.2, 900)
+
+
+# The table
+
+
+def test_a_score_is_a_row():
+    data, model = dataset(SPEC), by_hand(SPEC)
+    table = probe_table(model, data.train, data.test, ["blocks.*.hook_resid_mid"], ["t", "L"], tokens=450)
+    assert table.columns == ["site", "label", "accuracy", "control_shuffled", "chance", "n"]
+    assert table.select("site", "label").rows() == [
+        (BEFORE_MLP_1, "t"),
+        (BEFORE_MLP_1, "L"),
+        (BROUGHT, "t"),
+        (BROUGHT, "L"),
+    ]
+    single = read(model, BROUGHT, "L", tokens=450)
+    assert isinstance(single, ProbeScore)
+    assert table.row(3) == (single.site, single.label, *table.row(3)[2:5], 450)
+    assert table.row(3)[2] == single.accuracy
+    again = probe_table(model, data.train, data.test, ["blocks.*.hook_resid_mid"], ["t", "L"], tokens=450)
+    assert again.equals(table)
+    other = probe_table(model, data.train, data.test, ["blocks.*.hook_resid_mid"], ["t", "L"], tokens=450, seed=1)
+    assert other.drop("control_shuffled").equals(table.drop("control_shuffled"))
+    assert not other.equals(table)
+
+
+def test_checkpoints_stand_below_each_other():
+    data = dataset(SPEC)
+    models = ((epoch, model) for epoch, model in ((0, untrained()), (30, by_hand(SPEC))))
+    found = probe_checkpoints(models, data.train, data.test, [AFTER_MLP_1], labels=["t"], tokens=900)
+    assert found.columns[:3] == ["epoch", "site", "label"]
+    assert found["epoch"].to_list() == [0, 30]
+    early, late = found["accuracy"]
+    assert early < 0.75
+    assert late == 1.0
+    assert found.schema["epoch"] == pl.Int32
+
+
+def test_one_class_is_read_without_a_probe():
+    data = dataset(SPEC)
+    train, test = ({4: part[4]} for part in (data.train, data.test))
+    found = probe(by_hand(SPEC), train, test, EMBEDDED, "L")
+    assert (found.accuracy, found.control_shuffled, found.chance) == (1.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        (
+            ([EMBEDDED], ["s_t-1"]),
+            {},
+            "label 's_t-1': expected one of t, L, x_t, s_{t-1}, s_t: did you mean 's_{t-1}'?",
+        ),
+        (([EMBEDDED], ["t"]), {"method": "svm"}, "method='svm': expected ridge or logistic"),
+        (([EMBEDDED], ["t"]), {"tokens": 44}, "tokens=44: expected at least 45, one sequence of each length"),
+        ((["blocks.1.attn.hook_pattern"], ["t"]), {}, "blocks.1.attn.hook_pattern holds attention maps: a probe needs"),
+        ((["blocks.1.hook_resid_pr"], ["t"]), {}, "unknown site 'blocks.1.hook_resid_pr'"),
+    ],
+)
+def test_what_makes_no_sense_is_told_in_one_line(arguments, options, message):
+    data = dataset(SPEC)
+    with pytest.raises(UserError) as caught:
+        probe_table(by_hand(SPEC), data.train, data.test, *arguments, **options)
+    assert str(caught.value).startswith(message)
+
+
+def test_there_is_nothing_to_probe_without_chain_of_thought():
+    with pytest.raises(UserError, match="only with a chain of thought"):
+        probe_labels(SequenceLayout(3, cot=False), np.zeros((1, 7), dtype=np.int64))
