@@ -17,7 +17,7 @@ def half_trained():
         "task": "parity",
         "data": {"max_length": 4, "train_per_length": 96, "test_per_length": 32},
         "model": {"width": 16, "vocabulary": 5, "dropout": 0.0},
-        "training": {"lr": 3e-3, "batch_size": 32},
+        "training": {"lr": 3e-3, "batch_size": 32, "short_epochs": 0},
     }
     trainer = Trainer(parse_config(settings))
     for _ in range(8):

@@ -46,6 +46,8 @@ OTHER = {
     "training.evaluate_every": 2,
     "training.evaluation_per_length": 63,
     "training.early_stop": False,
+    "training.short_epochs": 5,
+    "training.short_lengths": 2,
     "training.precision": "float64",
 }
 """Of every setting a value that is not the default."""

@@ -9,14 +9,16 @@ from iterhead.cli.parsing import Command, example_lines, nearest_option
 from iterhead.cli.run import COMMAND as RUN
 from iterhead.cli.show import COMMAND as SHOW
 from iterhead.cli.tasks import COMMAND as TASKS
+from iterhead.cli.verify import COMMAND as VERIFY
 from iterhead.errors import UserError
 
-COMMANDS = (RUN, SHOW, TASKS)
+COMMANDS = (RUN, SHOW, VERIFY, TASKS)
 
 _EXAMPLES = (
     ("iterhead run", "train on a polynomial mod 11 and watch the iteration head emerge: 1 to 3 minutes"),
     ("iterhead run --data.max-length 8", "the same with shorter sequences: half a minute"),
     ("iterhead show", "the runs made so far; iterhead show RUN looks into one"),
+    ("iterhead verify RUN", "edit the network's attention and probe it: does the circuit do what it seems to?"),
     ("iterhead tasks", "what else there is to learn, and how to bring a task of your own"),
 )
 

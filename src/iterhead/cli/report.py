@@ -18,6 +18,8 @@ from iterhead.runs.verdict import Outcome, outcome, verdict
 _FILES: Mapping[str, str] = {
     "figure.png": "where both heads look, and how they grew",
     "figure.pdf": "the same, for print",
+    "verify.png": "what each intervention leaves of the accuracy",
+    "claims.json": "the claims checked, with intervals",
     "measurements.parquet": "every score of every head, a tidy table",
     "checkpoints": "the weights at each evaluation",
     "config.json": "the settings",

@@ -6,6 +6,7 @@ alone too. Nothing here trains, loads or computes statistics, or touches matplot
 
 from iterhead.figures.attention import attention_map
 from iterhead.figures.curves import accuracy_by_length, peakiness
+from iterhead.figures.effects import effect_bars, effects_figure
 from iterhead.figures.run_figure import HeadMap, RunPicture, render, run_figure
 from iterhead.figures.style import style
 
@@ -14,6 +15,8 @@ __all__ = [
     "RunPicture",
     "accuracy_by_length",
     "attention_map",
+    "effect_bars",
+    "effects_figure",
     "peakiness",
     "render",
     "run_figure",

@@ -122,12 +122,12 @@ def run_figure(picture: RunPicture) -> Figure:
     return figure
 
 
-def render(figure: Figure) -> dict[str, bytes]:
-    """Return the files of a figure: `figure.png` (150 dots per inch) and `figure.pdf` (fonts embedded).
+def render(figure: Figure, name: str = "figure") -> dict[str, bytes]:
+    """Return the files of a figure: `figure.png` (150 dots per inch) and `figure.pdf` (fonts embedded), or of `name`.
 
     The same figure gives the same bytes, since no date is written.
     """
-    return {"figure.png": _file(figure, "png", "Software"), "figure.pdf": _file(figure, "pdf", "CreationDate")}
+    return {f"{name}.png": _file(figure, "png", "Software"), f"{name}.pdf": _file(figure, "pdf", "CreationDate")}
 
 
 @style()

@@ -9,6 +9,7 @@ from iterhead.data import Dataset
 from iterhead.figures import HeadMap, RunPicture
 from iterhead.measure import EMERGED_PEAKINESS, ROLES, Scores
 from iterhead.model import Transformer
+from iterhead.runs.verdict import percent
 from iterhead.settings import RunConfig
 from iterhead.tasks import Cells, SequenceLayout, Vocabulary
 
@@ -51,12 +52,12 @@ def _curve(history: Mapping[int, Scores], name: str) -> np.ndarray | None:
 
 
 def _subtitle(scores: Scores) -> str:
-    tested = f"Exact match {scores.accuracy:.1%} on test sequences never seen in training"
-    if scores.best_pair is None:
+    tested = f"Exact match {percent(scores.accuracy)} on test sequences never seen in training"
+    if scores.first_peakiness is None or scores.second_peakiness is None:
         return f"{tested}; no chain of thought."
     return (
-        f"{tested}. {scores.first_peakiness:.0%} of the states written give EoI most of the first head's attention; "
-        f"{scores.second_peakiness:.0%} of the tokens that write s_t give x_t most of the iteration head's."
+        f"{tested}. {percent(scores.first_peakiness)} of the states written give EoI most of the first head's attention; "
+        f"{percent(scores.second_peakiness)} of the tokens that write s_t give x_t most of the iteration head's."
     )
 
 

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from iterhead.errors import UserError
+from iterhead.figures import effects_figure, render
 from iterhead.intervene import (
     Answers,
     Edits,
@@ -35,6 +36,7 @@ from iterhead.measure.heads import PEAK
 from iterhead.model import Transformer
 from iterhead.model.handmade import handmade
 from iterhead.runs import Run
+from iterhead.runs.atomic import json_bytes
 from iterhead.studies.claims import Check
 from iterhead.tasks import SequenceLayout, Vocabulary
 
@@ -277,9 +279,18 @@ def _peaks(model: Transformer, sequences: Sequences, head: Head, edits: Edits) -
 
 
 def write_verification(run: Run, verification: Verification) -> None:
-    """Write what was found into the run's folder, as claims.json."""
+    """Write what was found into the run's folder: claims.json, and its figure verify.png and verify.pdf."""
+    effects = verification.effects
+    figure = effects_figure(
+        f"{run.config.task}, seed {run.config.seed}: what each intervention leaves",
+        [effect.name for effect in effects],
+        [effect.by_token for effect in effects],
+        [effect.low for effect in effects],
+        [effect.high for effect in effects],
+        verification.chance,
+    )
     with run.folder.lock():
-        run.folder.write_json(CLAIMS, verification.as_json())
+        run.folder.write_many({CLAIMS: json_bytes(verification.as_json()), **render(figure, "verify")})
 
 
 def read_verification(run: Run) -> Verification | None:

@@ -1,0 +1,112 @@
+"""`iterhead verify`: interventions and probes on a run, as claims with verdicts."""
+
+import argparse
+import json
+from typing import TYPE_CHECKING
+
+from iterhead.cli.interrupts import Interrupts
+from iterhead.cli.parsing import Command, Parser, filled
+from iterhead.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from iterhead.studies import Verification
+
+SCIENCE_SAYS_NO = 1
+
+_COLOURS = {"holds": "green", "does not hold": "red", "undecided": "yellow"}
+
+
+def _declare(parser: Parser) -> None:
+    given = parser.add_argument_group("options")
+    given.add_argument("run", metavar="RUN", help="a folder, a name, or enough of a name")
+    given.add_argument("--out", metavar="FOLDER", default="runs", help="where runs are kept [default: runs]")
+    given.add_argument("--sequences", metavar="N", default="64", help="test sequences of each length [default: 64]")
+    given.add_argument("--json", action="store_true", help="one JSON object instead, for scripts")
+    given.add_argument("-h", "--help", action="store_true", help="this help")
+
+
+def _verify(options: argparse.Namespace, _: Interrupts) -> int:
+    """Check the claims about a run's network, and print them."""
+    sequences = _count(options.sequences)
+    from iterhead.runs import load
+    from iterhead.studies import verify, write_verification
+
+    run = load(options.run, options.out)
+    found = verify(run, sequences)
+    write_verification(run, found)
+    if options.json:
+        print(json.dumps({"run": str(run.folder.path), **found.as_json()}, allow_nan=False))
+    else:
+        show_verification(found)
+        print(f"\nWritten: claims.json, verify.png and verify.pdf in {run.folder.path}")
+    return SCIENCE_SAYS_NO if any(check.verdict == "does not hold" for check in found.checks) else 0
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 2:
+        raise UserError(f"--sequences {text}: expected a whole number of at least 2")
+    return int(text)
+
+
+def show_verification(found: "Verification") -> None:
+    """Print the circuit, the claims and what each intervention leaves."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    console.print(filled(f"Circuit: {found.circuit}."))
+    console.print()
+    console.print(_claims_table(found))
+    console.print()
+    console.print(_effects_table(found))
+    console.print(filled(f"Chance, for a network that reads its own state but not x_t: {found.chance:.3f} of states."))
+
+
+def _claims_table(found: "Verification") -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name, side in (("", "left"), ("claim", "left"), ("found", "right"), ("95%", "left"), ("asked", "left")):
+        table.add_column(name, justify=side)  # type: ignore[arg-type]
+    table.add_column("verdict", no_wrap=True)
+    for check in found.checks:
+        asked = f"{'>=' if check.bound == 'at least' else '<='} {check.threshold:.2f}"
+        interval = f"{check.low:.3f} .. {check.high:.3f}"
+        verdict = Text(check.verdict, style=_COLOURS[check.verdict])
+        table.add_row(check.id, check.claim, f"{check.value:.3f}", interval, asked, verdict)
+    return table
+
+
+def _effects_table(found: "Verification") -> "Table":
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("under an intervention")
+    table.add_column("right states", justify="right")
+    table.add_column("95%")
+    table.add_column("whole chains", justify="right")
+    for effect in found.effects:
+        interval = f"{effect.low:.3f} .. {effect.high:.3f}"
+        table.add_row(effect.name, f"{effect.by_token:.3f}", interval, f"{effect.exact:.3f}")
+    return table
+
+
+COMMAND = Command(
+    name="verify",
+    summary="interventions and probes on a run: claims with verdicts",
+    about=(
+        "Replaces attention maps by ideal, random, foreign and shifted ones, removes MLP 1, swaps inputs inside the "
+        "network and reads its stream with linear probes, and says which claims of the paper hold for this network: "
+        "the figure, its 95% interval over test sequences, what the claim asks, and the verdict. Ends with code 1 if a "
+        "claim does not hold."
+    ),
+    examples=(
+        ("iterhead verify polynomial", "the run whose name begins so: about ten seconds"),
+        ("iterhead verify runs/parity-e1cf48a887 --sequences 256", "narrower intervals"),
+        ("iterhead verify polynomial --json", "for scripts"),
+    ),
+    declare=_declare,
+    run=_verify,
+)
