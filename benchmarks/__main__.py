@@ -36,7 +36,8 @@ def main() -> None:
     torch.set_num_threads(free_cores())
     print(f"Lengths 1 to 16, {free_cores()} threads, medians of {ROUNDS} alternating rounds of {STEPS} steps.")
     for name, values in SIZES.items():
-        values = values | {"data": {"train_per_length": 2048}}
+        values = {**values, "data": {"train_per_length": 4096}}
+        values["training"] = {"short_epochs": 0, **values.get("training", {})}
         packed, plain = Trainer(parse_config(values)).step_losses(), PlainTrainer(parse_config(values)).step_losses(0)
         milliseconds(packed), milliseconds(plain)
         rounds = [(milliseconds(packed), milliseconds(plain)) for _ in range(ROUNDS)]

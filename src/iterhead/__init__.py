@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from iterhead.errors import UserError
     from iterhead.model import Transformer, generate
+    from iterhead.model.handmade import handmade
     from iterhead.runs import load, train
-    from iterhead.settings import DataConfig, ModelConfig, RunConfig, TrainingConfig
+    from iterhead.settings import DataConfig, ModelConfig, RunConfig, TrainingConfig, parse_config
     from iterhead.tasks import IterativeTask, Mixture, task
 
     __version__: str
@@ -33,7 +34,9 @@ __all__ = [
     "UserError",
     "__version__",
     "generate",
+    "handmade",
     "load",
+    "parse_config",
     "task",
     "train",
 ]
@@ -41,8 +44,9 @@ __all__ = [
 _HOMES = {
     "errors": ["UserError"],
     "model": ["Transformer", "generate"],
+    "model.handmade": ["handmade"],
     "runs": ["load", "train"],
-    "settings": ["DataConfig", "ModelConfig", "RunConfig", "TrainingConfig"],
+    "settings": ["DataConfig", "ModelConfig", "RunConfig", "TrainingConfig", "parse_config"],
     "tasks": ["IterativeTask", "Mixture", "task"],
 }
 """The module that each public name comes from, as in the imports above."""

@@ -5,6 +5,7 @@ To add one: a module beside this one with a `Command` in it, and its place in `C
 
 from difflib import get_close_matches
 
+from iterhead.cli.handmade import COMMAND as HANDMADE
 from iterhead.cli.parsing import Command, example_lines, nearest_option
 from iterhead.cli.run import COMMAND as RUN
 from iterhead.cli.show import COMMAND as SHOW
@@ -12,7 +13,7 @@ from iterhead.cli.tasks import COMMAND as TASKS
 from iterhead.cli.verify import COMMAND as VERIFY
 from iterhead.errors import UserError
 
-COMMANDS = (RUN, SHOW, VERIFY, TASKS)
+COMMANDS = (RUN, SHOW, VERIFY, HANDMADE, TASKS)
 
 _EXAMPLES = (
     ("iterhead run", "train on a polynomial mod 11 and watch the iteration head emerge: 1 to 3 minutes"),
@@ -25,7 +26,7 @@ _EXAMPLES = (
 
 def overview() -> str:
     """Return what `iterhead --help` shows."""
-    listing = "".join(f"  {command.name:8}{command.summary}\n" for command in COMMANDS)
+    listing = "".join(f"  {command.name:10}{command.summary}\n" for command in COMMANDS)
     return (
         "iterhead trains small transformers on iterative tasks and finds the iteration\n"
         "heads that carry their chain of thought.\n"

@@ -29,6 +29,7 @@ class Watcher:
         self.past: list[Progress] = []
         self.resumed_from = 0
         self._started_at = 0.0
+        self._full_since: tuple[int, float] | None = None
 
     def __enter__(self) -> "Watcher":
         """Begin to watch."""
@@ -49,8 +50,10 @@ class Watcher:
         self._started_at = time.monotonic()
 
     def evaluated(self, progress: Progress) -> None:
-        """Remember an evaluation."""
+        """Remember an evaluation, and when the full epochs began."""
         self.past.append(progress)
+        if self.run is not None and progress.epoch <= self.run.config.training.short_epochs:
+            self._full_since = (progress.epoch, time.monotonic())
 
     def ends(self) -> bool:
         """Whether the last evaluation ends the training: only the full test and the figure are left."""
@@ -65,10 +68,19 @@ class Watcher:
         done = self.saved_epoch - self.resumed_from
         if self.run is None or done == 0 or self.ends():
             return ""
-        pace = (time.monotonic() - self._started_at) / done
         training = self.run.config.training
+        if self.saved_epoch <= training.short_epochs:
+            return ""  # these epochs are many times shorter than those to come
+        pace = self._pace(training.short_epochs, done)
         bound = "at most " if training.early_stop else ""
         return f"{bound}{duration(pace * (training.epochs - self.saved_epoch))} left"
+
+    def _pace(self, short_epochs: int, done: int) -> float:
+        """Return the seconds that a full epoch takes, from those seen since training started or went on."""
+        if self.resumed_from >= short_epochs or self._full_since is None:
+            return (time.monotonic() - self._started_at) / done
+        epoch, begun = self._full_since
+        return (time.monotonic() - begun) / max(1, self.saved_epoch - epoch)
 
 
 def heading(run: Run, resumed_from: int) -> str:

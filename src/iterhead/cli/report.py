@@ -13,6 +13,7 @@ from iterhead.cli.parsing import filled
 from iterhead.cli.program import command_line
 from iterhead.cli.summary import as_json
 from iterhead.runs import Run
+from iterhead.runs.execute import run_folder_name
 from iterhead.runs.verdict import Outcome, outcome, verdict
 
 _FILES: Mapping[str, str] = {
@@ -23,6 +24,7 @@ _FILES: Mapping[str, str] = {
     "measurements.parquet": "every score of every head, a tidy table",
     "checkpoints": "the weights at each evaluation",
     "config.json": "the settings",
+    "provenance.json": "versions, and what the task did",
 }
 """What each file is for, the first to look at first."""
 
@@ -78,5 +80,6 @@ def next_steps(run: Run) -> str:
     changed = config.model_copy(update=change)
     out = run.folder.path.parent
     elsewhere = [] if str(out) == "runs" else ["--out", str(out)]
-    again = command_line(["run", *as_options(changed), *elsewhere])
+    anew = ["--again"] if not change and run.folder.path.name != run_folder_name(config) else []
+    again = command_line(["run", *as_options(changed), *elsewhere, *anew])
     return f"{about}:\n  {again}"

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from iterhead.data.splits import Dataset
+from iterhead.data.splits import Dataset, apportion
 from iterhead.seeds import IntegerStream
 from iterhead.settings import DataConfig
 
@@ -39,6 +39,7 @@ class Packing:
         weights_RQ: 1 for a read that counts; 0 for those of a filler sequence, which stands in when an odd number of
             sequences of the middle length leaves one without a partner.
         slot_RT: which sequence of the batch a cell belongs to.
+        counts_RT: False for the cells of a filler sequence.
     """
 
     slots: tuple[int, ...]
@@ -47,6 +48,7 @@ class Packing:
     mask_RTT: torch.Tensor
     reads_RQ: torch.Tensor
     weights_RQ: torch.Tensor
+    counts_RT: torch.Tensor
 
     @property
     def is_full(self) -> bool:
@@ -59,22 +61,21 @@ def make_packing(config: DataConfig, per_length: int) -> Packing:
     slots = tuple(length for length in config.lengths for _ in range(per_length))
     pairs = [(i, len(slots) - 1 - i) for i in range((len(slots) + 1) // 2)]
     rows = [_row(config, slots, pair) for pair in pairs]
-    slot, positions, mask, reads, weights = (torch.from_numpy(np.stack(parts)) for parts in zip(*rows, strict=True))
-    return Packing(slots, slot, positions, mask, reads, weights)
+    return Packing(slots, *(torch.from_numpy(np.stack(parts)) for parts in zip(*rows, strict=True)))
 
 
 def _row(config: DataConfig, slots: tuple[int, ...], pair: tuple[int, int]) -> tuple[NDArray[np.generic], ...]:
-    """Return (slot, position, mask, reads, weights) of the row that holds the two sequences of `pair`."""
+    """Return the fields of `Packing` from `slot_RT` on, for the row that holds the two sequences of `pair`."""
     layouts = [config.layout(slots[slot]) for slot in pair]
     starts = (0, layouts[0].input_size)
     segment = np.repeat([0, 1], [layout.input_size for layout in layouts])
     positions = np.concatenate([np.arange(layout.input_size) for layout in layouts])
     causal = np.tri(len(segment), dtype=bool)
     reads = [start + np.arange(layout.size)[layout.reads] for start, layout in zip(starts, layouts, strict=True)]
-    is_filler = [False, pair[0] == pair[1]]
-    weights = np.repeat([0.0 if filler else 1.0 for filler in is_filler], [len(cells) for cells in reads])
+    counts = np.array([True, pair[0] != pair[1]])
+    weights = np.repeat(counts.astype(float), [len(cells) for cells in reads])
     mask = causal & (segment[:, None] == segment)
-    return np.asarray(pair)[segment], positions, mask, np.concatenate(reads), weights
+    return np.asarray(pair)[segment], positions, mask, np.concatenate(reads), weights, counts[segment]
 
 
 class Batches:
@@ -94,7 +95,8 @@ class Batches:
         self._config = config
         self._seed = seed
         tokens = [dataset.train[length] for length in config.lengths]
-        self._counts = [len(part) for part in tokens]
+        self._components = [_by_component(part) for part in tokens]
+        self._shares = dataset.weights
         sizes = np.concatenate([np.full(len(part), part.shape[1]) for part in tokens])
         self._starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
         self._tokens = np.concatenate([part.ravel() for part in tokens])
@@ -105,11 +107,21 @@ class Batches:
         needed = self.steps * self.per_length
         columns = []
         first = 0
-        for count in self._counts:
-            rounds = [stream.permutation(count) for _ in range(-(-needed // count))]
-            columns.append(first + np.concatenate(rounds)[:needed].reshape(self.steps, self.per_length))
-            first += count
+        for components in self._components:
+            chosen = self._go_round(components, needed, stream)
+            columns.append(first + chosen.reshape(self.steps, self.per_length))
+            first += sum(map(len, components))
         return np.concatenate(columns, axis=1)
+
+    def _go_round(self, components: list[Integers], needed: int, stream: IntegerStream) -> Integers:
+        """Return `needed` sequences of one length, every component of a mixture having its share, each gone round."""
+        if len(components) == 1:
+            return _rounds(components[0], needed, stream)
+        shares = self._shares if len(components) == len(self._shares) else (1 / len(components),) * len(components)
+        parts = [
+            _rounds(part, count, stream) for part, count in zip(components, apportion(needed, shares), strict=True)
+        ]
+        return np.concatenate(parts)[stream.permutation(needed)]
 
     def epoch(self, epoch: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the inputs [S, R, T] and targets [S, R, Q] of every step of an epoch."""
@@ -134,3 +146,15 @@ class Batches:
                 inputs[row, : layout.input_size] = sequence[:-1]
                 targets[row, layout.reads] = sequence[layout.targets]
             yield torch.from_numpy(inputs), torch.from_numpy(targets)
+
+
+def _by_component(tokens: Integers) -> list[Integers]:
+    """Return the rows of each component of a mixture, told by the problem token, the first component first."""
+    problems = np.unique(tokens[:, 0])[::-1]
+    return [np.flatnonzero(tokens[:, 0] == problem) for problem in problems]
+
+
+def _rounds(rows: Integers, needed: int, stream: IntegerStream) -> Integers:
+    """Return `needed` of `rows`: all in random order, then all again, as often as it takes."""
+    rounds = [rows[stream.permutation(len(rows))] for _ in range(-(-needed // len(rows)))]
+    return np.concatenate([rows[:0], *rounds])[:needed]

@@ -26,11 +26,12 @@ class Dataset:
     """Whole sequences of tokens, by length: `train[L]` and `test[L]` are shaped [sequences, size of the layout].
 
     Sequences of `train[L]` are distinct unless the split is iid, so short lengths hold fewer than were asked for; the
-    batches go round them again.
+    batches go round them again. `weights` is the share of the batches that each component of a mixture gets.
     """
 
     train: Mapping[int, Tokens]
     test: Mapping[int, Tokens]
+    weights: tuple[float, ...] = (1.0,)
 
     @property
     def fingerprint(self) -> str:
@@ -64,7 +65,7 @@ def make_dataset(task: Task, config: DataConfig, vocabulary: Vocabulary, seed: i
                 part.append(layout.assemble(vocabulary, inputs, component.states(inputs), index))
         order = IntegerStream(seed, "data", config.split, "order", length)
         train[length], test[length] = (_shuffled_together(part, order) for part in parts)
-    return Dataset(train, test)
+    return Dataset(train, test, task.weights)
 
 
 def apportion(total: int, weights: tuple[float, ...]) -> list[int]:

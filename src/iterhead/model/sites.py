@@ -1,4 +1,9 @@
-"""Sites: the named places of a forward pass that can be watched or edited, under TransformerLens's names."""
+"""Sites: the named places of a forward pass that can be watched or edited, under TransformerLens's names.
+
+Two things differ from what TransformerLens users may expect. `hook_q_input`, `hook_k_input` and `hook_v_input` stand
+after the norm and have no axis of heads: they are what W_Q, W_K and W_V are applied to. And in the published residual
+convention the stream is normalised on its way: `hook_resid_mid` is `ln1.hook_normalized` plus `hook_attn_out`.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass

@@ -176,7 +176,7 @@ def lock(folder: Path) -> Iterator[None]:
     with explained("lock", folder):
         make_folder(folder)
         # Not thread-local: a generator that holds the lock may be closed by another thread.
-        held = FileLock(folder / LOCK, thread_local=False)
+        held = FileLock(folder / LOCK, thread_local=False, fallback_to_soft=False)
         try:
             held.acquire(blocking=False)
         except Timeout:

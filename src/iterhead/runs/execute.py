@@ -1,6 +1,7 @@
 """Training a run into its folder: evaluated, saved and resumed between epochs."""
 
 import itertools
+import math
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -15,8 +16,20 @@ import torch
 from iterhead.errors import UserError
 from iterhead.figures import render, run_figure
 from iterhead.measure import Record, Scores, evaluate, has_emerged, headline, table
+from iterhead.runs.atomic import json_bytes
 from iterhead.runs.picture import run_picture
-from iterhead.runs.run import MEASUREMENTS, SAMPLE, STATE, STATUS, TEST, Run, checkpoint_name, history
+from iterhead.runs.run import (
+    MEASUREMENTS,
+    PROVENANCE,
+    SAMPLE,
+    STATE,
+    STATUS,
+    TEST,
+    Run,
+    checkpoint_name,
+    history,
+    provenance,
+)
 from iterhead.runs.store import CONFIG, RunFolder, table_bytes, tensor_bytes
 from iterhead.settings import RunConfig
 from iterhead.training import Trainer
@@ -77,10 +90,20 @@ def find_folder(config: RunConfig, out: Path, again: bool) -> RunFolder:
     name = run_folder_name(config)
     folder = RunFolder(out / name)
     for number in itertools.count(2):
-        if not (again and is_finished(folder)):
+        if not (again and _is_taken(folder)):
             break
         folder = RunFolder(out / f"{name}-{number}")
     return folder
+
+
+def _is_taken(folder: RunFolder) -> bool:
+    """Whether a folder is no place to train anew: a run that is done, or one that is damaged."""
+    try:
+        for name in folder.names():
+            folder.read(name)
+        return is_finished(folder)
+    except UserError:
+        return True
 
 
 def is_finished(folder: RunFolder) -> bool:
@@ -118,7 +141,9 @@ def train(
     with folder.lock():
         folder.clean()
         if not folder.has(CONFIG):
-            folder.write_json(CONFIG, config.model_dump(mode="json"))
+            folder.write_many(
+                {PROVENANCE: json_bytes(provenance(config)), CONFIG: json_bytes(config.model_dump(mode="json"))}
+            )
         run = Run(folder)
         if is_finished(folder):  # by another process, while this one waited for the lock or built its data
             return run
@@ -154,7 +179,7 @@ class _Execution:
             begun = time.perf_counter()
             loss = self._trainer.train_epoch()
             self._status = replace(self._status, train_seconds=self._status.train_seconds + time.perf_counter() - begun)
-            if not torch.isfinite(torch.tensor(loss)):
+            if not (math.isfinite(loss) and self._trainer.optimizer.weights.isfinite().all()):
                 self._diverge(loss)
                 return
             epoch = self._trainer.epoch
@@ -222,8 +247,8 @@ class _Execution:
     def _diverge(self, loss: float) -> None:
         """Record that the loss is not finite. The last good checkpoint is the last one written."""
         message = (
-            f"the loss is not finite ({loss}) in epoch {self._trainer.epoch}: the checkpoint of epoch "
-            f"{self._status.epoch} is the last good one; try a lower --training.lr than "
+            f"the loss or the weights are not finite (loss {loss:g}) in epoch {self._trainer.epoch}: the checkpoint of "
+            f"epoch {self._status.epoch} is the last good one; try a lower --training.lr than "
             f"{self._run.config.training.lr:g}, or --training.clip 1"
         )
         self._status = replace(self._status, state="diverged", message=message)

@@ -32,7 +32,7 @@ def run_picture(
     accuracy = [[past.accuracy_by_length[length] for length in lengths] for past in history.values()]
     return RunPicture(
         title=f"{config.task}: lengths {lengths[0]} to {lengths[-1]}, width {config.model.width}, seed {config.seed}",
-        subtitle=_subtitle(scores),
+        subtitle=_subtitle(scores, config.data.split),
         tokens=Vocabulary(config.model.vocabulary).names(tokens),
         queries=layout.reads,
         maps=_maps(model, layout, torch.from_numpy(tokens)[None], scores),
@@ -51,14 +51,22 @@ def _curve(history: Mapping[int, Scores], name: str) -> np.ndarray | None:
     return None if None in values else np.asarray(values)
 
 
-def _subtitle(scores: Scores) -> str:
-    tested = f"Exact match {percent(scores.accuracy)} on test sequences never seen in training"
+def _subtitle(scores: Scores, split: str) -> str:
+    seen = "never seen in training" if split == "disjoint" else "drawn as the training ones are"
+    tested = f"Mean exact match {percent(scores.accuracy)} on test sequences {seen}"
     if scores.first_peakiness is None or scores.second_peakiness is None:
         return f"{tested}; no chain of thought."
     return (
-        f"{tested}. {percent(scores.first_peakiness)} of the states written give EoI most of the first head's attention; "
-        f"{percent(scores.second_peakiness)} of the tokens that write s_t give x_t most of the iteration head's."
+        f"{tested}. {percent(scores.first_peakiness)} of the written states give EoI most of the first head's "
+        f"attention; {percent(scores.second_peakiness)} of those that write s_t give x_t most of the iteration head's."
     )
+
+
+def _title(role: str, target: str, peakiness: float | None) -> str:
+    """Return a map's title with a place for the head's name; a head that seldom looks there is only the nearest."""
+    if peakiness is not None and peakiness > 0.5:
+        return role + " ({}): looks at " + target
+    return f"Nearest to the {role.lower()} ({{}})"
 
 
 def _maps(model: Transformer, layout: SequenceLayout, tokens: torch.Tensor, scores: Scores) -> list[HeadMap]:
@@ -75,6 +83,6 @@ def _maps(model: Transformer, layout: SequenceLayout, tokens: torch.Tensor, scor
         return [head_map("{}", layer, 0, None) for layer in layers]
     (first, second), cells = scores.best_pair, [role(layout) for role in ROLES.values()]
     return [
-        head_map("First head ({}): looks at EoI", *first, cells[0]),
-        head_map("Iteration head ({}): looks at x_t", *second, cells[1]),
+        head_map(_title("First head", "EoI", scores.first_peakiness), *first, cells[0]),
+        head_map(_title("Iteration head", "x_t", scores.second_peakiness), *second, cells[1]),
     ]

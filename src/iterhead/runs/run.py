@@ -1,7 +1,9 @@
 """A run on disk, as an object: its settings, network, measurements and scores."""
 
+import platform
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +21,7 @@ from iterhead.tasks import Vocabulary
 MEASUREMENTS = "measurements.parquet"
 STATE = "state.safetensors"
 STATUS = "status.json"
+PROVENANCE = "provenance.json"
 
 SAMPLE = "sample"
 """The split of the regular evaluations: the first few test sequences of each length."""
@@ -30,6 +33,12 @@ TEST = "test"
 def checkpoint_name(epoch: int) -> str:
     """Return the name of the file with an epoch's weights."""
     return f"checkpoints/epoch-{epoch:05d}.safetensors"
+
+
+def provenance(config: RunConfig) -> dict[str, str]:
+    """Return what a run's numbers rest on beside its settings: what the task does, and versions."""
+    versions = {name: version(name) for name in ("iterhead", "torch", "numpy")}
+    return {"task": config.iterative_task.digest, "python": platform.python_version(), **versions}
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,18 @@ class Run:
         folder.check()
         self.folder = folder
         self.config: RunConfig = parse_config(folder.read_json(CONFIG))
+        self._check_task()
+
+    def _check_task(self) -> None:
+        """Raise UserError if a user's own task does something else now than when the run was made."""
+        if not self.folder.has(PROVENANCE):
+            return
+        then, now = self.folder.read_json(PROVENANCE)["task"], self.config.iterative_task.digest
+        if then != now:
+            raise UserError(
+                f"{self.folder.path}: the task {self.config.task} has changed since this run was made (digest {now}, "
+                f"expected {then}): bring the old one back, or train anew with the new one"
+            )
 
     @property
     def name(self) -> str:

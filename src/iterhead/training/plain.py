@@ -64,8 +64,7 @@ class PlainTrainer:
     """Trains the network that `Trainer` trains, the plain way.
 
     Args:
-        config: with LayerNorm, learned or frozen positions, a constant rate, no clipping, and an even number of
-            sequences in a batch.
+        config: with LayerNorm, learned or frozen positions, a constant rate and no clipping.
 
     Raises:
         UserError: when the settings ask for more than the plain twin does.
@@ -77,17 +76,13 @@ class PlainTrainer:
         training, model = config.training, config.model
         if training.schedule != "constant" or training.warmup_steps or training.clip or model.norm != "layer":
             raise UserError("the plain twin knows LayerNorm, a constant rate and no clipping")
-        if model.positions not in ("learned", "frozen") or not self._is_full():
-            raise UserError("the plain twin knows embedded positions and batches of an even number of sequences")
+        if model.positions not in ("learned", "frozen"):
+            raise UserError("the plain twin knows embedded positions only")
         start = self._twin.model.state_dict()
         self.weights = {name: tensor[0].clone().requires_grad_() for name, tensor in start.items()}
         frozen = {name for name, _ in self._twin.model.named_buffers()}
         trained = [tensor for name, tensor in self.weights.items() if name not in frozen]
         self.optimizer = make_optimizer(trained, config.training)
-
-    def _is_full(self) -> bool:
-        stages = {self._twin.stage(epoch) for epoch in range(self.config.training.epochs)}
-        return all(stage.batches.packing.is_full for stage in stages)
 
     def step_losses(self, epoch: int) -> Iterator[Tensor]:
         """Take the steps of an epoch one by one, yielding the loss before each."""
@@ -107,5 +102,6 @@ class PlainTrainer:
         factors = torch.ones(*shape, self.config.model.width, dtype=self.weights["embed.W_E"].dtype)
         packed = self._twin.dropout_factors(packing.slot_RT.numel(), generator)
         if packed is not None:
-            factors[packing.slot_RT, packing.positions_RT] = packed.view(*packing.slot_RT.shape, -1)
+            cells = packing.counts_RT
+            factors[packing.slot_RT[cells], packing.positions_RT[cells]] = packed.view(*cells.shape, -1)[cells]
         return factors
