@@ -20,9 +20,6 @@ def main(words: Sequence[str] | None = None) -> int:
         words: those of this process unless given.
     """
     typed = list(sys.argv[1:] if words is None else words)
-    os.environ.setdefault(
-        "OMP_WAIT_POLICY", "PASSIVE"
-    )  # idle threads sleep: spinning costs tenfold where cores are busy
     interrupts = Interrupts()
     with interrupts.handled():
         try:

@@ -45,7 +45,7 @@ def _verify(options: argparse.Namespace, _: Interrupts) -> int:
 
 
 def _count(text: str) -> int:
-    if not text.isdigit() or int(text) < 2:
+    if not (text.isascii() and text.isdecimal()) or int(text) < 2:
         raise UserError(f"--sequences {text}: expected a whole number of at least 2")
     return int(text)
 
