@@ -6,7 +6,9 @@ import shutil
 
 import pytest
 
+from iterhead.cli.verify import tell_claims
 from iterhead.model.handmade import handmade
+from iterhead.runs import load
 from iterhead.tasks import task
 from stored import stored, untrained
 
@@ -89,3 +91,22 @@ def test_no_run_named(call):
     said = call("verify")
     assert said.code == 2
     assert "RUN" in said.line or "run" in said.line
+
+
+def test_a_run_that_learnt_its_task_ends_with_what_holds(oracle, capsys):
+    tell_claims(load(oracle))
+    first = capsys.readouterr().out
+    assert "Checked by intervention (iteration head: layer 2, head 1" in first
+    assert re.search(r"\d+ of 13 claims hold", first)
+    written = (oracle / "claims.json").stat().st_mtime_ns
+    tell_claims(load(oracle))
+    assert capsys.readouterr().out == first
+    assert (oracle / "claims.json").stat().st_mtime_ns == written, "what is known is not worked out again"
+
+
+def test_a_run_that_learnt_nothing_is_not_checked(tmp_path, capsys):
+    data = {"max_length": 5, "train_per_length": 32, "test_per_length": 32}
+    run = stored(tmp_path / "run", untrained(5, width=16), "parity", **data)
+    tell_claims(run)
+    assert capsys.readouterr().out == ""
+    assert not (run.folder.path / "claims.json").exists()

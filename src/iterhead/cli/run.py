@@ -41,6 +41,7 @@ def _run(options: argparse.Namespace, interrupts: Interrupts) -> int:
     silent = options.quiet or options.json
     with _waiting(sys.stdout.isatty() and not silent):
         from iterhead.cli.report import make_watcher, tell
+        from iterhead.cli.verify import tell_claims
         from iterhead.runs import train
 
         watcher = make_watcher(silent)
@@ -54,6 +55,8 @@ def _run(options: argparse.Namespace, interrupts: Interrupts) -> int:
     see = command_line(["show", str(run.folder.path)])
     interrupts.message = lambda: f"Interrupted: the run is complete. See it with: {see}"
     tell(run, watcher, options)
+    if not silent:
+        tell_claims(run)
     return _exit_code(run)
 
 

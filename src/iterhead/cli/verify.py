@@ -6,14 +6,22 @@ from typing import TYPE_CHECKING
 
 from iterhead.cli.interrupts import Interrupts
 from iterhead.cli.parsing import Command, Parser, filled
+from iterhead.cli.program import command_line
 from iterhead.errors import UserError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from iterhead.runs import Run
     from iterhead.studies import Verification
 
 SCIENCE_SAYS_NO = 1
+
+QUICK = 32
+"""Test sequences of each length at the end of `iterhead run`: a few seconds."""
+
+SOLVED = 0.95
+"""Accuracy from which a network is worth checking there (claim 11)."""
 
 _COLOURS = {"holds": "green", "does not hold": "red", "undecided": "yellow"}
 
@@ -61,6 +69,33 @@ def show_verification(found: "Verification") -> None:
     console.print()
     console.print(_effects_table(found))
     console.print(filled(f"Chance, for a network that reads its own state but not x_t: {found.chance:.3f} of states."))
+
+
+def tell_claims(run: "Run") -> None:
+    """Check the claims about a network that has learnt its task, on few sequences, and say in a line what holds."""
+    if run.status.state != "finished" or run.scores.best_pair is None or run.scores.accuracy < SOLVED:
+        return
+    from iterhead.studies import read_verification, verify, write_verification
+
+    found = read_verification(run)
+    if found is None:
+        try:
+            found = verify(run, QUICK)
+            write_verification(run, found)
+        except UserError as error:
+            print(f"\nNot verified: {error}")
+            return
+    print(f"\n{filled(_in_a_line(found))}\n  {command_line(['verify', str(run.folder.path)])}")
+
+
+def _in_a_line(found: "Verification") -> str:
+    """Return what holds, e.g. `9 of 13 claims hold; 3 do not (4a, 4c, 4d); 1 undecided (5b)`, and the circuit."""
+    by_verdict = {name: [check.id for check in found.checks if check.verdict == name] for name in _COLOURS}
+    failing, open_ = by_verdict["does not hold"], by_verdict["undecided"]
+    parts = [f"{len(by_verdict['holds'])} of {len(found.checks)} claims hold"]
+    parts += [f"{len(failing)} do not ({', '.join(failing)})"] if failing else []
+    parts += [f"{len(open_)} undecided ({', '.join(open_)})"] if open_ else []
+    return f"Checked by intervention ({found.circuit}): {'; '.join(parts)}. Each with its evidence:"
 
 
 def _claims_table(found: "Verification") -> "Table":

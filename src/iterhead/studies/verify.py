@@ -37,6 +37,7 @@ from iterhead.model import Transformer
 from iterhead.model.handmade import handmade
 from iterhead.runs import Run
 from iterhead.runs.atomic import json_bytes
+from iterhead.seeds import named_seed
 from iterhead.studies.claims import Check
 from iterhead.tasks import SequenceLayout, Vocabulary
 
@@ -50,7 +51,11 @@ FEWEST = 2
 """Test sequences that a length needs: each takes another one's maps."""
 
 NEAR_CHANCE = 0.05
-"""How far above chance a broken network may stay (issue of the paper's claim 4)."""
+"""How far above chance a broken network may stay (claim 4)."""
+
+GONE = 0.2
+"""Second peakiness up to which a diagonal counts as gone (as in claim 9). A check whose effect has nothing to undo, in
+a network that is at chance or has no diagonal to begin with, is left out: it would hold for the wrong reason."""
 
 
 @dataclass(frozen=True)
@@ -185,17 +190,18 @@ class _Subject:
 
     def _invariance(self) -> list[Check]:
         """Claim 3: where a head is peaked, its weight is the same whatever the sequence."""
-        return [
-            self._invariance_of("3a", "first head reads positions, not content: invariance", "first", self.first),
-            self._invariance_of("3b", "iteration head reads positions: invariance", "second", self.second),
+        parts = [
+            ("3a", "first head reads positions, not content: invariance", "first", self.first),
+            ("3b", "iteration head reads positions: invariance", "second", self.second),
         ]
+        found = [
+            (id_, claim, _peaked_weights(self.model, self.sequences, role, head)) for id_, claim, role, head in parts
+        ]
+        return [self._invariance_of(id_, claim, cells) for id_, claim, cells in found if cells]
 
-    def _invariance_of(self, id_: str, claim: str, role: str, head: Head) -> Check:
-        cells = _peaked_weights(self.model, self.sequences, role, head)
-        if not cells:
-            return Check(id_, claim, 0.0, 0.0, 0.0, 0.9)
+    def _invariance_of(self, id_: str, claim: str, cells: list[NDArray[np.float64]]) -> Check:
         value = 1 - float(np.mean([weights.std() for weights in cells]))
-        generator = np.random.Generator(np.random.Philox(key=1))
+        generator = np.random.Generator(np.random.Philox(key=named_seed(0, "invariance")))
         sizes = {len(weights) for weights in cells}
         drawn = []
         for _ in range(199):
@@ -215,12 +221,11 @@ class _Subject:
         solved = self.untouched.exact  # a network that solves nothing has nothing to lose, and shows nothing
         lost = {name: ~answers[name].exact[solved] for _, _, name in costs if solved.any()}
         checks = [_check(id_, claim, lost[name], 0.02, at_most=True) for id_, claim, name in costs if name in lost]
-        for id_, which, name in (
-            ("4e", "first", "first head: random map"),
-            ("4f", "iteration", "iteration head: random map"),
-        ):
+        bound = chance + NEAR_CHANCE
+        random = [("4e", "first", "first head: random map"), ("4f", "iteration", "iteration head: random map")]
+        for id_, which, name in random if self.untouched.by_token.mean() > bound else []:
             claim = f"a random map of the {which} head leaves chance"
-            checks.append(_check(id_, claim, answers[name].by_token, chance + NEAR_CHANCE, at_most=True))
+            checks.append(_check(id_, claim, answers[name].by_token, bound, at_most=True))
         moved = shifted_reads(self.model, self.task, self.sequences, *self.second).by_sequence
         if moved.size:
             checks.append(_check("4g", "looking one too far, it writes F(s_{t-1}, x_{t+1})", moved, 0.9))
@@ -235,12 +240,11 @@ class _Subject:
         read = probe(self.model, train, self.sequences, site, "t")
         right = np.zeros(read.n, dtype=bool)
         right[: round(read.accuracy * read.n)] = True
-        without = zero(f"blocks.{self.first[0]}.hook_mlp_out")
-        peaks = _peaks(self.model, self.sequences, self.second, without)
-        return [
-            _check("5a", "t can be read at the iteration head's input", right, 0.99),
-            _check("5b", "without MLP 1 the diagonal goes: peakiness", peaks, 0.2, at_most=True),
-        ]
+        checks = [_check("5a", "t can be read at the iteration head's input", right, 0.99)]
+        if _peaks(self.model, self.sequences, self.second, {}).mean() > GONE:
+            peaks = _peaks(self.model, self.sequences, self.second, zero(f"blocks.{self.first[0]}.hook_mlp_out"))
+            checks.append(_check("5b", "without MLP 1 the diagonal goes: peakiness", peaks, GONE, at_most=True))
+        return checks
 
     def _table(self) -> list[Check]:
         """Claim 6: handed another x_t, the second layer writes F of it."""
