@@ -9,7 +9,8 @@ from iterhead.cli import main
 
 TINY = (
     "--task parity --data.max-length 3 --data.train-per-length 8 --data.test-per-length 4 "
-    "--model.width 8 --training.batch-size 6 --training.epochs 2 --threads 1"
+    "--model.width 8 --training.batch-size 6 --training.epochs 2 --training.short-epochs 0 "
+    "--threads 1"
 )
 """A run of a fraction of a second: 3 lengths, 2 sequences of each in a batch."""
 

@@ -165,6 +165,21 @@ def test_time_left_is_counted_from_where_this_process_began(finished, monkeypatc
     assert watcher.time_left() == "at most 2 min left"
 
 
+def test_time_left_does_not_count_the_short_epochs(finished, monkeypatch):
+    watcher = Watcher()
+    clock = iter([100.0, 101.0, 107.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    run = load(finished)
+    object.__setattr__(run.config.training, "epochs", 64)
+    object.__setattr__(run.config.training, "short_epochs", 4)
+    watcher.started(run, [Progress(0, 64, None, scores(0.5), 0.0)])
+    watcher.evaluated(Progress(4, 64, 0.5, scores(0.5), 1.0))
+    assert watcher.time_left() == ""
+    watcher.evaluated(Progress(6, 64, 0.5, scores(0.5), 7.0))
+    # Four short epochs in 1 s tell nothing; two full ones in 6 s: 3 s each, 58 left, 174 s.
+    assert watcher.time_left() == "at most 3 min left"
+
+
 def test_the_end_is_seen_coming(finished):
     watcher = Watcher()
     watcher.started(load(finished), [Progress(0, 2, None, scores(1.0), 0.0)])

@@ -57,7 +57,8 @@ def test_piped_output(call, tiny):
     ]
     assert re.search(r"^epoch 1/2  loss \d\.\d{4}  accuracy .*%  first head .*left$", said.out, re.MULTILINE)
     files = [line.split()[0] for line in lines if line.startswith("  ") and "iterhead" not in line]
-    assert files == ["figure.png", "figure.pdf", "measurements.parquet", "checkpoints", "config.json"]
+    expected = ["figure.png", "figure.pdf", "measurements.parquet", "checkpoints", "config.json", "provenance.json"]
+    assert files == expected
 
 
 def test_the_commands_at_the_end_can_be_typed(call, tiny):
@@ -131,14 +132,14 @@ def test_a_run_that_diverges_exits_1(call, tiny):
     words = f"{tiny} --training.lr 1e30"
     for said in (call(f"run {words}"), call(f"run --quiet {words}")):
         assert (said.code, said.err) == (1, "")
-        assert "The training diverged: the loss is not finite" in said.out
+        assert "The training diverged: the loss or the weights are not finite" in said.out
     said = call(f"run {words}")
     assert said.code == 1
     assert said.out.startswith("This run diverged and is not trained again")
     found = call(f"run --json {words}")
     assert found.code == 1
     assert strict(found.out)["state"] == "diverged"
-    assert strict(found.out)["message"].startswith("the loss is not finite")
+    assert strict(found.out)["message"].startswith("the loss or the weights are not finite")
     assert call("show parity").code == 0
 
 
