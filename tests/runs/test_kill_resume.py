@@ -14,6 +14,7 @@ from iterhead.errors import UserError
 from iterhead.runs import load, train
 from iterhead.runs.run import MEASUREMENTS, STATE, checkpoint_name
 from iterhead.settings import parse_config
+from iterhead.training import Trainer
 
 KILLS = 24
 
@@ -174,3 +175,32 @@ def test_measurements_hold_every_evaluation_once(tmp_path):
     losses = run.measurements.filter(pl.col("name") == "loss")
     assert losses["epoch"].to_list() == [1, 2, 3, 4, 5]
     assert losses["value"].to_list()[-1] < losses["value"].to_list()[0]
+
+
+@pytest.mark.parametrize("name", ["config.json", "status.json", "measurements.parquet", "checksums.json"])
+def test_again_trains_beside_a_damaged_run(tmp_path, name):
+    """The advice given for a damaged folder must work, whichever file is damaged."""
+    config = small_config(epochs=1)
+    first = train(config, out=tmp_path, threads=1)
+    path = first.folder.path / name
+    path.write_bytes(b"?" + path.read_bytes()[1:])
+    second = train(config, out=tmp_path, threads=1, again=True)
+    assert second.name == f"{first.name}-2"
+    assert second.status.state == "finished"
+
+
+def test_weights_that_are_not_finite_are_never_saved_as_good(tmp_path, monkeypatch):
+    """The last step of an epoch may break the weights after every loss of it was finite."""
+    sound = Trainer.train_epoch
+
+    def breaking(trainer):
+        loss = sound(trainer)
+        if trainer.epoch == 2:
+            trainer.optimizer.weights[0, 0] = torch.nan
+        return loss
+
+    monkeypatch.setattr(Trainer, "train_epoch", breaking)
+    run = train(small_config(epochs=4), out=tmp_path, threads=1)
+    assert run.status.state == "diverged"
+    assert run.checkpoints[-1] == run.status.epoch == 1
+    assert all(tensor.isfinite().all() for tensor in run.model.state_dict().values())
