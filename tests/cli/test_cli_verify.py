@@ -9,6 +9,7 @@ import pytest
 from iterhead.cli.verify import tell_claims
 from iterhead.model.handmade import handmade
 from iterhead.runs import load
+from iterhead.runs.store import RunFolder
 from iterhead.tasks import task
 from stored import stored, untrained
 
@@ -110,3 +111,12 @@ def test_a_run_that_learnt_nothing_is_not_checked(tmp_path, capsys):
     tell_claims(run)
     assert capsys.readouterr().out == ""
     assert not (run.folder.path / "claims.json").exists()
+
+
+def test_what_was_found_is_shown_though_the_folder_refuses(call, oracle):
+    with RunFolder(oracle).lock():
+        said = call("verify parity --sequences 32")
+    assert said.code == 2
+    assert "is working on this run" in said.err
+    assert "iteration head: layer 2, head 1" in said.out
+    assert not (oracle / "claims.json").exists()

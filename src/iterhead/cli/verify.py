@@ -43,11 +43,13 @@ def _verify(options: argparse.Namespace, _: Interrupts) -> int:
 
     run = load(options.run, options.out)
     found = verify(run, sequences)
-    write_verification(run, found)
+    # Shown before it is written: a folder that refuses costs nobody what was found.
     if options.json:
-        print(json.dumps({"run": str(run.folder.path), **found.as_json()}, allow_nan=False))
+        print(json.dumps({"run": str(run.folder.path), **found.as_json()}, allow_nan=False), flush=True)
     else:
         show_verification(found)
+    write_verification(run, found)
+    if not options.json:
         print(f"\nWritten: claims.json, verify.png and verify.pdf in {run.folder.path}")
     return SCIENCE_SAYS_NO if any(check.verdict == "does not hold" for check in found.checks) else 0
 
