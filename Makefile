@@ -34,7 +34,7 @@ lint: .venv/.dev  ## style, types, the order of imports, unused code
 	$(BIN)/vulture
 
 bench: .venv/.run  ## speed against the plain twins
-	@$(BIN)/python -m benchmarks
+	@$(BIN)/iterhead bench
 
 docs: .venv/.dev  ## the pages, into docs/_build/html
 	@$(BIN)/sphinx-build -q -n -W --keep-going -b html docs docs/_build/html
@@ -42,7 +42,7 @@ docs: .venv/.dev  ## the pages, into docs/_build/html
 
 clean:  ## remove caches and built pages (.venv and runs/ stay)
 	rm -rf build dist docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
-	find src tests docs benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	find src tests docs -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 .venv/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \

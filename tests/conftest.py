@@ -19,7 +19,7 @@ def half_trained():
         "model": {"width": 16, "vocabulary": 5, "dropout": 0.0},
         "training": {"lr": 3e-3, "batch_size": 32, "short_epochs": 0},
     }
-    trainer = Trainer(parse_config(settings))
+    trainer = Trainer([parse_config(settings)], precision="float32")
     for _ in range(8):
         trainer.train_epoch()
     return trainer

@@ -322,3 +322,21 @@ def test_files_that_cannot_be_read_are_told_by_name(tmp_path):
         read_toml(broken)
     with pytest.raises(UserError, match=r"binary\.toml: cannot be read: 'utf-8' codec"):
         read_toml(binary)
+
+
+@pytest.mark.parametrize("precision", ["auto", "float32", "float64", "bfloat16"])
+def test_precisions(precision):
+    assert parse_config({"training": {"precision": precision}}).training.precision == precision
+
+
+def test_a_precision_that_is_none_is_told_in_one_line():
+    with pytest.raises(
+        UserError, match=r"^training\.precision='float16': expected 'auto', 'float32', 'float64' or 'bf"
+    ):
+        parse_config({"training": {"precision": "float16"}})
+
+
+def test_the_precision_is_that_of_the_machine_unless_given_and_part_of_the_name():
+    assert RunConfig().training.precision == "auto"
+    names = {parse_config({"training": {"precision": name}}).digest for name in ("auto", "float32", "bfloat16")}
+    assert len(names) == 3

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from iterhead.errors import UserError
     from iterhead.model import Transformer, generate
     from iterhead.model.handmade import handmade
-    from iterhead.runs import load, train
+    from iterhead.runs import load, train, train_many, train_population
     from iterhead.settings import DataConfig, ModelConfig, RunConfig, TrainingConfig, parse_config
     from iterhead.tasks import IterativeTask, Mixture, task
 
@@ -39,13 +39,15 @@ __all__ = [
     "parse_config",
     "task",
     "train",
+    "train_many",
+    "train_population",
 ]
 
 _HOMES = {
     "errors": ["UserError"],
     "model": ["Transformer", "generate"],
     "model.handmade": ["handmade"],
-    "runs": ["load", "train"],
+    "runs": ["load", "train", "train_many", "train_population"],
     "settings": ["DataConfig", "ModelConfig", "RunConfig", "TrainingConfig", "parse_config"],
     "tasks": ["IterativeTask", "Mixture", "task"],
 }

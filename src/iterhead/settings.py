@@ -180,8 +180,8 @@ class TrainingConfig(StrictConfig):
     short_lengths: int = Field(default=3, ge=1)
     """how many lengths, from the shortest on, those epochs see"""
 
-    precision: Literal["float32", "float64"] = "float32"
-    """floating-point type of the weights"""
+    precision: Literal["auto", "float32", "float64", "bfloat16"] = "auto"
+    """number format of the training steps; bfloat16 keeps weights in float32; auto: bfloat16 where that is fast"""
 
 
 class RunConfig(StrictConfig):

@@ -15,9 +15,9 @@ from rich.console import Console
 
 from iterhead.cli.display import BLOCKS, DIGITS, PlainLines, Watcher, bar, bar_values, duration, glyphs_for, number
 from iterhead.cli.live import LiveTable
-from iterhead.cli.report import make_watcher
 from iterhead.cli.show import thinned
 from iterhead.cli.tables import evaluations_table
+from iterhead.cli.telling import make_watcher
 from iterhead.measure import Scores
 from iterhead.runs import Progress, load
 
@@ -160,7 +160,7 @@ def test_time_left_is_counted_from_where_this_process_began(finished, monkeypatc
     object.__setattr__(run.config.training, "epochs", 100)
     watcher.started(run, before)
     assert watcher.time_left() == ""
-    watcher.evaluated(Progress(25, 100, 0.5, scores(0.5), 1.0))
+    watcher.evaluated(watcher.run, Progress(25, 100, 0.5, scores(0.5), 1.0))
     # 15 epochs in 30 s: 2 s each, 75 left
     assert watcher.time_left() == "at most 2 min left"
 
@@ -173,9 +173,9 @@ def test_time_left_does_not_count_the_short_epochs(finished, monkeypatch):
     object.__setattr__(run.config.training, "epochs", 64)
     object.__setattr__(run.config.training, "short_epochs", 4)
     watcher.started(run, [Progress(0, 64, None, scores(0.5), 0.0)])
-    watcher.evaluated(Progress(4, 64, 0.5, scores(0.5), 1.0))
+    watcher.evaluated(watcher.run, Progress(4, 64, 0.5, scores(0.5), 1.0))
     assert watcher.time_left() == ""
-    watcher.evaluated(Progress(6, 64, 0.5, scores(0.5), 7.0))
+    watcher.evaluated(watcher.run, Progress(6, 64, 0.5, scores(0.5), 7.0))
     # Four short epochs in 1 s tell nothing; two full ones in 6 s: 3 s each, 58 left, 174 s.
     assert watcher.time_left() == "at most 3 min left"
 
@@ -186,7 +186,7 @@ def test_the_end_is_seen_coming(finished):
     ends = []
     object.__setattr__(watcher.run.config.training, "epochs", 9)
     for epoch in (1, 2, 3):
-        watcher.evaluated(Progress(epoch, 9, 0.1, scores(1.0), 1.0))
+        watcher.evaluated(watcher.run, Progress(epoch, 9, 0.1, scores(1.0), 1.0))
         ends.append(watcher.ends())
     assert ends == [False, False, True]  # three evaluations in a row show the head; the untrained one is not counted
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from iterhead.data import make_dataset
-from iterhead.measure import evaluate, table
-from iterhead.model import Trace, Transformer
+from iterhead.measure import evaluate, evaluate_population, table
+from iterhead.model import Transformer
 from iterhead.settings import DataConfig, ModelConfig
 from iterhead.tasks import SequenceLayout, Vocabulary, parity_task, task
 
@@ -102,40 +102,131 @@ def test_without_chain_of_thought_there_are_only_accuracy_and_grammar():
     assert set(keyed) == {(length, None, None, name) for length in (2, 3, 4, 5) for name in ("accuracy", "grammar")}
 
 
-def scripted(answers):
-    """A stand-in for a network that predicts, for the states and EoS of each sequence it knows, what it was told."""
+def scripted(*answers):
+    """A stand-in for networks that predict, for the states and EoS of each sequence they know, what they were told."""
 
-    def trace(tokens, sites):
+    def run(tokens, given):
         logits = torch.zeros(*tokens.shape, 7)
-        for b, row in enumerate(tokens.tolist()):
-            start = row.index(EOI)
-            for offset, token in enumerate(answers[tuple(row)]):
-                logits[b, start + offset, token] = 1
-        pattern = torch.zeros(len(tokens), 1, *tokens.shape[1:], tokens.shape[1])
-        return Trace(logits, {"blocks.0.attn.hook_pattern": pattern})
+        for m, rows in enumerate(tokens.tolist()):
+            for b, row in enumerate(rows):
+                start = row.index(EOI)
+                for offset, token in enumerate(answers[m][tuple(row)]):
+                    logits[m, b, start + offset, token] = 1
+        pattern = torch.zeros(*tokens.shape[:2], 1, *tokens.shape[2:], tokens.shape[2])
+        given.taps("blocks.0.attn.hook_pattern", pattern[..., given.reads, :])
+        return logits[:, :, given.reads].flatten(1, 2)
 
-    return SimpleNamespace(config=SimpleNamespace(layers=1, vocabulary=7), trace=trace)
+    embed = SimpleNamespace(W_E=torch.zeros(len(answers), 7, 1))
+    return SimpleNamespace(config=SimpleNamespace(layers=1, vocabulary=7), run=run, embed=embed)
+
+
+WRITTEN = {
+    (PROBLEM, 0, 0, EOI, 0, 0): (0, 0, EOS),  # right
+    (PROBLEM, 0, 1, EOI, 0, 1): (1, 1, EOS),  # a wrong state, well formed
+    (PROBLEM, 1, 0, EOI, 1, 1): (1, 2, EOS),  # 2 is a value of the mixture, whose alphabet is 3, not of parity
+    (PROBLEM, 1, 1, EOI, 1, 0): (1, EOI, EOS),  # a second EoI
+    (PROBLEM, 1, 1, EOI, 0, 0): (0, 0, 0),  # no EoS
+}
+TOKENS = np.array([(*row, EOS) for row in WRITTEN])
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 256])
 @pytest.mark.parametrize(("spec", "grammar"), [("parity", 2 / 5), ("mix:copy,polynomial(p=3)", 3 / 5)])
 def test_accuracy_and_grammar_by_hand(spec, grammar, chunk, monkeypatch):
     monkeypatch.setattr(importlib.import_module("iterhead.measure.evaluate"), "CHUNK", chunk)
-    written = {
-        (PROBLEM, 0, 0, EOI, 0, 0): (0, 0, EOS),  # right
-        (PROBLEM, 0, 1, EOI, 0, 1): (1, 1, EOS),  # a wrong state, well formed
-        (PROBLEM, 1, 0, EOI, 1, 1): (1, 2, EOS),  # 2 is a value of the mixture, whose alphabet is 3, not of parity
-        (PROBLEM, 1, 1, EOI, 1, 0): (1, EOI, EOS),  # a second EoI
-        (PROBLEM, 1, 1, EOI, 0, 0): (0, 0, 0),  # no EoS
-    }
-    tokens = np.array([(*row, EOS) for row in written])
-    keyed = by_key(evaluate(scripted(written), task(spec), {2: tokens}))
+    keyed = by_key(evaluate(scripted(WRITTEN), task(spec), {2: TOKENS}))
     assert keyed[2, None, None, "accuracy"] == 1 / 5
     assert keyed[2, None, None, "grammar"] == grammar
 
 
+@pytest.mark.parametrize("chunk", [1, 5, 6, 256])
+def test_each_network_is_scored_by_its_own_task_and_sequences_by_hand(chunk, monkeypatch):
+    monkeypatch.setattr(importlib.import_module("iterhead.measure.evaluate"), "CHUNK", chunk)
+    knows = {row: (*row[4:], EOS) for row in WRITTEN}
+    tasks = [task(spec) for spec in ("parity", "mix:copy,polynomial(p=3)", "parity")]
+    # The second network sees the sequences in another order; the third one knows them all.
+    sequences = [{2: TOKENS}, {2: TOKENS[::-1].copy()}, {2: TOKENS}]
+    found = evaluate_population(scripted(WRITTEN, WRITTEN, knows), tasks, sequences)
+    scores = [[by_key(rows)[2, None, None, name] for name in ("accuracy", "grammar")] for rows in found]
+    assert scores == [[1 / 5, 2 / 5], [1 / 5, 3 / 5], [1, 1]]
+
+
+# Many networks
+
+
+SPECS = ("parity", "copy", "mix:copy,parity")
+
+
+def population(cot=True, counts=(17, 17, 17)):
+    """Three untrained networks with sharp attention maps, each with a task and sequences of its own."""
+    config = ModelConfig(width=6, layers=LAYERS, heads=HEADS, vocabulary=7)
+    model = Transformer(config, DataConfig(max_length=5, cot=cot).layout(5).size, [3, 4, 5])
+    with torch.no_grad():
+        for block in model.blocks:
+            block.attn.W_Q.mul_(5)
+    tests = []
+    for spec, count, seed in zip(SPECS, counts, (3, 4, 5), strict=True):
+        data = DataConfig(min_length=4, max_length=5, train_per_length=1, test_per_length=count, cot=cot, split="iid")
+        tests.append(make_dataset(task(spec), data, Vocabulary(7), seed).test)
+    return model, [task(spec) for spec in SPECS], tests
+
+
+@pytest.mark.parametrize("chunk", [2, 7, 256])
+@pytest.mark.parametrize("cot", [True, False])
+def test_a_population_is_scored_as_its_networks_one_by_one(cot, chunk, monkeypatch):
+    model, tasks, sequences = population(cot)
+    one_by_one = [
+        by_key(evaluate(model.select([network]), tasks[network], sequences[network], cot=cot)) for network in range(3)
+    ]
+    monkeypatch.setattr(importlib.import_module("iterhead.measure.evaluate"), "CHUNK", chunk)
+    together = [by_key(rows) for rows in evaluate_population(model, tasks, sequences, cot=cot)]
+    for found, expected in zip(together, one_by_one, strict=True):
+        assert found == pytest.approx(expected, abs=1e-6)
+        assert list(found) == list(expected)
+    if cot:
+        assert together[0] != pytest.approx(together[1], abs=1e-3)
+
+
+@pytest.mark.parametrize(("chunk", "in_a_pass"), [(7, 2), (6, 2), (2, 1), (256, 17)])
+def test_no_forward_pass_of_a_population_is_larger_than_a_chunk(chunk, in_a_pass, monkeypatch):
+    # Three networks: 7 // 3 and 6 // 3 are 2 sequences of each, 2 // 3 is 0, so one; 256 // 3 is more than there are.
+    monkeypatch.setattr(importlib.import_module("iterhead.measure.evaluate"), "CHUNK", chunk)
+    model, tasks, sequences = population()
+    shapes = passes_of(model, monkeypatch)
+    evaluate_population(model, tasks, sequences)
+    assert {networks for networks, _, _ in shapes} == {3}
+    assert max(rows for _, rows, _ in shapes) == in_a_pass
+    assert sum(rows for _, rows, _ in shapes) == 2 * 17
+
+
+def passes_of(model, monkeypatch):
+    """The shapes of the tokens that the network is given from now on."""
+    shapes = []
+    run = model.run
+
+    def recorded(tokens, given):
+        shapes.append(tuple(tokens.shape))
+        return run(tokens, given)
+
+    monkeypatch.setattr(model, "run", recorded)
+    return shapes
+
+
+def test_the_memory_of_an_evaluation_does_not_grow_with_the_test_set(monkeypatch):
+    model, _ = network()
+    shapes = passes_of(model, monkeypatch)
+    largest = []
+    for count in (100, 600, 1200):
+        data = DataConfig(min_length=5, max_length=5, train_per_length=1, test_per_length=count, split="iid")
+        shapes.clear()
+        evaluate(model, parity_task(), make_dataset(parity_task(), data, Vocabulary(7), 3).test)
+        assert sum(rows for _, rows, _ in shapes) == count
+        largest.append(max(rows for _, rows, _ in shapes))
+    assert largest == [100, 256, 256]
+
+
 def test_accuracy_of_a_network_that_knows_its_task_by_half(half_trained):
-    model, dataset = half_trained.model, half_trained.dataset
+    model, dataset = half_trained.model, half_trained.datasets[0]
     found = by_key(evaluate(model, parity_task(), dataset.test))
     accuracies = []
     for length, tokens in dataset.test.items():

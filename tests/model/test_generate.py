@@ -56,10 +56,10 @@ def test_generation_needs_no_gradient_and_repeats_itself():
 
 def test_generation_is_exactly_right_where_teacher_forced_predictions_are(half_trained):
     """Greedy generation goes wrong where, and only where, the first teacher-forced prediction does."""
-    model, dataset = half_trained.model, half_trained.dataset
+    model, dataset = half_trained.model, half_trained.datasets[0]
     verdicts = []
     for length in range(1, 5):
-        layout = half_trained.config.data.layout(length)
+        layout = half_trained.configs[0].data.layout(length)
         tokens = torch.from_numpy(np.concatenate([dataset.train[length], dataset.test[length]]))
         targets = tokens[:, layout.targets]
         written = generate(model, tokens[:, : layout.end_of_input + 1], targets.shape[1])

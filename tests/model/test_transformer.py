@@ -180,16 +180,20 @@ def test_each_network_of_a_population_gives_what_it_gives_alone(config):
 def packed_batch(per_length, seed):
     data = DataConfig(max_length=3, train_per_length=4, test_per_length=1)
     dataset = make_dataset(parity_task(), data, Vocabulary(7), seed)
-    batches = Batches(dataset, data, 3 * per_length, seed)
-    return batches, batches.epoch(0)[0][0]
+    batches = Batches([dataset], data, 3 * per_length, [seed])
+    return batches.packing, next(batches.epoch(0))[0][0]
 
 
-def logits_one_by_one(model, row, positions, reads):
-    """What M networks give at the cells `reads` of a packed row [M, T], each of its sequences passed alone."""
-    starts = [cell for cell, position in enumerate(positions.tolist()) if position == 0]
-    ends = [*starts[1:], len(positions)]
-    parts = [model(row[:, None, start:end])[:, 0] for start, end in zip(starts, ends, strict=True)]
-    return torch.cat(parts, dim=1)[:, reads]
+def logits_one_by_one(model, row, packing, r):
+    """What M networks give at the reads of packed row r [M, T], each of its sequences passed alone."""
+    found = {}
+    slots, counts = packing.slot_RT[r], packing.counts_RT[r]
+    for slot, counted in set(zip(slots.tolist(), counts.tolist(), strict=True)):
+        cells = torch.where((slots == slot) & (counts == counted))[0]
+        cells = cells[packing.positions_RT[r, cells].argsort()]
+        logits = model(row[:, None, cells])[:, 0]
+        found |= {cell: logits[:, place] for place, cell in enumerate(cells.tolist())}
+    return torch.stack([found[cell] for cell in range(packing.reads)], dim=1)
 
 
 def check_packed_reads(config, per_length, seeds=(5, 2)):
@@ -198,10 +202,8 @@ def check_packed_reads(config, per_length, seeds=(5, 2)):
     packed = [packed_batch(per_length, seed) for seed in seeds]
     tokens = torch.stack([first for _, first in packed])
     assert not any(torch.equal(tokens[0], other) for other in tokens[1:])
-    batches = packed[0][0]
-    packing = batches.packing
-    rows = zip(tokens.unbind(1), packing.positions_RT, packing.reads_RQ, strict=True)
-    expected = torch.cat([logits_one_by_one(model, *row) for row in rows], dim=1)
+    packing = packed[0][0]
+    expected = torch.cat([logits_one_by_one(model, row, packing, r) for r, row in enumerate(tokens.unbind(1))], dim=1)
     given = packed_pass(packing, config, model.embed.W_E.dtype, networks=len(seeds))
     assert_close(model.run(tokens, given), expected, **TIGHT)
 
@@ -223,9 +225,11 @@ def test_packed_reads_in_networks_of_other_depths_and_populations_of_other_sizes
     check_packed_reads(config_of(layers=layers, positions="rotary", heads=2), 2, seeds)
 
 
-def test_a_population_refuses_tokens_of_another_number_of_networks():
-    with pytest.raises(ValueError, match=r"argument 2|networks"):
-        network(config_of(), seeds=(5, 2, 7))(random_tokens(2, 2, 5))
+@pytest.mark.parametrize("shape", [(2, 2, 5), (1, 2, 5), (2, 5), (4, 2, 5)])
+def test_a_population_refuses_tokens_of_another_number_of_networks(shape):
+    """One network's tokens, too: they would fit all three, and give logits of 21 tokens."""
+    with pytest.raises(ValueError, match="networks"):
+        network(config_of(), seeds=(5, 2, 7))(random_tokens(*shape))
 
 
 # What a decoder must not do

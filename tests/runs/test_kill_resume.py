@@ -43,7 +43,7 @@ class Reporter:
     def started(self, run, progress):
         self.pipe.send(progress[-1].epoch)
 
-    def evaluated(self, progress):
+    def evaluated(self, run, progress):
         self.pipe.send(progress.epoch)
 
 

@@ -144,8 +144,8 @@ def test_a_network_trained_on_the_states_of_other_sequences_fails(tmp_path, monk
     """It learns what a sequence looks like, and when to stop, but no F."""
     monkeypatch.setattr(training_loop, "make_dataset", lambda *args: with_states_of_others(make_dataset(*args)))
     data = {"max_length": 5, "train_per_length": 256, "test_per_length": 64}
-    trainer = Trainer(settings("polynomial:p=5", {"width": 16, "dropout": 0.0}, **data))
-    losses = [trainer.train_epoch() for _ in range(24)]
+    trainer = Trainer([settings("polynomial:p=5", {"width": 16, "dropout": 0.0}, **data)])
+    losses = [loss for _ in range(24) for loss in trainer.train_epoch()]
     assert losses[-1] < 0.75 * losses[0]
     found = verdicts(verify(stored(tmp_path / "run", trainer.model.eval(), "polynomial:p=5", **data)))
     assert found["4g"] == found["6"] == "does not hold"

@@ -22,7 +22,7 @@ class TwoParameters(nn.Module):
 
 def test_flat_weights_are_the_parameters():
     model = TwoParameters()
-    flat = flatten_parameters(model)
+    flat = flatten_parameters(list(model.parameters()))
     assert flat.tolist() == [[0, 1, 10, 11], [2, 3, 12, 13], [4, 5, 14, 15]]
     flat[1, 2] = 99
     assert model.b[1, 0, 0] == 99
@@ -69,7 +69,7 @@ def test_a_loaded_state_goes_on_as_if_never_stopped():
         first.step(gradient.clone())
     second = FlatOptimizer(TwoParameters(), [TrainingConfig()] * 3, total_steps=6)
     second.weights.copy_(first.weights)
-    second.load_state(first.state())
+    second.load_states([first.state(network) for network in range(3)])
     for gradient in gradients[3:]:
         second.step(gradient.clone())
     assert torch.equal(second.weights, whole.weights)

@@ -5,20 +5,23 @@ To add one: a module beside this one with a `Command` in it, and its place in `C
 
 from difflib import get_close_matches
 
+from iterhead.cli.bench import COMMAND as BENCH
 from iterhead.cli.handmade import COMMAND as HANDMADE
 from iterhead.cli.parsing import Command, example_lines, nearest_option
+from iterhead.cli.report import COMMAND as REPORT
 from iterhead.cli.run import COMMAND as RUN
 from iterhead.cli.show import COMMAND as SHOW
 from iterhead.cli.tasks import COMMAND as TASKS
 from iterhead.cli.verify import COMMAND as VERIFY
 from iterhead.errors import UserError
 
-COMMANDS = (RUN, SHOW, VERIFY, HANDMADE, TASKS)
+COMMANDS = (RUN, SHOW, REPORT, VERIFY, HANDMADE, TASKS, BENCH)
 
 _EXAMPLES = (
-    ("iterhead run", "train on a polynomial mod 11 and watch the iteration head emerge: 1 to 3 minutes"),
+    ("iterhead run", "train on a polynomial mod 11 and watch the iteration head emerge: a minute"),
     ("iterhead run --data.max-length 8", "the same with shorter sequences: half a minute"),
     ("iterhead show", "the runs made so far; iterhead show RUN looks into one"),
+    ("iterhead report RUN --open", "the same as a web page to explore, with the network at work in it"),
     ("iterhead verify RUN", "edit the network's attention and probe it: does the circuit do what it seems to?"),
     ("iterhead tasks", "what else there is to learn, and how to bring a task of your own"),
 )

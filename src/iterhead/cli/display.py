@@ -49,7 +49,7 @@ class Watcher:
         self.resumed_from = self.saved_epoch
         self._started_at = time.monotonic()
 
-    def evaluated(self, progress: Progress) -> None:
+    def evaluated(self, run: Run, progress: Progress) -> None:  # noqa: ARG002 - one run is watched at a time
         """Remember an evaluation, and when the full epochs began."""
         self.past.append(progress)
         if self.run is not None and progress.epoch <= self.run.config.training.short_epochs:
@@ -183,9 +183,9 @@ class PlainLines(Watcher):
         self._write("\n".join(filled(line) for line in heading(run, self.resumed_from).splitlines()))
         self._write(self._line(progress[-1]))
 
-    def evaluated(self, progress: Progress) -> None:
+    def evaluated(self, run: Run, progress: Progress) -> None:
         """Write one line."""
-        super().evaluated(progress)
+        super().evaluated(run, progress)
         self._write(self._line(progress))
         if self.ends():
             self._write(LAST_WORK)

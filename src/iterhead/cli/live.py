@@ -42,9 +42,9 @@ class LiveTable(Watcher):
         self._heading = Text(heading(run, self.resumed_from))
         self._live.start(refresh=True)
 
-    def evaluated(self, progress: Progress) -> None:
+    def evaluated(self, run: Run, progress: Progress) -> None:
         """Add a row."""
-        super().evaluated(progress)
+        super().evaluated(run, progress)
         self._live.refresh()
 
     def _frame(self) -> RenderableType:

@@ -1,85 +1,90 @@
-"""What is said around the training of a run: which watcher shows it, and how it ends."""
+"""`iterhead report`: the page of a run, one file to open, explore and send on."""
 
 import argparse
-from collections.abc import Mapping
-from typing import Any
+import json
+import shlex
+import sys
+import webbrowser
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.console import Console
+from iterhead.cli.interrupts import Interrupts
+from iterhead.cli.parsing import Command, Parser
+from iterhead.errors import UserError
 
-from iterhead.cli.display import PlainLines, Watcher, duration
-from iterhead.cli.live import LiveTable
-from iterhead.cli.options import as_options
-from iterhead.cli.parsing import filled
-from iterhead.cli.program import command_line
-from iterhead.cli.summary import as_json
-from iterhead.runs import Run
-from iterhead.runs.execute import run_folder_name
-from iterhead.runs.verdict import Outcome, outcome, verdict
-
-_FILES: Mapping[str, str] = {
-    "figure.png": "where both heads look, and how they grew",
-    "figure.pdf": "the same, for print",
-    "verify.png": "what each intervention leaves of the accuracy",
-    "claims.json": "the claims checked, with intervals",
-    "measurements.parquet": "every score of every head, a tidy table",
-    "checkpoints": "the weights at each evaluation",
-    "config.json": "the settings",
-    "provenance.json": "versions, and what the task did",
-}
-"""What each file is for, the first to look at first."""
+if TYPE_CHECKING:
+    from iterhead.runs import Run
 
 
-def make_watcher(silent: bool) -> Watcher:
-    """Return the observer that suits stdout: a table on a terminal, plain lines elsewhere, nothing if not wanted."""
-    if silent:
-        return Watcher()
-    console = Console(highlight=False)
-    if console.is_terminal and not console.is_dumb_terminal:
-        return LiveTable(console)
-    return PlainLines(lambda line: print(line, flush=True))
+def _declare(parser: Parser) -> None:
+    given = parser.add_argument_group("options")
+    given.add_argument("run", metavar="RUN", help="a folder, a name, or enough of a name")
+    given.add_argument("--out", metavar="FOLDER", default="runs", help="where runs are kept [default: runs]")
+    given.add_argument("--open", action="store_true", help="open the page in a browser")
+    given.add_argument("--json", action="store_true", help="one JSON object instead, for scripts")
+    given.add_argument("-h", "--help", action="store_true", help="this help")
 
 
-def tell(run: Run, watcher: Watcher, options: argparse.Namespace) -> None:
-    """Print what became of a run that `train` returned."""
-    if options.json:
-        print(as_json(run))
-        return
-    if options.quiet:
-        print(filled(verdict(run)))
-        return
-    if watcher.run is None:
-        ended = "diverged" if run.status.state == "diverged" else "is finished"
-        print(f"This run {ended} and is not trained again; --again trains it anew.")
-    print(f"\n{filled(verdict(run))}\n")
-    print(written(run))
-    print(f"every score of every head:\n  {command_line(['show', str(run.folder.path)])}\n{next_steps(run)}")
+def _report(options: argparse.Namespace, _: Interrupts) -> int:
+    """Write the page of a run, and say where it is."""
+    from iterhead.runs import load
+
+    path = make_page(load(options.run, options.out))
+    print(json.dumps({"report": str(path)}) if options.json else path, flush=True)
+    if options.open and not webbrowser.open(path.resolve().as_uri()):
+        raise UserError(f"{path}: no browser found to open it with")
+    return 0
 
 
-def written(run: Run) -> str:
-    """Return the files of a run with what each is for, and the time it took."""
-    status, names = run.status, run.folder.names()
-    there = [file for file in _FILES if any(f"{name}/".startswith(f"{file}/") for name in names)]
-    files = "".join(f"  {file:22}{_FILES[file]}\n" for file in there)
-    times = f"{duration(status.total_seconds)} in all, {duration(status.train_seconds)} of it in training"
-    return f"{run.folder.path}  ({times})\n{files}"
+def make_page(run: "Run") -> Path:
+    """Write report.html into a run's folder, and return its path.
+
+    Raises:
+        UserError: nothing is trained yet, another process works on the run, or the disk refuses.
+    """
+    from iterhead.cli.options import as_options
+    from iterhead.report import REPORT, write_report
+
+    write_report(run, shlex.join(["iterhead", "run", *as_options(run.config)]))
+    return run.folder.path / REPORT
 
 
-def next_steps(run: Run) -> str:
-    """Return one or two commands to go on with, each with what it is for."""
-    config = run.config
-    longer = {"training": config.training.model_copy(update={"epochs": 2 * config.training.epochs})}
-    gentler = {"training": config.training.model_copy(update={"lr": float(f"{config.training.lr / 3:.1g}")})}
-    steps: dict[Outcome, tuple[str, dict[str, Any]]] = {
-        "interrupted": ("goes on where it stopped", {}),
-        "diverged": ("learn more slowly", gentler),
-        "not held": ("train longer", longer),
-        "learnt in part": ("train longer", longer),
-        "not learnt": ("train longer", longer),
-    }
-    about, change = steps.get(outcome(run), ("whether another seed does the same", {"seed": config.seed + 1}))
-    changed = config.model_copy(update=change)
-    out = run.folder.path.parent
-    elsewhere = [] if str(out) == "runs" else ["--out", str(out)]
-    anew = ["--again"] if not change and run.folder.path.name != run_folder_name(config) else []
-    again = command_line(["run", *as_options(changed), *elsewhere, *anew])
-    return f"{about}:\n  {again}"
+def tell_page(run: "Run", *, anew: bool, silent: bool) -> None:
+    """Write the page at the end of a run, unless it is there already, and say where; a page that fails costs no run.
+
+    Args:
+        run: that ended.
+        anew: it was trained just now, so a page that is there is an old one.
+        silent: say nothing.
+    """
+    from iterhead.report import REPORT
+
+    if run.folder.has(REPORT) and not anew:
+        path = run.folder.path / REPORT
+    else:
+        try:
+            path = make_page(run)
+        except UserError as error:
+            print(f"No page was made: {error}", file=sys.stderr)
+            return
+    if not silent:
+        print(f"\nTo look at and to play with, in a browser: {path}")
+
+
+COMMAND = Command(
+    name="report",
+    summary="a run as one web page to explore",
+    about=(
+        "Writes report.html into the run's folder: attention maps of every head through the training, curves, claims "
+        "with verdicts, and the network itself, which writes its chain of thought for any input while you replace its "
+        "attention. One file that loads nothing from elsewhere, to be opened in any browser. `iterhead run` makes it "
+        "by itself; make it again after `iterhead verify`, to show the claims it checked."
+    ),
+    examples=(
+        ("iterhead report polynomial", "the run whose name begins so: two seconds"),
+        ("iterhead report runs/parity-e1cf48a887 --open", "and open it in a browser"),
+        ("iterhead report polynomial --json", "for scripts: where the page is"),
+    ),
+    declare=_declare,
+    run=_report,
+)

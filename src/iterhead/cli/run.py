@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from iterhead.cli.interrupts import INTERRUPTED, Interrupts
 from iterhead.cli.parsing import Command, Parser
@@ -14,6 +14,7 @@ from iterhead.errors import UserError
 if TYPE_CHECKING:
     from iterhead.cli.display import Watcher
     from iterhead.runs import Run
+    from iterhead.settings import RunConfig
 
 SCIENCE_SAYS_NO = 1
 
@@ -26,6 +27,10 @@ def _declare(parser: Parser) -> None:
     run.add_argument("--out", metavar="FOLDER", default="runs", help="where runs are kept [default: runs]")
     run.add_argument("--again", action="store_true", help="train anew beside a finished run of the same settings")
     run.add_argument("--threads", metavar="N", help="threads of PyTorch [default: all free cores]")
+    run.add_argument("--device", metavar="NAME", default="auto", help="cpu, cuda, mps or auto [default: auto]")
+    run.add_argument("--compile", action="store_true", help="let torch.compile translate the steps: for long runs only")
+    run.add_argument("--seeds", metavar="LIST", help="train several seeds, one for each core at a time, e.g. 0..9")
+    run.add_argument("--workers", metavar="N", help="processes for --seeds [default: one for each free core]")
     run.add_argument("--quiet", action="store_true", help="show only what became of the run")
     run.add_argument("--json", action="store_true", help="one JSON object instead, for scripts")
     run.add_argument("-h", "--help", action="store_true", help="this help")
@@ -37,18 +42,25 @@ def _run(options: argparse.Namespace, interrupts: Interrupts) -> int:
     command = command_line(options.typed)
     from iterhead.cli.options import read_config
 
-    config, threads = read_config(options), _threads(options.threads)
+    config = read_config(options)
+    threads, workers = (_count(name, getattr(options, name)) for name in ("threads", "workers"))
+    if options.seeds is not None:
+        return _run_seeds(config, options, interrupts, threads, workers)
+    if workers is not None:
+        raise UserError("--workers: expected together with --seeds; one run is one process")
     silent = options.quiet or options.json
     with _waiting(sys.stdout.isatty() and not silent):
-        from iterhead.cli.report import make_watcher, tell
+        from iterhead.cli.report import tell_page
+        from iterhead.cli.telling import make_watcher, tell
         from iterhead.cli.verify import tell_claims
         from iterhead.runs import train
 
         watcher = make_watcher(silent)
     interrupts.message = lambda: _interrupted(watcher, command)
+    means: dict[str, Any] = {"threads": threads, "device": options.device, "compiled": options.compile}
     try:
         with interrupts.raised(), watcher:
-            run = train(config, out=options.out, again=options.again, threads=threads, observer=watcher)
+            run = train(config, out=options.out, again=options.again, observer=watcher, **means)
     except KeyboardInterrupt:
         print(interrupts.message(), file=sys.stderr)
         return INTERRUPTED
@@ -57,6 +69,7 @@ def _run(options: argparse.Namespace, interrupts: Interrupts) -> int:
     tell(run, watcher, options)
     if not silent:
         tell_claims(run)
+    tell_page(run, anew=watcher.run is not None, silent=silent)
     return _exit_code(run)
 
 
@@ -81,16 +94,36 @@ def _interrupted(watcher: "Watcher", command: str) -> str:
     return f"Interrupted before the first epoch was saved. Begin again with: {command}"
 
 
-def _threads(text: str | None) -> int | None:
+def _count(name: str, text: str | None) -> int | None:
     if text is None:
         return None
     try:
         count = int(text)
     except ValueError:
-        raise UserError(f"--threads {text}: expected a whole number") from None
+        raise UserError(f"--{name} {text}: expected a whole number") from None
     if count < 1:
-        raise UserError(f"--threads {text}: expected at least 1")
+        raise UserError(f"--{name} {text}: expected at least 1")
     return count
+
+
+def _run_seeds(
+    config: "RunConfig", options: argparse.Namespace, interrupts: Interrupts, threads: int | None, workers: int | None
+) -> int:
+    """Train several seeds side by side."""
+    for name in ("again", "compile"):
+        if getattr(options, name):
+            raise UserError(f"--{name}: expected for one run, not with --seeds")
+    command = command_line(options.typed)
+    with _waiting(sys.stdout.isatty() and not (options.quiet or options.json)):
+        from iterhead.cli.seeds import train_seeds
+    try:
+        with interrupts.raised():
+            results = train_seeds(config, options, threads, workers)
+    except KeyboardInterrupt:
+        print(f"Interrupted. What was saved is kept; go on with: {command}", file=sys.stderr)
+        return INTERRUPTED
+    bad = any(result.run is None or result.run.status.state == "diverged" for result in results)
+    return SCIENCE_SAYS_NO if bad else 0
 
 
 COMMAND = Command(
@@ -103,8 +136,8 @@ COMMAND = Command(
         "trained twice."
     ),
     examples=(
-        ("iterhead run", "a polynomial mod 11, lengths 1 to 16: 1 to 3 minutes on a laptop"),
-        ("iterhead run --data.max-length 8", "shorter sequences: half a minute"),
+        ("iterhead run", "a polynomial mod 11, lengths 1 to 16: a minute on a laptop"),
+        ("iterhead run --seeds 0..9", "ten seeds, one for each core at a time"),
         ("iterhead run --task parity --seed 3", "parity is solved too, but often by another circuit"),
         ("iterhead run --data.cot false --training.epochs 20", "without chain of thought, for comparison: a minute"),
         ("iterhead run --config mine.toml --training.lr 3e-4", "settings from a file, one of them replaced"),

@@ -62,8 +62,8 @@ def show_run(run: "Run", console: "Console") -> None:
         UserError: nothing is measured yet, or a file is damaged.
     """
     from iterhead.cli.options import as_options
-    from iterhead.cli.report import next_steps, written
     from iterhead.cli.tables import evaluations_table, heads_table, lengths_table
+    from iterhead.cli.telling import next_steps, written
     from iterhead.runs.verdict import verdict
 
     scores, past = run.scores, evaluations(run)

@@ -6,11 +6,16 @@ pairs of them into rows of constant size, and a mask keeps attention within each
     row 0   task x | EoI s            task x x x | EoI s s s    lengths 1 and 3
     row 1   task x x | EoI s s        task x x | EoI s s        lengths 2 and 2
 
-Shapes are static, no token is padding, and the positions whose prediction the loss reads are as many in each row.
-Letters: `R` rows, `T` tokens of a row, `Q` reads of a row, `S` steps of an epoch.
+Shapes are static, no token is padding, and the positions whose prediction the loss reads are as many in each row. They
+stand first in it: attention goes by the mask and by each cell's position, so the order of a row's cells is free, and
+this one makes the reads a slice. A batch is assembled by index from one resident tensor of tokens, for many networks
+at once where each has its own sequences.
+
+Letters: `M` networks, `R` rows, `T` tokens of a row, `Q` reads of a row, `S` steps of an epoch, `C` sequences of a
+batch.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,16 +34,15 @@ IGNORED = -100
 
 @dataclass(frozen=True)
 class Packing:
-    """The static geometry of a batch: which cell of which row holds what.
+    """The static geometry of a batch: which cell of which row holds what. The first Q cells of a row are its reads.
 
     Attributes:
         slots: the length of each sequence of the batch.
+        slot_RT: which sequence of the batch a cell belongs to.
         positions_RT: position of each cell within its own sequence.
         mask_RTT: True where a query (second axis) may look at a key: same sequence, not later.
-        reads_RQ: cells of the row whose prediction the loss reads.
         weights_RQ: 1 for a read that counts; 0 for those of a filler sequence, which stands in when an odd number of
             sequences of the middle length leaves one without a partner.
-        slot_RT: which sequence of the batch a cell belongs to.
         counts_RT: False for the cells of a filler sequence.
     """
 
@@ -46,9 +50,13 @@ class Packing:
     slot_RT: torch.Tensor
     positions_RT: torch.Tensor
     mask_RTT: torch.Tensor
-    reads_RQ: torch.Tensor
     weights_RQ: torch.Tensor
     counts_RT: torch.Tensor
+
+    @property
+    def reads(self) -> int:
+        """Q, how many cells of a row the loss reads."""
+        return self.weights_RQ.shape[1]
 
     @property
     def is_full(self) -> bool:
@@ -67,51 +75,107 @@ def make_packing(config: DataConfig, per_length: int) -> Packing:
 def _row(config: DataConfig, slots: tuple[int, ...], pair: tuple[int, int]) -> tuple[NDArray[np.generic], ...]:
     """Return the fields of `Packing` from `slot_RT` on, for the row that holds the two sequences of `pair`."""
     layouts = [config.layout(slots[slot]) for slot in pair]
-    starts = (0, layouts[0].input_size)
     segment = np.repeat([0, 1], [layout.input_size for layout in layouts])
     positions = np.concatenate([np.arange(layout.input_size) for layout in layouts])
-    causal = np.tri(len(segment), dtype=bool)
-    reads = [start + np.arange(layout.size)[layout.reads] for start, layout in zip(starts, layouts, strict=True)]
-    counts = np.array([True, pair[0] != pair[1]])
-    weights = np.repeat(counts.astype(float), [len(cells) for cells in reads])
-    mask = causal & (segment[:, None] == segment)
-    return np.asarray(pair)[segment], positions, mask, np.concatenate(reads), weights, counts[segment]
+    is_read = np.concatenate([np.arange(layout.input_size) >= layout.reads.start for layout in layouts])
+    order = np.argsort(~is_read, kind="stable")
+    segment, positions, is_read = segment[order], positions[order], is_read[order]
+    mask = (positions[:, None] >= positions) & (segment[:, None] == segment)
+    counts = np.array([True, pair[0] != pair[1]])[segment]
+    return np.asarray(pair)[segment], positions, mask, counts[is_read].astype(float), counts
 
 
 class Batches:
-    """The batches of every epoch, assembled by index from one resident array of tokens.
+    """The batches of every epoch, for M networks at once.
 
     Args:
-        dataset: the sequences.
-        config: the settings that made it.
+        datasets: each network's sequences.
+        config: the settings that made them.
         batch_size: sequences in a batch at most, one of each length at least; rounded down to equal numbers of each.
-        seed: epoch n is shuffled by the stream ("batches", n) of this seed.
+        seeds: each network's; epoch n is shuffled by the stream ("batches", n) of this seed.
+        device: where the batches are.
     """
 
-    def __init__(self, dataset: Dataset, config: DataConfig, batch_size: int, seed: int):
+    def __init__(
+        self,
+        datasets: Sequence[Dataset],
+        config: DataConfig,
+        batch_size: int,
+        seeds: Sequence[int],
+        device: str = "cpu",
+    ):
         self.per_length = batch_size // len(config.lengths)
         self.packing = make_packing(config, self.per_length)
         self.steps = max(1, config.train_per_length // self.per_length)
         self._config = config
-        self._seed = seed
-        tokens = [dataset.train[length] for length in config.lengths]
-        self._components = [_by_component(part) for part in tokens]
-        self._shares = dataset.weights
-        sizes = np.concatenate([np.full(len(part), part.shape[1]) for part in tokens])
-        self._starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-        self._tokens = np.concatenate([part.ravel() for part in tokens])
-
-    def sequences(self, epoch: int) -> Integers:
-        """Return which training sequence stands in each slot: [S, slots], numbered through all lengths."""
-        stream = IntegerStream(self._seed, "batches", epoch)
-        needed = self.steps * self.per_length
-        columns = []
+        self._sources: list[_Source] = []
+        tokens: list[Integers] = []
         first = 0
-        for components in self._components:
-            chosen = self._go_round(components, needed, stream)
-            columns.append(first + chosen.reshape(self.steps, self.per_length))
-            first += sum(map(len, components))
-        return np.concatenate(columns, axis=1)
+        for dataset, seed in zip(datasets, seeds, strict=True):
+            self._sources.append(_Source(dataset, config, seed, first))
+            tokens += [dataset.train[length].ravel() for length in config.lengths]
+            first += sum(dataset.train[length].size for length in config.lengths)
+        self._tokens = torch.from_numpy(np.concatenate(tokens)).to(device)
+        self._slot_RT, self._positions_RT = self.packing.slot_RT.to(device), self.packing.positions_RT.to(device)
+
+    def keep(self, networks: Sequence[int]) -> None:
+        """Go on with some of the networks, by index, in this order."""
+        self._sources = [self._sources[network] for network in networks]
+
+    def starts(self, epoch: int) -> torch.Tensor:
+        """Return where in the resident tokens each network's sequence of each slot begins, [S, M, C]."""
+        needed = self.steps * self.per_length
+        parts = [source.starts(epoch, needed) for source in self._sources]
+        by_length = np.stack(parts).reshape(len(parts), len(self._config.lengths), self.steps, self.per_length)
+        return torch.from_numpy(by_length.transpose(2, 0, 1, 3).reshape(self.steps, len(parts), -1))
+
+    def epoch(self, epoch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Yield the inputs [M, R, T] and targets [M, R, Q] of every step of an epoch."""
+        for starts_MC in self.starts(epoch).to(self._tokens.device):
+            cells_MRT = starts_MC[:, self._slot_RT] + self._positions_RT
+            yield self._tokens[cells_MRT], self._tokens[cells_MRT[:, :, : self.packing.reads] + 1]
+
+    def padded(self, epoch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Yield the first network's inputs and targets [C, T], one sequence a row, the plain way, for the plain twin.
+
+        Inputs are padded with zeros on the right; targets that the loss leaves out are `IGNORED`.
+        """
+        layouts = [self._config.layout(length) for length in self.packing.slots]
+        shape = (len(layouts), max(layout.input_size for layout in layouts))
+        tokens = self._tokens.cpu().numpy()
+        for starts in self.starts(epoch)[:, 0].tolist():
+            inputs, targets = np.zeros(shape, dtype=np.int64), np.full(shape, IGNORED, dtype=np.int64)
+            for row, (start, layout) in enumerate(zip(starts, layouts, strict=True)):
+                sequence = tokens[start : start + layout.size]
+                inputs[row, : layout.input_size] = sequence[:-1]
+                targets[row, layout.reads] = sequence[layout.targets]
+            yield torch.from_numpy(inputs), torch.from_numpy(targets)
+
+
+class _Source:
+    """Where one network's training sequences come from.
+
+    Args:
+        dataset: the sequences.
+        config: the settings that made them.
+        seed: of the shuffles.
+        first: where its tokens begin in the resident tensor.
+    """
+
+    def __init__(self, dataset: Dataset, config: DataConfig, seed: int, first: int):
+        tokens = [dataset.train[length] for length in config.lengths]
+        ends = first + np.cumsum([part.size for part in tokens])
+        self._components = [
+            [end - part.size + part.shape[1] * rows for rows in _by_component(part)]
+            for part, end in zip(tokens, ends, strict=True)
+        ]
+        self._shares = dataset.weights
+        self._seed = seed
+
+    def starts(self, epoch: int, needed: int) -> Integers:
+        """Return where the sequences that an epoch shows begin, [lengths, needed]."""
+        stream = IntegerStream(self._seed, "batches", epoch)
+        return np.stack([self._go_round(components, needed, stream) for components in self._components])
 
     def _go_round(self, components: list[Integers], needed: int, stream: IntegerStream) -> Integers:
         """Return `needed` sequences of one length, every component of a mixture having its share, each gone round."""
@@ -122,30 +186,6 @@ class Batches:
             _rounds(part, count, stream) for part, count in zip(components, apportion(needed, shares), strict=True)
         ]
         return np.concatenate(parts)[stream.permutation(needed)]
-
-    def epoch(self, epoch: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the inputs [S, R, T] and targets [S, R, Q] of every step of an epoch."""
-        starts = self._starts[self.sequences(epoch)]
-        packing = self.packing
-        cells = starts[:, packing.slot_RT.numpy()] + packing.positions_RT.numpy()
-        rows = np.arange(len(packing.reads_RQ))[:, None]
-        targets = cells[:, rows, packing.reads_RQ.numpy()] + 1
-        return torch.from_numpy(self._tokens[cells]), torch.from_numpy(self._tokens[targets])
-
-    def padded(self, epoch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Yield every step's inputs and targets [slots, T] one sequence a row, the plain way, for the plain twin.
-
-        Inputs are padded with zeros on the right; targets that the loss leaves out are `IGNORED`.
-        """
-        layouts = [self._config.layout(length) for length in self.packing.slots]
-        shape = (len(layouts), max(layout.input_size for layout in layouts))
-        for starts in self._starts[self.sequences(epoch)]:
-            inputs, targets = np.zeros(shape, dtype=np.int64), np.full(shape, IGNORED, dtype=np.int64)
-            for row, (start, layout) in enumerate(zip(starts, layouts, strict=True)):
-                sequence = self._tokens[start : start + layout.size]
-                inputs[row, : layout.input_size] = sequence[:-1]
-                targets[row, layout.reads] = sequence[layout.targets]
-            yield torch.from_numpy(inputs), torch.from_numpy(targets)
 
 
 def _by_component(tokens: Integers) -> list[Integers]:

@@ -5,7 +5,7 @@ Pure functions of logits and attention maps; nothing here trains or edits.
 
 from iterhead.measure.accuracy import exact_match, grammatical
 from iterhead.measure.emergence import EMERGED_PEAKINESS, has_emerged, is_peaked_and_right
-from iterhead.measure.evaluate import evaluate
+from iterhead.measure.evaluate import evaluate, evaluate_population
 from iterhead.measure.heads import ROLES, RoleScores, role_scores
 from iterhead.measure.records import Head, Record, Scores, headline, headline_lengths, table
 
@@ -17,6 +17,7 @@ __all__ = [
     "RoleScores",
     "Scores",
     "evaluate",
+    "evaluate_population",
     "exact_match",
     "grammatical",
     "has_emerged",

@@ -17,8 +17,10 @@ def exact_match(predictions_BQ: Tensor, targets_BQ: Tensor) -> Tensor:
     return (predictions_BQ == targets_BQ).all(-1)
 
 
-def grammatical(written_BQ: Tensor, alphabet: int, vocabulary: Vocabulary) -> Tensor:
+def grammatical(written_BQ: Tensor, alphabet: int | Tensor, vocabulary: Vocabulary) -> Tensor:
     """Return for each sequence whether what follows EoI is well formed, right or wrong, [B].
+
+    There may be axes before B; the alphabet's size may be a tensor that broadcasts to them.
 
     Well formed: values of the task, then EoS, and nothing but EoS after it; no second EoI, no problem token.
     """

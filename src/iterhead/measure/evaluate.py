@@ -1,6 +1,7 @@
-"""One evaluation: a network on held-out sequences of every length, as rows of the tidy table."""
+"""One evaluation: networks on held-out sequences of every length, as rows of the tidy table."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from iterhead.measure.accuracy import exact_match, grammatical
 from iterhead.measure.heads import ROLES, RoleScores, RoleSums
 from iterhead.measure.records import Record
-from iterhead.model import Transformer
+from iterhead.model import Pass, Taps, Transformer
 from iterhead.tasks import SequenceLayout, Task, Vocabulary
 
 CHUNK = 256
@@ -33,43 +34,81 @@ def evaluate(
     Returns:
         Records without epoch and split, which the caller knows.
     """
-    records: list[Record] = []
-    for length, tokens in sequences.items():
-        layout = SequenceLayout(length, cot)
-        rows = _evaluate_length(model, task, torch.from_numpy(tokens), layout)
-        records += [{"length": length, **row} for row in rows]
+    return evaluate_population(model, [task], [sequences], cot=cot)[0]
+
+
+def evaluate_population(
+    model: Transformer, tasks: Sequence[Task], sequences: Sequence[Mapping[int, NDArray[np.int64]]], *, cot: bool = True
+) -> list[list[Record]]:
+    """Return what `evaluate` returns, for each of M networks.
+
+    Args:
+        model: M networks.
+        tasks: what each network's sequences were made from.
+        sequences: each network's, with as many of each length for all networks.
+        cot: whether they hold a chain of thought.
+    """
+    records: list[list[Record]] = [[] for _ in tasks]
+    device = model.embed.W_E.device
+    for length in sequences[0]:
+        tokens = torch.from_numpy(np.stack([part[length] for part in sequences]))
+        rows = _evaluate_length(model, tasks, tokens.to(device), SequenceLayout(length, cot))
+        for kept, new in zip(records, rows, strict=True):
+            kept += [{"length": length, **row} for row in new]
     return records
 
 
 @torch.no_grad()
-def _evaluate_length(model: Transformer, task: Task, tokens: Tensor, layout: SequenceLayout) -> list[Record]:
+def _evaluate_length(
+    model: Transformer, tasks: Sequence[Task], tokens_MBT: Tensor, layout: SequenceLayout
+) -> list[list[Record]]:
+    """Return the records of each network for sequences of one length."""
     vocabulary = Vocabulary(model.config.vocabulary)
+    alphabets = torch.tensor([task.alphabet for task in tasks], device=tokens_MBT.device)[:, None, None]
     layers = model.config.layers
     roles = ROLES if layout.cot else {}
-    sums = {(role, layer): RoleSums(cells(layout)) for role, cells in roles.items() for layer in range(layers)}
-    right = formed = 0
-    for chunk in torch.split(tokens, CHUNK):
-        trace = model.trace(chunk[:, :-1], (PATTERNS,) if roles else ())
-        predictions = trace.logits[:, layout.reads].argmax(-1)
-        right += int(exact_match(predictions, chunk[:, layout.targets]).sum())
-        formed += int(grammatical(predictions, task.alphabet, vocabulary).sum())
+    # The last layer is computed only where the network writes: its maps begin at the first of these queries.
+    starts = [0] * (layers - 1) + [layout.reads.start]
+    sums = {
+        (role, layer): RoleSums(cells(layout), starts[layer])
+        for role, cells in roles.items()
+        for layer in range(layers)
+    }
+    positions = torch.arange(layout.input_size, device=tokens_MBT.device)
+    mask = positions[:, None] >= positions
+    right = formed = torch.zeros(len(tasks), dtype=torch.int64)
+    for chunk in torch.split(tokens_MBT, max(1, CHUNK // len(tasks)), dim=1):
+        taps = Taps(layers, (PATTERNS,) if roles else (), {}, single=False)
+        given = Pass(positions, mask, taps, reads=layout.reads)
+        predictions = model.run(chunk[:, :, :-1], given).argmax(-1).view(len(tasks), chunk.shape[1], -1)
+        right = right + exact_match(predictions, chunk[:, :, layout.targets]).sum(-1).cpu()
+        formed = formed + grammatical(predictions, alphabets, vocabulary).sum(-1).cpu()
         for (_, layer), total in sums.items():
-            total.add(trace[f"blocks.{layer}.attn.hook_pattern"])
-    records = [{"name": "accuracy", "value": right / len(tokens)}, {"name": "grammar", "value": formed / len(tokens)}]
-    scores = {key: total.scores() for key, total in sums.items()}
+            total.add(taps.kept[f"blocks.{layer}.attn.hook_pattern"])
+    count = tokens_MBT.shape[1]
+    named = {"accuracy": [n / count for n in right.tolist()], "grammar": [n / count for n in formed.tolist()]}
+    scores = {key: _as_lists(total.scores()) for key, total in sums.items()}
+    return [
+        [{"name": name, "value": values[network]} for name, values in named.items()]
+        + _role_records({key: {name: values[network] for name, values in s.items()} for key, s in scores.items()})
+        for network in range(len(tasks))
+    ]
+
+
+def _as_lists(scores: RoleScores) -> dict[str, list[Any]]:
+    return {name: getattr(scores, name).tolist() for name in ("mass", "peakiness", "weight", "invariance")}
+
+
+def _role_records(scores: Mapping[tuple[str, int], Mapping[str, Any]]) -> list[Record]:
+    """Return one network's records of roles; `scores` holds a mass, and lists over heads, by role and layer."""
+    records: list[Record] = []
+    masses: dict[str, float] = {}
     for (role, layer), score in scores.items():
-        records += _head_records(role, layer, score)
-    for role in roles:
-        mass = sum(float(score.mass) for (name, _), score in scores.items() if name == role)
-        records.append({"name": f"{role}_mass", "value": mass})
-    return records
-
-
-def _head_records(role: str, layer: int, scores: RoleScores) -> list[Record]:
-    records: list[Record] = [{"layer": layer, "name": f"{role}_mass", "value": float(scores.mass)}]
-    for name in ("peakiness", "weight", "invariance"):
-        records += [
-            {"layer": layer, "head": head, "name": f"{role}_{name}", "value": value}
-            for head, value in enumerate(getattr(scores, name).tolist())
-        ]
-    return records
+        masses[role] = masses.get(role, 0.0) + score["mass"]
+        records.append({"layer": layer, "name": f"{role}_mass", "value": score["mass"]})
+        for name in ("peakiness", "weight", "invariance"):
+            records += [
+                {"layer": layer, "head": head, "name": f"{role}_{name}", "value": value}
+                for head, value in enumerate(score[name])
+            ]
+    return records + [{"name": f"{role}_mass", "value": mass} for role, mass in masses.items()]

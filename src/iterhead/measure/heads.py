@@ -46,16 +46,18 @@ class RoleSums:
 
     Args:
         cells: query and key positions of the role's ideal head.
+        first_query: position of the first query in the maps to come.
     """
 
-    def __init__(self, cells: Cells):
-        self._queries, self._keys = (torch.from_numpy(positions) for positions in cells)
+    def __init__(self, cells: Cells, first_query: int = 0):
+        queries, keys = cells
+        self._queries, self._keys = torch.from_numpy(queries - first_query), torch.from_numpy(keys)
         self._sequences = 0
         self._peaks = self._weights = self._squares = torch.zeros(())
 
     def add(self, pattern: Tensor) -> None:
-        """Take in attention maps [..., B, H, T, T]."""
-        weights = pattern[..., self._queries, self._keys].double()
+        """Take in attention maps [..., B, H, Q, T]."""
+        weights = pattern[..., self._queries, self._keys].to("cpu", torch.float64)
         self._sequences += weights.shape[-3]
         self._peaks = self._peaks + (weights > PEAK).sum(-3)
         self._weights = self._weights + weights.sum(-3)

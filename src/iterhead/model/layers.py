@@ -25,9 +25,10 @@ class Norm(nn.Module):
             return x
         normalise = F.layer_norm if self.kind == "layer" else F.rms_norm
         width = x.shape[-1:]
-        if len(self.w) == 1:
-            return normalise(x, width, weight=self.w[0], eps=NORM_EPSILON)
-        return normalise(x, width, eps=NORM_EPSILON) * self.w.view(len(self.w), *[1] * (x.dim() - 2), -1)
+        weight = self.w.to(x.dtype)
+        if len(weight) == 1:
+            return normalise(x, width, weight=weight.squeeze(0), eps=NORM_EPSILON)
+        return normalise(x, width, eps=NORM_EPSILON) * weight.view(len(self.w), *[1] * (x.dim() - 2), -1)
 
 
 class Attention(nn.Module):

@@ -6,6 +6,7 @@ one batched product serves M networks; a network alone is a population of one, a
 passes tokens shaped `[B, T]`.
 """
 
+import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -31,9 +32,10 @@ class Pass:
         positions: of each token within its sequence, [T] or [B, T].
         mask: True where a query may look at a key, [T, T].
         taps: what is watched and edited.
-        reads: the only cells [N] of the flattened rows whose logits are wanted, as many in each row; None for all.
+        reads: the cells of each row, Q of them, that are to give logits; the last layer is computed for these only.
         penalties: instead of `mask`, zeros and minus infinities that are added to the scores, [M * B * H, T, T], and
             their rows for the reads, [M * B * H, Q, T]. Sites inside attention are then neither kept nor edited.
+        dtype: number format of all activations; that of the weights unless given.
         dropout: factors [M, B * T, D] for the embedding, or None.
         cache: keys and values of the tokens before, by layer; grows as the pass goes by.
     """
@@ -41,8 +43,9 @@ class Pass:
     positions: Tensor
     mask: Tensor
     taps: Taps
-    reads: Tensor | None = None
+    reads: slice | None = None
     penalties: tuple[Tensor, Tensor] | None = None
+    dtype: torch.dtype | None = None
     dropout: Tensor | None = None
     cache: dict[int, KeysValues] | None = None
 
@@ -64,6 +67,22 @@ class Pass:
 def split_rows(x: Tensor, rows: int) -> Tensor:
     """Return x [M, B * T, D] as [M, B, T, D]."""
     return x.view(len(x), rows, -1, x.shape[-1])
+
+
+def look_up(table: Tensor, ids: Tensor) -> Tensor:
+    """Return the rows [M, B, T, D] of each network's table [M, V, D] for its ids [M, B, T]."""
+    if len(table) > 1:
+        ids = ids + table.shape[1] * torch.arange(len(table), device=ids.device)[:, None, None]
+    return F.embedding(ids, table.flatten(0, 1))
+
+
+def product(x: Tensor, weight: Tensor) -> Tensor:
+    """Return x [M, N, D_in] times weight [M, D_in, D_out], in the number format of x.
+
+    For one network as a plain product of matrices: the batched one takes twice as long on the way back in bfloat16.
+    """
+    weight = weight.to(x.dtype)
+    return (x.squeeze(0) @ weight.squeeze(0)).unsqueeze(0) if len(weight) == 1 else x @ weight
 
 
 class Transformer(nn.Module):
@@ -101,6 +120,14 @@ class Transformer(nn.Module):
     def block(self, layer: int) -> Block:
         """Return the parameters of a layer."""
         return cast(Block, self.blocks[layer])
+
+    def select(self, networks: Sequence[int]) -> "Transformer":
+        """Return some of the networks, by index, as a population of their own; its weights are copies."""
+        index = torch.tensor(networks, device=self.embed.W_E.device)
+        chosen: dict[int, object] = {id(p): nn.Parameter(p.detach()[index]) for p in self.parameters()}
+        # Angles are the same for all networks; the other buffer is a table for each.
+        chosen |= {id(b): b if name == "angles" else b[index] for name, b in self.named_buffers()}
+        return copy.deepcopy(self, chosen)
 
     @torch.no_grad()
     def initialise(self, seeds: Sequence[int]) -> None:
@@ -144,36 +171,36 @@ class Transformer(nn.Module):
         return Trace(logits[0] if single else logits, taps.kept)
 
     def run(self, tokens: Tensor, given: Pass) -> Tensor:
-        """Return logits [M, B, T, V], or [M, N, V] when only N cells are read. For training and generation."""
+        """Return logits [M, B, T, V], or [M, B * Q, V] when Q cells of a row are read. For training and generation."""
         networks, rows, length = tokens.shape
+        if networks != self.networks:
+            raise ValueError(f"tokens for {networks} networks: expected for {self.networks}, shaped [M, B, T]")
         x = self._embed(tokens, given)
         for layer in range(self.config.layers):
-            reads = given.reads if layer == self.config.layers - 1 else None
-            x = self._block(layer, x, rows, given, reads)
+            x = self._block(layer, x, rows, given, given.reads if layer == self.config.layers - 1 else None)
         x = self.ln_final(x)
         if not given.taps.idle:
             x = given.taps("ln_final.hook_normalized", split_rows(x, rows)).flatten(1, 2)
-        logits = x @ self.unembed.W_U
+        logits = product(x, self.unembed.W_U)
         return logits if given.reads is not None else logits.view(networks, rows, length, -1)
 
     def _embed(self, tokens: Tensor, given: Pass) -> Tensor:
         """Return the embedding of tokens [M, B, T] as [M, B * T, D]."""
-        networks, rows, length = tokens.shape
-        x = torch.stack([F.embedding(ids, table) for ids, table in zip(tokens, self.embed.W_E, strict=True)])
-        x = given.taps("hook_embed", x)
+        x = given.taps("hook_embed", look_up(self.embed.W_E, tokens))
         if hasattr(self, "pos_embed"):
             x = x + given.taps("hook_pos_embed", self._position_embedding(given.positions, x))
-        x = x.view(networks, rows * length, -1)
-        return x if given.dropout is None else x * given.dropout
+        x = x.flatten(1, 2)
+        if given.dropout is not None:
+            x = x * given.dropout
+        return x.to(given.dtype)
 
     def _position_embedding(self, positions: Tensor, x: Tensor) -> Tensor:
         """Return the position embedding, zero beyond the first `position_width` coordinates, shaped as x."""
-        table = F.pad(self.pos_embed.W_pos, (0, self.config.width - self.config.positions_on))
-        placed = table[:, positions]
-        return (placed.unsqueeze(1) if positions.dim() == 1 else placed).expand_as(x)
+        placed = look_up(self.pos_embed.W_pos, positions.expand(self.networks, *x.shape[1:3]))
+        return F.pad(placed, (0, self.config.width - self.config.positions_on))
 
-    def _block(self, layer: int, x: Tensor, rows: int, given: Pass, reads: Tensor | None) -> Tensor:
-        """Return the residual stream after a layer, [M, N, D]: N is B * T, or the number of reads."""
+    def _block(self, layer: int, x: Tensor, rows: int, given: Pass, reads: slice | None) -> Tensor:
+        """Return the residual stream after a layer, [M, N, D]: N is B * T, or B * Q."""
         block = self.block(layer)
         tap = given.tap(layer, rows)
         x = tap("hook_resid_pre", x)
@@ -181,18 +208,21 @@ class Transformer(nn.Module):
         if self.config.residual == "published":
             x = keys
         if reads is not None:
-            x, queries = x[:, reads], keys[:, reads]
+            queries = split_rows(keys, rows)[:, :, reads].flatten(1, 2)
+            x = queries if x is keys else split_rows(x, rows)[:, :, reads].flatten(1, 2)
         x = tap("hook_resid_mid", x + tap("hook_attn_out", self._attend(layer, queries, keys, rows, given)))
-        hidden = tap("mlp.hook_pre", tap("ln2.hook_normalized", block.ln2(x)) @ block.mlp.W_in)
+        hidden = tap("mlp.hook_pre", product(tap("ln2.hook_normalized", block.ln2(x)), block.mlp.W_in))
         hidden = tap("mlp.hook_post", F.gelu(hidden))
-        return tap("hook_resid_post", x + tap("hook_mlp_out", hidden @ block.mlp.W_out))
+        return tap("hook_resid_post", x + tap("hook_mlp_out", product(hidden, block.mlp.W_out)))
 
     def _attend(self, layer: int, queries: Tensor, keys: Tensor, rows: int, given: Pass) -> Tensor:
         """Return what attention adds at each query, [M, N, D]; queries and keys are normalised streams."""
+        if given.penalties is not None:
+            return self._attend_packed(layer, queries, keys, rows, given)
         weights = self.block(layer).attn
         tap = given.tap(layer, rows)
         q, k, v = (
-            self._heads(tap(f"hook_{name}_input", x) @ weight, rows)
+            self._heads(product(tap(f"hook_{name}_input", x), weight), rows)
             for name, x, weight in (
                 ("q", queries, weights.W_Q),
                 ("k", keys, weights.W_K),
@@ -204,11 +234,29 @@ class Transformer(nn.Module):
             q, k = self._turn(q, k, given)
         if given.cache is not None:
             k, v = given.remember(layer, k, v)
-        if given.penalties is None:
-            z = self._explicit(layer, q, k, v, given)
+        z = self._explicit(layer, q, k, v, given)
+        return product(z.flatten(-2).flatten(1, 2), weights.W_O)
+
+    def _attend_packed(self, layer: int, queries: Tensor, keys: Tensor, rows: int, given: Pass) -> Tensor:
+        """Return what `_attend` returns, in fewer operations and without sites, for training.
+
+        A single head is as wide as the stream, so its scores are x (W_Q W_K^T) y^T and its output mixes the streams
+        themselves before (W_V W_O): two products of weights replace two of the four products with all tokens, and at
+        the last layer all but those at the reads.
+        """
+        weights = self.block(layer).attn
+        single = self.config.heads == 1
+        if single and self.config.positions != "rotary":
+            q = self._heads(product(queries, product(weights.W_Q, weights.W_K.mT)), rows)
+            k = self._heads(keys, rows)
         else:
-            z = self._fused(q, k, v, given.penalties[q.shape[2] < k.shape[2]])
-        return z.flatten(-2).flatten(1, 2) @ weights.W_O
+            q, k = (self._heads(product(x, w), rows) for x, w in ((queries, weights.W_Q), (keys, weights.W_K)))
+        if self.config.positions == "rotary":
+            q, k = self._turn(q, k, given)
+        v = self._heads(keys if single else product(keys, weights.W_V), rows)
+        assert given.penalties is not None
+        z = self._fused(q, k, v, given.penalties[q.shape[2] < k.shape[2]]).flatten(-2).flatten(1, 2)
+        return product(z, product(weights.W_V, weights.W_O) if single else weights.W_O)
 
     def _heads(self, x: Tensor, rows: int) -> Tensor:
         """Return x [M, B * T, D] as [M, B, T, H, d_head]."""
@@ -219,7 +267,8 @@ class Transformer(nn.Module):
         site, taps = f"blocks.{layer}.attn.", given.taps
         q, k, v = (x.transpose(2, 3) for x in (q, k, v))
         scores = q @ k.transpose(-1, -2) * self.config.head_width**-0.5
-        scores = taps(site + "hook_attn_scores", scores.masked_fill(~given.mask, -torch.inf))
+        mask = given.mask if q.shape[-2] == len(given.mask) else given.mask[given.reads]
+        scores = taps(site + "hook_attn_scores", scores.masked_fill(~mask, -torch.inf))
         pattern = taps(site + "hook_pattern", scores.softmax(-1))
         return taps(site + "hook_z", (pattern @ v).transpose(2, 3))
 
@@ -240,5 +289,4 @@ class Transformer(nn.Module):
         angle = self.angles[given.positions]
         if q.shape[2] == k.shape[2]:
             return rotate(q, angle), rotate(k, angle)
-        read = angle.flatten(0, 1)[given.reads].view(q.shape[1], q.shape[2], -1)
-        return rotate(q, read), rotate(k, angle)
+        return rotate(q, angle[..., given.reads, :]), rotate(k, angle)

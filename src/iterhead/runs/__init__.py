@@ -3,8 +3,21 @@
 `train` makes or resumes one, `load` opens one.
 """
 
-from iterhead.runs.execute import Observer, Progress, free_cores, train
+from iterhead.runs.execute import train, train_population
+from iterhead.runs.many import Result, train_many
+from iterhead.runs.progress import Observer, Progress
 from iterhead.runs.run import Run, Status, load
 from iterhead.runs.store import find_runs
 
-__all__ = ["Observer", "Progress", "Run", "Status", "find_runs", "free_cores", "load", "train"]
+__all__ = [
+    "Observer",
+    "Progress",
+    "Result",
+    "Run",
+    "Status",
+    "find_runs",
+    "load",
+    "train",
+    "train_many",
+    "train_population",
+]

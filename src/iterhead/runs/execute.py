@@ -1,82 +1,32 @@
-"""Training a run into its folder: evaluated, saved and resumed between epochs."""
+"""Training runs into their folders: evaluated, saved and resumed between epochs, alone or as a population."""
 
 import itertools
 import math
-import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
 
-import polars as pl
-import torch
+import numpy as np
+from numpy.typing import NDArray
 
 from iterhead.errors import UserError
-from iterhead.figures import render, run_figure
-from iterhead.measure import Record, Scores, evaluate, has_emerged, headline, table
+from iterhead.machine import find_device, find_precision, free_cores, keep_freed_memory, torch_threads
+from iterhead.measure import Record, evaluate_population
 from iterhead.runs.atomic import json_bytes
-from iterhead.runs.picture import run_picture
-from iterhead.runs.run import (
-    MEASUREMENTS,
-    PROVENANCE,
-    SAMPLE,
-    STATE,
-    STATUS,
-    TEST,
-    Run,
-    checkpoint_name,
-    history,
-    provenance,
-)
-from iterhead.runs.store import CONFIG, RunFolder, table_bytes, tensor_bytes
+from iterhead.runs.journal import Journal
+from iterhead.runs.progress import Observer, Silence
+from iterhead.runs.run import PROVENANCE, STATE, STATUS, Run, provenance
+from iterhead.runs.store import CONFIG, RunFolder
 from iterhead.settings import RunConfig
-from iterhead.training import Trainer
+from iterhead.training import Trainer, population_key
 
+Sequences = Mapping[int, NDArray[np.int64]]
+"""Whole sequences by length."""
 
-@dataclass(frozen=True)
-class Progress:
-    """What is known after an evaluation.
-
-    Attributes:
-        epoch: epochs done; 0 is the untrained network.
-        epochs: the limit.
-        loss: mean training loss of the last epoch, in nats a token; None before training.
-        scores: on the held-out sample.
-        train_seconds: spent in training steps so far.
-    """
-
-    epoch: int
-    epochs: int
-    loss: float | None
-    scores: Scores
-    train_seconds: float
-
-
-class Observer(Protocol):
-    """Is told how a run goes on. Every method is called from the training thread."""
-
-    def started(self, run: Run, progress: list[Progress]) -> None:
-        """A run begins, or goes on from the evaluations in `progress`."""
-
-    def evaluated(self, progress: Progress) -> None:
-        """An evaluation is done and saved."""
-
-
-class Silence:
-    """An observer that does nothing."""
-
-    def started(self, run: Run, progress: list[Progress]) -> None:
-        """Do nothing."""
-
-    def evaluated(self, progress: Progress) -> None:
-        """Do nothing."""
-
-
-def free_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+MOST_NETWORKS = 512
+"""In one computation: each holds a lock, and systems commonly allow a process some thousand open files."""
 
 
 def run_folder_name(config: RunConfig) -> str:
@@ -117,6 +67,8 @@ def train(
     out: str | Path = "runs",
     again: bool = False,
     threads: int | None = None,
+    device: str = "auto",
+    compiled: bool = False,
     observer: Observer | None = None,
 ) -> Run:
     """Train a network, watch its heads, and return the run.
@@ -128,148 +80,239 @@ def train(
         out: the folder of run folders.
         again: train anew beside a finished run of the same settings.
         threads: of PyTorch; all free cores unless given, or as many as an interrupted run began with.
+        device: cpu, cuda, mps, or auto: a GPU where there is one.
+        compiled: let torch.compile translate the steps: half a minute or more before the first one.
         observer: is told of every evaluation.
 
     Raises:
-        UserError: when another process works on the run, its folder is damaged, or the disk refuses.
+        UserError: when another process works on the run, its folder is damaged, the device is not there, or the disk
+            refuses.
     """
-    config = config or RunConfig()
-    folder = find_folder(config, Path(out), again)
-    if is_finished(folder):
-        return Run(folder)
-    trainer = Trainer(config)  # before there is a folder: what only the data or the memory refuse leaves nothing
-    with folder.lock():
-        folder.clean()
-        if not folder.has(CONFIG):
-            folder.write_many(
-                {PROVENANCE: json_bytes(provenance(config)), CONFIG: json_bytes(config.model_dump(mode="json"))}
-            )
-        run = Run(folder)
-        if is_finished(folder):  # by another process, while this one waited for the lock or built its data
-            return run
-        with _threads(threads or run.status.threads or free_cores()) as used:
-            _Execution(run, trainer, used, observer or Silence()).execute()
-    return Run(folder)
+    configs = [config or RunConfig()]
+    return train_population(
+        configs, out=out, again=again, threads=threads, device=device, compiled=compiled, observer=observer
+    )[0]
 
 
-class _Execution:
-    """One process's work on a run, under its lock."""
+def train_population(
+    configs: Sequence[RunConfig],
+    *,
+    out: str | Path = "runs",
+    again: bool = False,
+    threads: int | None = None,
+    device: str = "auto",
+    compiled: bool = False,
+    observer: Observer | None = None,
+) -> list[Run]:
+    """Train many networks as one batched computation; return their runs, each in its own folder, as if trained alone.
 
-    def __init__(self, run: Run, trainer: Trainer, threads: int, observer: Observer):
-        self._run = run
-        self._observer = observer
+    Networks can be one computation when they agree in the settings that `training.population_key` keeps: they may
+    differ in task, seed, learning rate, weight decay, split, evaluations, early stop and, at a constant rate, epoch
+    limit. Those that do not agree are trained one population after another. A network that is finished leaves the
+    computation; one whose loss is not finite leaves it too and is recorded as diverged, and the others go on. It pays
+    where networks are small: see docs/benchmarks.md.
+
+    Args:
+        configs: the settings of each network; those that are given twice are trained once.
+        out: as for `train`, like all that follow.
+        again: train anew beside finished runs.
+        threads: of PyTorch.
+        device: cpu, cuda, mps or auto.
+        compiled: let torch.compile translate the steps.
+        observer: is told of every evaluation of every run.
+
+    Raises:
+        UserError: as for `train`; what was saved until then is kept.
+    """
+    means = _Means(find_device(device), threads, compiled)
+    keep_freed_memory()
+    observer = observer or Silence()
+    folders = [find_folder(config, Path(out), again) for config in configs]
+    waiting = {folder.path: (config, folder) for config, folder in zip(configs, folders, strict=True)}
+    while waiting := {path: entry for path, entry in waiting.items() if not is_finished(entry[1])}:
+        begun = {path: _Begun.of(folder) for path, (_, folder) in waiting.items()}
+        keys = {path: (population_key(config), begun[path]) for path, (config, _) in waiting.items()}
+        like = next(iter(keys.values()))[0]
+        # Runs of one kind that were stopped at different epochs: the last of them first, until it is level.
+        behind, *ahead = sorted({begun.epoch for kind, begun in keys.values() if kind == like})
+        first = next(key for key in keys.values() if key[0] == like and key[1].epoch == behind)
+        group = [waiting[path] for path, key in keys.items() if key == first]
+        _train_group(group[:MOST_NETWORKS], first[1], means, observer, until=ahead[0] if ahead else None)
+    return [Run(folder) for folder in folders]
+
+
+@dataclass(frozen=True)
+class _Means:
+    """With what this process trains; no number of threads where the machine is to decide."""
+
+    device: str
+    threads: int | None
+    compiled: bool
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """How far a run is, and what whoever goes on with it must use; the defaults where it has not begun."""
+
+    epoch: int = -1
+    precision: str = ""
+    threads: int = 0
+    compiled: bool = False
+
+    @classmethod
+    def of(cls, folder: RunFolder) -> "_Begun":
+        if not folder.has(STATE):
+            return cls()
+        status = Run(folder).status
+        return cls(int(folder.read_tensors(STATE)[0]["epoch"]), status.precision, status.threads, status.compiled)
+
+
+def _train_group(
+    group: Sequence[tuple[RunConfig, RunFolder]],
+    begun: _Begun,
+    means: _Means,
+    observer: Observer,
+    until: int | None,
+) -> None:
+    """Train runs that can be one computation; those that another process has moved on meanwhile are left alone.
+
+    Args:
+        group: the runs.
+        begun: how far they all are.
+        means: what to train with.
+        observer: is told.
+        until: stop when this epoch is reached and saved; None to go on to the end.
+    """
+    configs = [config for config, _ in group]
+    wanted = begun.precision or configs[0].training.precision
+    precision = find_precision(wanted, means.device, configs[0].model.width)
+    compiled = means.compiled or begun.compiled
+    with torch_threads(means.threads or begun.threads or free_cores()) as used, ExitStack() as locks:
+        # Before there is a folder: what only the data or the memory refuse leaves nothing.
+        trainer = Trainer(configs, device=means.device, precision=precision, compiled=compiled)
+        taken: list[int] = []
+        journals: list[Journal] = []
+        for index, (config, folder) in enumerate(group):
+            locks.enter_context(folder.lock())
+            folder.clean()
+            if not folder.has(CONFIG):
+                settings, origin = json_bytes(config.model_dump(mode="json")), json_bytes(provenance(config))
+                folder.write_many({PROVENANCE: origin, CONFIG: settings})
+            if is_finished(folder) or _Begun.of(folder) != begun:
+                continue
+            run = Run(folder)
+            taken.append(index)
+            status = replace(run.status, threads=used, device=means.device, precision=precision, compiled=compiled)
+            journals.append(Journal(run, status))
+        if journals:
+            if len(taken) < len(group):
+                trainer.keep(taken)
+            Execution(trainer, journals, observer).execute(until)
+
+
+class Execution:
+    """One process's work on a population, under the locks of its runs."""
+
+    def __init__(self, trainer: Trainer, journals: Sequence[Journal], observer: Observer):
         self._trainer = trainer
-        self._records = table([])
-        self._new: list[Record] = []
-        self._history: dict[int, Scores] = {}
-        self._status = replace(run.status, threads=threads)
+        self._journals = list(journals)
+        self._observer = observer
         self._clock = time.perf_counter()
-        count = run.config.training.evaluation_per_length
-        self._sample = {length: tokens[:count] for length, tokens in self._trainer.dataset.test.items()}
 
-    def execute(self) -> None:
-        """Train from the last saved state to the end, and write what a finished run has."""
-        training = self._run.config.training
-        if self._run.folder.has(STATE):
-            self._resume()
-        else:
-            self._evaluate_and_save(loss=None)
-        self._observer.started(self._run, self._past())
-        while self._trainer.epoch < training.epochs and not (training.early_stop and self._status.emerged):
+    def execute(self, until: int | None) -> None:
+        """Train from the last saved state until every network is finished or diverged, or is level with `until`."""
+        self._begin()
+        for journal in self._journals:
+            self._observer.started(journal.run, journal.progress())
+        self._leave([journal.is_over for journal in self._journals])
+        while self._journals and not (until is not None and self._is_level(until)):
             begun = time.perf_counter()
-            loss = self._trainer.train_epoch()
-            self._status = replace(self._status, train_seconds=self._status.train_seconds + time.perf_counter() - begun)
-            if not (math.isfinite(loss) and self._trainer.optimizer.weights.isfinite().all()):
-                self._diverge(loss)
-                return
-            epoch = self._trainer.epoch
-            self._new.append({"epoch": epoch, "split": "train", "name": "loss", "value": loss})
-            if epoch % training.evaluate_every == 0 or epoch == training.epochs:
-                self._observer.evaluated(self._evaluate_and_save(loss))
-        self._finish()
+            losses = self._trainer.train_epoch()
+            share = (time.perf_counter() - begun) / len(losses)
+            for journal, loss in zip(self._journals, losses, strict=True):
+                journal.trained(self._trainer.epoch, loss, share)
+            self._drop_the_diverged(losses)
+            self._evaluate(due=[journal.is_due(self._trainer.epoch) for journal in self._journals])
+            self._leave([journal.is_over for journal in self._journals])
 
-    def _evaluate_and_save(self, loss: float | None) -> Progress:
+    def _is_level(self, epoch: int) -> bool:
+        """Whether so many epochs or more are done, and every run is saved after the last of them."""
+        done = self._trainer.epoch
+        return done >= epoch and all(journal.status.epoch == done for journal in self._journals)
+
+    def _begin(self) -> None:
+        """Take up the saved states, or evaluate and save the untrained networks."""
+        if not self._journals[0].run.folder.has(STATE):
+            self._evaluate(due=[True] * len(self._journals), tell=False)
+            return
+        saved = [journal.run.folder.read_tensors(STATE) for journal in self._journals]
+        self._trainer.load_states([state for state, _ in saved])
+        for journal, (_, metadata) in zip(self._journals, saved, strict=True):
+            journal.resume(self._trainer.epoch, metadata)
+
+    def _drop_the_diverged(self, losses: Sequence[float]) -> None:
+        sound = [math.isfinite(loss) and fine for loss, fine in zip(losses, self._trainer.is_sound(), strict=True)]
+        for journal, loss, fine in zip(self._journals, losses, sound, strict=True):
+            if not fine:
+                self._spend(self._journals)
+                journal.diverged(self._trainer.epoch, loss)
+        self._keep(sound)
+
+    def _evaluate(self, due: Sequence[bool], tell: bool = True) -> None:
+        """Score the networks that are due on their held-out samples, and save them."""
+        networks = [network for network, is_due in enumerate(due) if is_due]
+        samples = [self._sample(network) for network in networks]
         epoch = self._trainer.epoch
-        self._take_in(self._evaluate(self._sample, SAMPLE))
-        emerged = has_emerged([scores for when, scores in self._history.items() if when > 0])
-        self._status = replace(self._status, epoch=epoch, emerged=emerged)
-        files = {
-            MEASUREMENTS: table_bytes(self._records),
-            checkpoint_name(epoch): tensor_bytes(self._weights()),
-            STATE: tensor_bytes(self._trainer.state(), {"train_seconds": repr(self._status.train_seconds)}),
-        }
-        self._save(files)
-        return self._progress(epoch, loss)
+        for network, records in zip(networks, self._records(networks, samples), strict=True):
+            journal = self._journals[network]
+            self._spend(self._journals)
+            journal.evaluated(epoch, records, self._trainer.weights(network), self._trainer.state(network))
+            if tell:
+                self._observer.evaluated(journal.run, journal.progress()[-1])
 
-    def _weights(self) -> Mapping[str, torch.Tensor]:
-        return self._trainer.model.state_dict()
+    def _sample(self, network: int) -> Sequences:
+        count = self._trainer.configs[network].training.evaluation_per_length
+        return {length: tokens[:count] for length, tokens in self._trainer.datasets[network].test.items()}
 
-    def _evaluate(self, sequences: Mapping[int, Any], split: str) -> list[Record]:
-        config = self._run.config
-        records = evaluate(self._trainer.model, config.iterative_task, sequences, cot=config.data.cot)
-        return [{"epoch": self._trainer.epoch, "split": split, **record} for record in records]
+    def _records(self, networks: Sequence[int], sequences: Sequence[Sequences]) -> list[list[Record]]:
+        """Return each network's scores; those with equally many sequences of each length are scored together."""
+        shapes = [tuple(map(len, part.values())) for part in sequences]
+        found: dict[int, list[Record]] = {}
+        for shape in dict.fromkeys(shapes):
+            places = [place for place, other in enumerate(shapes) if other == shape]
+            chosen = [networks[place] for place in places]
+            model = self._trainer.model
+            scored = evaluate_population(
+                model if len(chosen) == self._trainer.networks else model.select(chosen),
+                [self._trainer.configs[network].iterative_task for network in chosen],
+                [sequences[place] for place in places],
+                cot=self._trainer.configs[0].data.cot,
+            )
+            found |= dict(zip(places, scored, strict=True))
+        return [found[place] for place in range(len(networks))]
 
-    def _take_in(self, records: list[Record]) -> None:
-        added = table(self._new + records)
-        self._new = []
-        self._records = pl.concat([self._records, added])
-        self._history |= history(added)
+    def _leave(self, over: Sequence[bool]) -> None:
+        """Finish the runs that are over, one by one: memory for one network's test at a time."""
+        for network, journal in enumerate(self._journals):
+            if over[network]:
+                dataset = self._trainer.datasets[network]
+                (records,) = self._records([network], [dataset.test])
+                figure = journal.tested(records, self._trainer.model.select([network]).cpu(), dataset)
+                self._spend([journal])
+                journal.finished(figure)
+        self._keep([not is_over for is_over in over])
 
-    def _save(self, files: dict[str, bytes]) -> None:
-        """Write `files`, then the status, so that whatever the status tells of is there."""
+    def _keep(self, staying: Sequence[bool]) -> None:
+        """Go on with some of the networks; the others leave the computation."""
+        if not all(staying):
+            kept = [network for network, stays in enumerate(staying) if stays]
+            self._journals = [self._journals[network] for network in kept]
+            if kept:
+                self._trainer.keep(kept)
+
+    def _spend(self, journals: Sequence[Journal]) -> None:
+        """Share the time since the last call among these runs."""
         now = time.perf_counter()
-        self._status = replace(self._status, total_seconds=self._status.total_seconds + now - self._clock)
+        for journal in journals:
+            journal.spend((now - self._clock) / len(journals))
         self._clock = now
-        status = self._status.as_json()
-        self._run.folder.write_many(files)
-        self._run.folder.write_json(STATUS, status)
-
-    def _resume(self) -> None:
-        """Go on from the state file; rows of later epochs, whose state was not saved any more, are dropped."""
-        folder = self._run.folder
-        state, metadata = folder.read_tensors(STATE)
-        self._trainer.load_state(state)
-        epoch = self._trainer.epoch
-        self._records = folder.read_table(MEASUREMENTS).filter((pl.col("epoch") <= epoch) & (pl.col("split") != TEST))
-        self._history = history(self._records)
-        emerged = has_emerged([scores for when, scores in self._history.items() if when > 0])
-        train_seconds = float(metadata["train_seconds"])
-        self._status = replace(self._status, epoch=epoch, emerged=emerged, train_seconds=train_seconds)
-
-    def _past(self) -> list[Progress]:
-        losses = dict(self._records.filter(pl.col("name") == "loss").select("epoch", "value").iter_rows())
-        return [self._progress(epoch, losses.get(epoch)) for epoch in self._history]
-
-    def _progress(self, epoch: int, loss: float | None) -> Progress:
-        limit = self._run.config.training.epochs
-        return Progress(epoch, limit, loss, self._history[epoch], self._status.train_seconds)
-
-    def _diverge(self, loss: float) -> None:
-        """Record that the loss is not finite. The last good checkpoint is the last one written."""
-        message = (
-            f"the loss or the weights are not finite (loss {loss:g}) in epoch {self._trainer.epoch}: the checkpoint of "
-            f"epoch {self._status.epoch} is the last good one; try a lower --training.lr than "
-            f"{self._run.config.training.lr:g}, or --training.clip 1"
-        )
-        self._status = replace(self._status, state="diverged", message=message)
-        self._save({})
-
-    def _finish(self) -> None:
-        self._take_in(self._evaluate(self._trainer.dataset.test, TEST))
-        scores = headline(self._records.filter(pl.col("split") == TEST))
-        picture = run_picture(self._run.config, self._trainer.model, self._trainer.dataset, self._history, scores)
-        self._status = replace(self._status, state="finished")
-        self._save({MEASUREMENTS: table_bytes(self._records), **render(run_figure(picture))})
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[int]:
-    """Let PyTorch use `count` threads, and as many as before afterwards."""
-    if count < 1:
-        raise UserError(f"threads={count}: expected at least 1")
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield count
-    finally:
-        torch.set_num_threads(before)

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
-import torch
 
 from iterhead.data import Dataset, make_dataset
 from iterhead.errors import UserError
+from iterhead.machine import weights_format
 from iterhead.measure import Scores, headline
 from iterhead.model import Transformer
 from iterhead.runs.store import CONFIG, RunFolder, open_run
@@ -50,9 +50,12 @@ class Status:
         epoch: epochs trained and saved.
         emerged: whether the head had emerged and held for three evaluations.
         threads: that the numbers were computed with; a resumed run uses as many, to get the same bits.
-        train_seconds: spent in training steps, resumed parts together.
-        total_seconds: spent in all, evaluation and drawing included.
+        train_seconds: spent in training steps, resumed parts together; of a population's, each network's share.
+        total_seconds: spent in all, evaluation and drawing included; of a population's, each network's share.
         message: why it diverged, if it did.
+        device: that the last part of the training ran on.
+        precision: number format of the training steps; a resumed run goes on with it.
+        compiled: whether torch.compile translated the steps; a resumed run is compiled if it was.
     """
 
     state: Literal["running", "finished", "diverged"]
@@ -62,6 +65,9 @@ class Status:
     train_seconds: float
     total_seconds: float
     message: str = ""
+    device: str = "cpu"
+    precision: str = ""
+    compiled: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Return the fields by name."""
@@ -147,7 +153,7 @@ class Run:
             raise UserError(f"{self.folder.path}: no checkpoint of epoch {epoch}: expected one of {there}")
         weights, _ = self.folder.read_tensors(checkpoint_name(epoch))
         model = Transformer(self.config.model, self.config.context, [self.config.seed])
-        model.to(getattr(torch, self.config.training.precision))
+        model.to(weights_format(self.config.training.precision))
         model.load_state_dict(weights)
         return model.eval()
 

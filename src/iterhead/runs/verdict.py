@@ -37,7 +37,12 @@ def outcome(run: Run) -> Outcome:
 
 def verdict(run: Run) -> str:
     """Return what became of a run, as a paragraph for a newcomer; nothing is claimed that the scores do not show."""
-    return " ".join(filter(None, _sentences(run)))
+    return " ".join(sentences(run))
+
+
+def sentences(run: Run) -> list[str]:
+    """Return the sentences of `verdict`, the most important first."""
+    return [sentence for sentence in _sentences(run) if sentence]
 
 
 def _sentences(run: Run) -> list[str]:

@@ -1,87 +1,149 @@
-"""The training loop: epochs of packed batches, resumable between epochs to the same bits.
+"""The training loop: epochs of packed batches for M networks at once, resumable between epochs to the same bits.
 
-Letters: `M` networks, `S` steps of an epoch, `R` rows, `T` tokens of a row, `Q` reads of a row, `N` reads of a batch.
+Letters: `M` networks, `R` rows, `T` tokens of a row, `Q` reads of a row, `N` reads of a batch, `D` width, `W` weights.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from iterhead.data import Batches, Dataset, Packing, make_dataset
+from iterhead.data import Batches, Packing, make_dataset
+from iterhead.errors import UserError
+from iterhead.machine import Precision, check_compiler, find_precision, weights_format
 from iterhead.model import Pass, Taps, Transformer
-from iterhead.seeds import torch_generator
 from iterhead.settings import DataConfig, ModelConfig, RunConfig
 from iterhead.tasks import Vocabulary
+from iterhead.training.dropout import Dropout, dropout_words
 from iterhead.training.optimizer import FlatOptimizer
 
 
+def population_key(config: RunConfig) -> RunConfig:
+    """Return what networks must agree on to be trained as one population: the settings, less those each has its own.
+
+    Each has its own task, seed, learning rate, weight decay, split, test sequences, evaluations and early stop, and,
+    where the schedule does not depend on it, epoch limit.
+    """
+    free = RunConfig()
+    data = config.data.model_copy(update={"split": free.data.split, "test_per_length": free.data.test_per_length})
+    names = ["lr", "weight_decay", "evaluate_every", "evaluation_per_length", "early_stop"]
+    if config.training.schedule == "constant":
+        names.append("epochs")
+    training = config.training.model_copy(update={name: getattr(free.training, name) for name in names})
+    return config.model_copy(update={"task": free.task, "seed": free.seed, "data": data, "training": training})
+
+
 class Trainer:
-    """One network in training.
+    """Networks in training, as one batched computation; each gets what it would get alone.
 
     Attributes:
-        model: the network, in evaluation use at any time.
-        dataset: its training and test sequences.
+        configs: the settings of each network that is still trained.
+        datasets: their training and test sequences.
+        model: the networks, in evaluation use at any time, in float32 unless the precision is float64.
         epoch: epochs done.
 
     Args:
-        config: everything that decides the numbers.
+        configs: everything that decides the numbers; one for each network, equal in `population_key`.
+        device: cpu, cuda or mps.
+        precision: of the steps; what the settings' precision means on this device unless given.
+        compiled: let torch.compile translate the forward and backward passes, on a GPU as CUDA graphs.
+
+    Raises:
+        UserError: the settings differ where they must not, or there is no compiler.
     """
 
-    def __init__(self, config: RunConfig):
-        self.config = config
+    def __init__(
+        self,
+        configs: Sequence[RunConfig],
+        *,
+        device: str = "cpu",
+        precision: Precision | None = None,
+        compiled: bool = False,
+    ):
+        first = configs[0]
+        if any(population_key(config) != population_key(first) for config in configs[1:]):
+            raise UserError("the networks of a population must agree in data, model and training settings")
+        self.configs = list(configs)
+        self.device = device
+        self.precision = precision or find_precision(first.training.precision, device, first.model.width)
         self.epoch = 0
-        vocabulary = Vocabulary(config.model.vocabulary)
-        self.dataset = make_dataset(config.iterative_task, config.data, vocabulary, config.seed)
-        self.model = Transformer(config.model, config.context, [config.seed])
-        self.model.to(getattr(torch, config.training.precision))
-        self._short, self._full = (Stage(self.dataset, config, data) for data in (short_data(config), config.data))
-        total_steps = sum(self.stage(epoch).batches.steps for epoch in range(config.training.epochs))
-        self.optimizer = FlatOptimizer(self.model, [config.training], total_steps)
+        vocabulary = Vocabulary(first.model.vocabulary)
+        self.datasets = [make_dataset(c.iterative_task, c.data, vocabulary, c.seed) for c in configs]
+        self.model = Transformer(first.model, first.context, [config.seed for config in configs])
+        self.model.to(device, weights_format(self.precision))
+        self._short, self._full = (Stage(self, data) for data in (short_data(first), first.data))
+        total_steps = sum(self.stage(epoch).batches.steps for epoch in range(first.training.epochs))
+        self.optimizer = FlatOptimizer(self.model, [config.training for config in configs], total_steps)
+        self._translated = self._translate() if compiled else None
+
+    def _translate(self) -> Callable[[Tensor, Pass], Tensor]:
+        """Return the networks' forward pass as torch.compile makes it, on a GPU with CUDA graphs."""
+        check_compiler(self.device)
+        mode = "reduce-overhead" if self.device == "cuda" else None
+        translated: Callable[[Tensor, Pass], Tensor] = torch.compile(self.model.run, dynamic=False, mode=mode)
+        return translated
+
+    @property
+    def networks(self) -> int:
+        """M, how many networks are trained."""
+        return len(self.configs)
 
     def stage(self, epoch: int) -> "Stage":
         """Return what an epoch is made of: the shortest lengths at the beginning, then all."""
-        return self._short if epoch < self.config.training.short_epochs else self._full
+        return self._short if epoch < self.configs[0].training.short_epochs else self._full
 
-    def train_epoch(self) -> float:
-        """Train for one epoch and return its mean loss, in nats a token; not finite if any step's was not."""
+    def train_epoch(self) -> list[float]:
+        """Train for one epoch and return each network's mean loss, in nats a token; not finite if a step's was not."""
         losses = list(self.step_losses())
         self.epoch += 1
-        return float(torch.stack(losses).mean())
+        means: list[float] = torch.stack(losses).mean(0).tolist()
+        return means
 
     def step_losses(self) -> Iterator[Tensor]:
-        """Take the steps of the next epoch one by one, yielding the loss before each; `epoch` is left alone."""
+        """Take the steps of the next epoch one by one, yielding the losses [M] before each; `epoch` is left alone."""
         stage = self.stage(self.epoch)
-        tokens_SRT, targets_SRQ = stage.batches.epoch(self.epoch)
-        dropout = torch_generator(self.config.seed, "dropout", self.epoch)
-        for tokens, targets in zip(tokens_SRT, targets_SRQ, strict=True):
-            stage.given.dropout = self.dropout_factors(tokens.numel(), dropout)
-            logits = self.model.run(tokens.unsqueeze(0), stage.given)
-            loss = stage.loss(logits[0], targets.flatten())
-            self.optimizer.step(self.optimizer.gradient(loss))
-            yield loss.detach()
+        seeds = [config.seed for config in self.configs]
+        words_SM2 = dropout_words(seeds, self.epoch, stage.batches.steps).to(self.device)
+        for (tokens, targets), words in zip(stage.batches.epoch(self.epoch), words_SM2, strict=True):
+            stage.drop(words, self.optimizer.weights.dtype)
+            logits = (self._translated or self.model.run)(tokens, stage.given)
+            losses = stage.losses(logits.to(self.optimizer.weights.dtype), targets.flatten(1))
+            self.optimizer.step(self.optimizer.gradient(losses.sum()))
+            yield losses.detach()
 
-    def dropout_factors(self, tokens: int, generator: torch.Generator) -> Tensor | None:
-        """Return factors [1, tokens, D]: 0 with the dropout's probability, else what keeps the mean at 1."""
-        keep = 1 - self.config.model.dropout
-        if keep == 1:
-            return None
-        shape = (1, tokens, self.config.model.width)
-        factors = torch.rand(shape, dtype=self.optimizer.weights.dtype, generator=generator)
-        return factors.lt_(keep).div_(keep)  # a third of the time of bernoulli_
+    def keep(self, networks: Sequence[int]) -> None:
+        """Go on with some of the networks, by index; the others leave the computation."""
+        self.configs = [self.configs[network] for network in networks]
+        self.datasets = [self.datasets[network] for network in networks]
+        self.model = self.model.select(networks)
+        self.optimizer.keep(self.model, networks)
+        for stage in (self._short, self._full):
+            stage.keep(networks)
+        self._translated = self._translate() if self._translated else None
 
-    def state(self) -> dict[str, Tensor]:
-        """Return everything that the next epoch depends on, as copies."""
-        optimizer = {f"optimizer.{name}": tensor for name, tensor in self.optimizer.state().items()}
-        return {"epoch": torch.tensor(self.epoch), "weights": self.optimizer.weights.clone(), **optimizer}
+    def weights(self, network: int) -> dict[str, Tensor]:
+        """Return a network's weights by name, each [1, ...], as views."""
+        return {name: tensor[network : network + 1] for name, tensor in self.model.state_dict().items()}
 
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from what `state` returned."""
-        self.epoch = int(state["epoch"])
-        self.optimizer.weights.copy_(state["weights"])
-        self.optimizer.load_state(
-            {name.removeprefix("optimizer."): tensor for name, tensor in state.items() if "." in name}
+    def is_sound(self) -> list[bool]:
+        """Return for each network whether all its weights are finite."""
+        sound: list[bool] = self.optimizer.weights.isfinite().all(1).tolist()
+        return sound
+
+    def state(self, network: int = 0) -> dict[str, Tensor]:
+        """Return everything that a network's next epoch depends on, as copies."""
+        optimizer = {f"optimizer.{name}": tensor for name, tensor in self.optimizer.state(network).items()}
+        weights = self.optimizer.weights[network : network + 1].clone()
+        return {"epoch": torch.tensor(self.epoch), "weights": weights, **optimizer}
+
+    def load_states(self, states: Sequence[Mapping[str, Tensor]]) -> None:
+        """Go on from what `state` returned for each network, all after the same number of epochs."""
+        self.epoch = int(states[0]["epoch"])
+        self.optimizer.weights.copy_(torch.cat([state["weights"] for state in states]))
+        prefix = "optimizer."
+        self.optimizer.load_states(
+            [{n.removeprefix(prefix): t for n, t in state.items() if n.startswith(prefix)} for state in states]
         )
 
 
@@ -91,20 +153,42 @@ class Stage:
     Attributes:
         batches: of the lengths that these epochs see.
         given: to each forward pass.
+
+    Args:
+        trainer: whose networks these are.
+        data: with the lengths of these epochs.
     """
 
-    def __init__(self, dataset: Dataset, config: RunConfig, data: DataConfig):
-        dtype = getattr(torch, config.training.precision)
-        self.batches = Batches(dataset, data, config.training.batch_size, config.seed)
-        self.given = packed_pass(self.batches.packing, config.model, dtype)
-        self._weights = self.batches.packing.weights_RQ.flatten().to(dtype)
+    def __init__(self, trainer: Trainer, data: DataConfig):
+        config = trainer.configs[0]
+        seeds = [config.seed for config in trainer.configs]
+        self.batches = Batches(trainer.datasets, data, config.training.batch_size, seeds, trainer.device)
+        packing = self.batches.packing
+        self._config = config.model
+        self._device = trainer.device
+        self._dtype: torch.dtype = getattr(torch, trainer.precision)
+        self._weights = packing.weights_RQ.flatten().to(trainer.device, torch.get_default_dtype())
+        self._dropout = Dropout(config.model.dropout, packing.slot_RT.numel(), config.model.width, trainer.device)
+        self.given = self._pass(trainer.networks)
 
-    def loss(self, logits_NV: Tensor, targets_N: Tensor) -> Tensor:
-        """Return the mean cross-entropy over the reads that count."""
+    def _pass(self, networks: int) -> Pass:
+        return packed_pass(self.batches.packing, self._config, self._dtype, networks, self._device)
+
+    def keep(self, networks: Sequence[int]) -> None:
+        """Go on with some of the networks, by index."""
+        self.batches.keep(networks)
+        self.given = self._pass(len(networks))
+
+    def drop(self, words_M2: Tensor, dtype: torch.dtype) -> None:
+        """Let the next forward pass drop what these words decide."""
+        self.given.dropout = None if self._dropout.idle else self._dropout.factors(words_M2, dtype)
+
+    def losses(self, logits_MNV: Tensor, targets_MN: Tensor) -> Tensor:
+        """Return each network's mean cross-entropy [M] over the reads that count."""
+        losses = F.cross_entropy(logits_MNV.flatten(0, 1), targets_MN.flatten(), reduction="none").view_as(targets_MN)
         if self.batches.packing.is_full:
-            return F.cross_entropy(logits_NV, targets_N)
-        losses = F.cross_entropy(logits_NV, targets_N, reduction="none")
-        return (losses * self._weights).sum() / self._weights.sum()
+            return losses.mean(1)
+        return (losses * self._weights).sum(1) / self._weights.sum()
 
 
 def short_data(config: RunConfig) -> DataConfig:
@@ -113,16 +197,17 @@ def short_data(config: RunConfig) -> DataConfig:
     return config.data.model_copy(update={"max_length": longest})
 
 
-def packed_pass(packing: Packing, config: ModelConfig, dtype: torch.dtype, networks: int = 1) -> Pass:
+def packed_pass(
+    packing: Packing, config: ModelConfig, dtype: torch.dtype, networks: int = 1, device: str = "cpu"
+) -> Pass:
     """Return what the forward passes of packed batches have in common: positions, masks and the cells to read."""
-    rows, length = packing.positions_RT.shape
     penalty = torch.zeros(packing.mask_RTT.shape, dtype=dtype).masked_fill_(~packing.mask_RTT, -torch.inf)
-    read_penalty = penalty.gather(1, packing.reads_RQ[:, :, None].expand(-1, -1, length))
-    for_each_head = (part.repeat_interleave(config.heads, 0).repeat(networks, 1, 1) for part in (penalty, read_penalty))
+    for_each_head = penalty.repeat_interleave(config.heads, 0).repeat(networks, 1, 1).to(device)
     return Pass(
-        positions=packing.positions_RT,
-        mask=packing.mask_RTT,
+        positions=packing.positions_RT.to(device),
+        mask=packing.mask_RTT.to(device),
         taps=Taps(config.layers, (), {}, single=False),
-        reads=(length * torch.arange(rows)[:, None] + packing.reads_RQ).flatten(),
-        penalties=(next(for_each_head), next(for_each_head)),
+        reads=slice(packing.reads),
+        dtype=dtype,
+        penalties=(for_each_head, for_each_head[:, : packing.reads].contiguous()),
     )

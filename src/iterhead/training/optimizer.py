@@ -17,9 +17,8 @@ ADAM_EPSILON = 1e-8
 """PyTorch's default."""
 
 
-def flatten_parameters(model: nn.Module) -> Tensor:
-    """Move the trainable parameters, each [M, ...], into one buffer [M, W] and make them views of it."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
+def flatten_parameters(parameters: Sequence[Tensor]) -> Tensor:
+    """Move parameters, each [M, ...], into one buffer [M, W] and make them views of it."""
     flat = torch.cat([p.detach().flatten(1) for p in parameters], dim=1)
     offset = 0
     for parameter in parameters:
@@ -39,8 +38,7 @@ class FlatOptimizer:
     """
 
     def __init__(self, model: nn.Module, configs: Sequence[TrainingConfig], total_steps: int):
-        self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self.weights = flatten_parameters(model)
+        self._take(model)
         self.config = configs[0]
         self.total_steps = total_steps
         self.steps = 0
@@ -49,6 +47,17 @@ class FlatOptimizer:
         self._decays = any(config.weight_decay for config in configs)
         names = ("momentum",) if self.config.optimizer == "sgd" else ("mean", "mean_square")
         self.moments = {name: torch.zeros_like(self.weights) for name in names}
+
+    def _take(self, model: nn.Module) -> None:
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        self.weights = flatten_parameters(self.parameters)
+
+    def keep(self, model: nn.Module, networks: Sequence[int]) -> None:
+        """Go on with some of the networks, by index; `model` holds these only."""
+        self._take(model)
+        index = torch.tensor(networks, device=self.weights.device)
+        self._rates, self._decay = self._rates[index], self._decay[index]
+        self.moments = {name: moment[index] for name, moment in self.moments.items()}
 
     def _column(self, values: Sequence[float]) -> Tensor:
         return torch.tensor(values, dtype=self.weights.dtype, device=self.weights.device)[:, None]
@@ -87,13 +96,13 @@ class FlatOptimizer:
         scale = (mean_square / (1 - beta2**self.steps)).sqrt_().add_(ADAM_EPSILON)
         self.weights.sub_(mean.div(scale).mul_(rates / (1 - beta1**self.steps)))
 
-    def state(self) -> dict[str, Tensor]:
-        """Return copies of the moments and the number of steps taken."""
-        moments = {name: moment.clone() for name, moment in self.moments.items()}
+    def state(self, network: int = 0) -> dict[str, Tensor]:
+        """Return copies of one network's moments [1, W], and the number of steps taken."""
+        moments = {name: moment[network : network + 1].clone() for name, moment in self.moments.items()}
         return {"steps": torch.tensor(self.steps), **moments}
 
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from what `state` returned."""
-        self.steps = int(state["steps"])
+    def load_states(self, states: Sequence[Mapping[str, Tensor]]) -> None:
+        """Go on from what `state` returned for each network, all after the same number of steps."""
+        self.steps = int(states[0]["steps"])
         for name, moment in self.moments.items():
-            moment.copy_(state[name])
+            moment.copy_(torch.cat([state[name] for state in states]))

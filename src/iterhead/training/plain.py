@@ -10,12 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from iterhead.data import Packing
 from iterhead.data.batches import IGNORED
 from iterhead.errors import UserError
-from iterhead.seeds import torch_generator
 from iterhead.settings import ModelConfig, RunConfig, TrainingConfig
-from iterhead.training.loop import Trainer
+from iterhead.training.dropout import dropout_words
+from iterhead.training.loop import Stage, Trainer
 
 
 def plain_logits(weights: dict[str, Tensor], config: ModelConfig, tokens: Tensor, dropout: Tensor) -> Tensor:
@@ -72,7 +71,7 @@ class PlainTrainer:
 
     def __init__(self, config: RunConfig):
         self.config = config
-        self._twin = Trainer(config)
+        self._twin = Trainer([config], precision="float64" if config.training.precision == "float64" else "float32")
         training, model = config.training, config.model
         if training.schedule != "constant" or training.warmup_steps or training.clip or model.norm != "layer":
             raise UserError("the plain twin knows LayerNorm, a constant rate and no clipping")
@@ -86,21 +85,21 @@ class PlainTrainer:
 
     def step_losses(self, epoch: int) -> Iterator[Tensor]:
         """Take the steps of an epoch one by one, yielding the loss before each."""
-        batches = self._twin.stage(epoch).batches
-        dropout = torch_generator(self.config.seed, "dropout", epoch)
-        for inputs, targets in batches.padded(epoch):
-            factors = self._dropout_factors(inputs.shape, batches.packing, dropout)
-            logits = plain_logits(self.weights, self.config.model, inputs, factors)
+        stage = self._twin.stage(epoch)
+        words = dropout_words([self.config.seed], epoch, stage.batches.steps)
+        for (inputs, targets), word in zip(stage.batches.padded(epoch), words, strict=True):
+            stage.drop(word, self.weights["embed.W_E"].dtype)
+            logits = plain_logits(self.weights, self.config.model, inputs, self._dropout_factors(inputs.shape, stage))
             loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
             self.optimizer.zero_grad()
             torch.autograd.backward(loss)
             self.optimizer.step()
             yield loss.detach()
 
-    def _dropout_factors(self, shape: torch.Size, packing: Packing, generator: torch.Generator) -> Tensor:
+    def _dropout_factors(self, shape: torch.Size, stage: Stage) -> Tensor:
         """Return factors [B, T, D]: the packed trainer's random numbers, put where each sequence's tokens now stand."""
         factors = torch.ones(*shape, self.config.model.width, dtype=self.weights["embed.W_E"].dtype)
-        packed = self._twin.dropout_factors(packing.slot_RT.numel(), generator)
+        packed, packing = stage.given.dropout, stage.batches.packing
         if packed is not None:
             cells = packing.counts_RT
             factors[packing.slot_RT[cells], packing.positions_RT[cells]] = packed.view(*cells.shape, -1)[cells]

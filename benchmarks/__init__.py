@@ -1,1 +1,0 @@
-"""Speed as ratios against the plain twin, measured in one process on one machine."""

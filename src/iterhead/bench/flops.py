@@ -1,0 +1,29 @@
+"""How many floating-point operations the loss of a batch needs."""
+
+from iterhead.data import Packing
+from iterhead.settings import ModelConfig
+
+
+def step_operations(config: ModelConfig, packing: Packing) -> int:
+    """Return the operations of a training step's products, forward and backward: 2 for each multiplication.
+
+    Counted is what the loss needs and no more: no padding, attention only where the mask allows it, the last layer's
+    queries, outputs and MLP only at the reads, and one head's scores and values through the products of its weights
+    (`Transformer._attend_packed`). Everything that is no product of matrices counts as nothing.
+    """
+    width, tokens, allowed = config.width, packing.slot_RT.numel(), int(packing.mask_RTT.sum())
+    rows = len(packing.slot_RT)
+    reads = rows * packing.reads
+    read_pairs = int(packing.mask_RTT[:, : packing.reads].sum())
+    single = config.heads == 1
+    merged = single and config.positions != "rotary"
+    total = 0
+    for layer in range(config.layers):
+        last = layer == config.layers - 1
+        queries, pairs = (reads, read_pairs) if last else (tokens, allowed)
+        keys_and_values = (0 if merged else tokens) + (0 if single else tokens)
+        total += (
+            width * width * (2 * queries + keys_and_values) + 2 * width * pairs + 2 * width * config.hidden * queries
+        )
+    total += reads * width * config.vocabulary
+    return 2 * 3 * total  # a multiplication and an addition; once forward, twice backward

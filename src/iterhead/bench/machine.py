@@ -1,0 +1,48 @@
+"""What the machine is, and how fast it multiplies matrices: the yardstick of the other figures."""
+
+import os
+import platform
+from importlib.metadata import version
+from typing import Any
+
+import torch
+
+from iterhead.bench.timing import in_turns
+from iterhead.machine import free_cores, has_fast_bfloat16
+
+SIZE = 1024
+"""Of the square matrices whose product is timed."""
+
+
+def product_rate(dtype: torch.dtype, device: str = "cpu") -> float:
+    """Return the rate of products of large square matrices, in 1e9 floating-point operations a second."""
+    a, b, out = (torch.randn(SIZE, SIZE, device=device).to(dtype) for _ in range(3))
+    (taken,) = in_turns({"": lambda: torch.mm(a, b, out=out)}, rounds=5, turns=8).values()
+    return 2 * SIZE**3 / sorted(taken)[len(taken) // 2] / 1e9
+
+
+def describe_machine(device: str) -> dict[str, Any]:
+    """Return what the figures were measured on: plain JSON values."""
+    described: dict[str, Any] = {
+        "processor": _processor(),
+        "cores": free_cores(),
+        "threads": torch.get_num_threads(),
+        "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "torch": version("torch"),
+        "device": torch.cuda.get_device_name() if device == "cuda" else device,
+        "float32_gflops": round(product_rate(torch.float32, device), 1),
+    }
+    if has_fast_bfloat16(device):
+        described["bfloat16_gflops"] = round(product_rate(torch.bfloat16, device), 1)
+    return described
+
+
+def _processor() -> str:
+    """Return the processor's name, as far as the system tells it."""
+    if hasattr(torch.cpu, "get_capabilities"):
+        name = torch.cpu.get_capabilities().get("cpu_name")
+        if name:
+            return str(name)
+    return platform.processor() or platform.machine()

@@ -1,0 +1,223 @@
+"""What is measured, in groups that can be asked for by name."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import torch
+
+from iterhead.bench import processes
+from iterhead.bench.flops import step_operations
+from iterhead.bench.machine import product_rate
+from iterhead.bench.timing import endless, in_turns, ratio
+from iterhead.machine import free_cores, has_fast_bfloat16
+from iterhead.settings import RunConfig, parse_config
+from iterhead.training import Trainer
+from iterhead.training.plain import PlainTrainer
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One figure.
+
+    Attributes:
+        name: what it is of.
+        value: the figure; None where it cannot be measured here.
+        unit: x (times), ms, s, GB, share or GFLOP/s.
+        goal: what it is to reach, e.g. `>= 2.5`; nothing where it is only reported.
+    """
+
+    name: str
+    value: float | None
+    unit: str
+    goal: str = ""
+
+    @property
+    def reached(self) -> bool | None:
+        """Whether the goal is reached; None without a goal or a value."""
+        if not self.goal or self.value is None:
+            return None
+        sign, bound = self.goal.split()
+        return self.value >= float(bound) if sign == ">=" else self.value <= float(bound)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Figures that are measured together.
+
+    Attributes:
+        name: to ask for it.
+        about: what it measures, in a few words.
+        measure: yields the figures.
+        quick: whether it belongs to what is measured unless asked otherwise.
+    """
+
+    name: str
+    about: str
+    measure: Callable[[str], Iterator[Measured]]
+    quick: bool = True
+
+
+def config_of(width: int, longest: int, batch: int, seed: int = 0, **training: Any) -> RunConfig:
+    """Return the settings of a timed run: all lengths from the first epoch on, many steps an epoch."""
+    return parse_config(
+        {
+            "seed": seed,
+            "data": {"max_length": longest, "train_per_length": 4096, "test_per_length": 64},
+            "model": {"width": width},
+            "training": {"batch_size": batch, "short_epochs": 0, "precision": "float32", **training},
+        }
+    )
+
+
+SIZES = {"default": (64, 16, 64), "published": (128, 16, 256)}
+"""Width, longest length and batch size of the default run and of the published ones."""
+
+
+def _packed(configs: Sequence[RunConfig], device: str) -> Callable[[], object]:
+    return endless(Trainer(configs, device=device).step_losses)
+
+
+def _plain(config: RunConfig) -> Callable[[], object]:
+    trainer = PlainTrainer(config)
+    return endless(lambda: trainer.step_losses(0))
+
+
+def _steps(device: str) -> Iterator[Measured]:
+    """Training steps against the plain padded twin, in float32 and in bfloat16."""
+    rate = product_rate(torch.float32, device)
+    for name, (width, longest, batch) in SIZES.items():
+        config = config_of(width, longest, batch)
+        works = {"plain": _plain(config), "float32": _packed([config], device)}
+        if has_fast_bfloat16(device):
+            works["bfloat16"] = _packed([config_of(width, longest, batch, precision="bfloat16")], device)
+        taken = in_turns(works, rounds=7, turns=6 if name == "published" else 16)
+        size = f"{name} size (width {width}, lengths to {longest}, batch {batch})"
+        for kind, seconds in taken.items():
+            yield Measured(f"{size}: step, {kind}", median(seconds) * 1000, "ms")
+        published = name == "published"
+        yield Measured(
+            f"{size}: float32 against the plain twin",
+            ratio(taken["plain"], taken["float32"]),
+            "x",
+            ">= 2.5" if published else "",
+        )
+        fast = ratio(taken["plain"], taken["bfloat16"]) if "bfloat16" in taken else None
+        yield Measured(f"{size}: bfloat16 against the plain twin", fast, "x", ">= 4" if published else "")
+        operations = step_operations(config.model, Trainer([config]).stage(0).batches.packing)
+        share = operations / median(taken["float32"]) / 1e9 / rate
+        goal = ">= 0.6" if published else ">= 0.35"
+        yield Measured(f"{size}: float32, share of the matrix-product rate", share, "share", goal)
+
+
+def _populations(device: str) -> Iterator[Measured]:
+    """Sixteen small networks at once against the plain twin, one after another."""
+    networks = 16
+    for width in (16, 32):
+        config = config_of(width, 8, 64)
+        together = [config_of(width, 8, 64, seed=seed, lr=1e-3 * (1 + seed / 16)) for seed in range(networks)]
+        works = {"plain": _plain(config), "alone": _packed([config], device), "together": _packed(together, device)}
+        taken = in_turns(works, rounds=7, turns=4)
+        size = f"{networks} networks (width {width}, lengths to 8, batch 64)"
+        yield Measured(f"{size}: step of all", median(taken["together"]) * 1000, "ms")
+        for kind, goal in (("plain", ">= 4"), ("alone", "")):
+            other = "the plain twin" if kind == "plain" else "the packed steps"
+            gain = networks * ratio(taken[kind], taken["together"])
+            yield Measured(f"{size}: against {other}, one after another", gain, "x", goal)
+
+
+def _evaluation(device: str) -> Iterator[Measured]:
+    """What evaluating and saving cost in a default run."""
+    share = processes.share_beside_training(device)
+    yield Measured("default run: evaluating and saving, share of the training time", share, "share", "<= 0.05")
+
+
+def _workers(device: str) -> Iterator[Measured]:
+    """Two processes with one thread each against one process with one thread."""
+    gain = processes.workers_gain(2) if device == "cpu" and free_cores() >= 2 else None
+    yield Measured("2 workers against 1, one thread each, 4 runs", gain, "x", ">= 1.8")
+
+
+def _memory(device: str) -> Iterator[Measured]:
+    """The largest memory of a run at the published size."""
+    yield Measured(
+        "peak memory (width 128, lengths to 32, batch 256, 1,024 sequences a length)",
+        processes.peak_memory() if device == "cpu" else None,
+        "GB",
+        "<= 1",
+    )
+
+
+def _emergence(device: str) -> Iterator[Measured]:
+    """The default run until its head has emerged, five seeds, alone on all cores."""
+    runs: list[float | None] = []
+    for seed, seconds in enumerate(processes.emergence(seeds=range(5), device=device)):
+        runs.append(seconds)
+        yield Measured(f"default run, seed {seed}: training until the head has emerged", seconds, "s")
+    middle = median(math.inf if seconds is None else seconds for seconds in runs)
+    value = None if math.isinf(middle) else middle
+    yield Measured("default run: median of 5 seeds", value, "s", "<= 20")
+
+
+def _scaling(device: str) -> Iterator[Measured]:
+    """How a step's time grows: exponents fitted to the logarithms."""
+    axes: dict[str, dict[int, list[RunConfig]]] = {
+        "longest length (width 64, 4 of each length)": {
+            longest: [config_of(64, longest, 4 * longest)] for longest in (8, 16, 32, 64)
+        },
+        "width (lengths to 16, batch 64)": {width: [config_of(width, 16, 64)] for width in (32, 64, 128, 256)},
+        "networks (width 16, lengths to 8, batch 64)": {
+            count: [config_of(16, 8, 64, seed=seed) for seed in range(count)] for count in (1, 4, 16, 64)
+        },
+    }
+    for axis, sizes in axes.items():
+        works = {str(size): _packed(configs, device) for size, configs in sizes.items()}
+        taken = in_turns(works, rounds=5, turns=3)
+        seconds = {size: median(taken[str(size)]) for size in sizes}
+        for size, value in seconds.items():
+            yield Measured(f"step at {axis} = {size}", value * 1000, "ms")
+        yield Measured(f"exponent of a step's time in {axis}", slope(seconds), "exponent")
+
+
+def slope(values: dict[int, float]) -> float:
+    """Return the exponent b of the power law a n^b that fits values by n best, by least squares of the logarithms."""
+    x, y = (torch.tensor(list(part), dtype=torch.float64).log() for part in (values.keys(), values.values()))
+    x, y = x - x.mean(), y - y.mean()
+    return float((x * y).sum() / x.square().sum())
+
+
+def _gpu(device: str) -> Iterator[Measured]:
+    """Networks x epochs a second of populations on a GPU."""
+    for width in (32, 64, 128):
+        for longest in (16, 32):
+            for networks in (1, 4, 16, 64, 256, 1024):
+                yield _gpu_rate(device, width, longest, networks)
+
+
+def _gpu_rate(device: str, width: int, longest: int, networks: int) -> Measured:
+    name = f"{networks} networks (width {width}, lengths to {longest}, batch 256): networks x epochs a second"
+    if device != "cuda":
+        return Measured(name, None, "1/s")
+    configs = [config_of(width, longest, 256, seed=seed, precision="bfloat16") for seed in range(networks)]
+    try:
+        trainer = Trainer(configs, device=device)
+        (taken,) = in_turns({"": endless(trainer.step_losses)}, rounds=3, turns=4).values()
+    except torch.cuda.OutOfMemoryError:
+        return Measured(name, None, "1/s")
+    steps = 1024 // (256 // longest)
+    return Measured(name, networks / (median(taken) * steps), "1/s")
+
+
+GROUPS = (
+    Group("steps", "training steps against the plain padded twin", _steps),
+    Group("populations", "sixteen small networks as one computation", _populations),
+    Group("evaluation", "what evaluating and saving cost", _evaluation),
+    Group("workers", "two processes against one", _workers),
+    Group("memory", "peak memory at the published size", _memory, quick=False),
+    Group("emergence", "the default run, five seeds", _emergence, quick=False),
+    Group("scaling", "exponents in length, width and networks", _scaling, quick=False),
+    Group("gpu", "populations on a GPU", _gpu, quick=False),
+)
+"""In the order in which they are measured."""

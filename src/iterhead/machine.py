@@ -1,0 +1,134 @@
+"""What this machine has: cores, devices, number formats; and how PyTorch is told to use them.
+
+Imports torch only inside the calls that need it.
+"""
+
+import ctypes
+import math
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast
+
+from iterhead.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+"""What a user may ask for; auto takes a GPU where there is one."""
+
+LEAST_WIDTH_FOR_BFLOAT16 = 64
+"""A single narrower network is no faster in bfloat16, or slower."""
+
+Precision = Literal["float32", "float64", "bfloat16"]
+
+_CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""glibc's numbers for what `mallopt` sets."""
+
+
+def free_cores() -> int:
+    """Return how many cores this process may use: those it is bound to, within its container's quota."""
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    return max(1, min(bound, _quota()))
+
+
+def _quota() -> int:
+    """Return how many cores' worth of time the container grants, rounded down; very many where nothing limits it."""
+    try:
+        quota, period = _CGROUP_QUOTA.read_text(encoding="ascii").split()
+        return math.floor(int(quota) / int(period))
+    except (OSError, ValueError):  # no such file, or "max"
+        return sys.maxsize
+
+
+def check_compiler(device: str) -> None:
+    """Raise UserError where torch.compile cannot work: on a CPU it needs a C++ compiler."""
+    names = ("c++", "g++", "clang++")
+    if device == "cpu" and not any(map(shutil.which, names)):
+        raise UserError(f"compiled=True: no C++ compiler found: expected one of {', '.join(names)} on the PATH")
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[int]:
+    """Let PyTorch use `count` threads, and as many as before afterwards.
+
+    Raises:
+        UserError: fewer than one.
+    """
+    import torch
+
+    if count < 1:
+        raise UserError(f"threads={count}: expected at least 1")
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield count
+    finally:
+        torch.set_num_threads(before)
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep what training frees from step to step, for the life of this process.
+
+    By default glibc gives every large block back to the system when it is freed, so each step pays thousands of page
+    faults for the same activations. Elsewhere than on glibc this does nothing.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+        mallopt(_MMAP_THRESHOLD, 2**30)
+
+
+def find_device(name: str) -> str:
+    """Return the device that `name` means here: cpu, cuda or mps.
+
+    Raises:
+        UserError: no such device, or none of this kind in this machine.
+    """
+    import torch
+
+    if name not in DEVICES:
+        raise UserError(f"device={name}: expected one of {', '.join(DEVICES)}")
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return next(device for device in ("cuda", "mps", "cpu") if there[device])
+    if not there[name]:
+        found = ", ".join(device for device, is_there in there.items() if is_there)
+        raise UserError(f"device={name}: PyTorch finds none here: expected one of auto, {found}")
+    return name
+
+
+def find_precision(wanted: str, device: str, width: int) -> Precision:
+    """Return the number format that `wanted` means for networks of a width on a device.
+
+    What auto means: bfloat16 where the device is fast at it and the network wide enough to gain (docs/benchmarks.md),
+    else float32.
+    """
+    if wanted == "auto":
+        return "bfloat16" if width >= LEAST_WIDTH_FOR_BFLOAT16 and has_fast_bfloat16(device) else "float32"
+    return cast(Precision, wanted)
+
+
+def weights_format(precision: str) -> "torch.dtype":
+    """Return the number format of the weights: bfloat16 is for the steps only."""
+    import torch
+
+    return torch.float64 if precision == "float64" else torch.float32
+
+
+def has_fast_bfloat16(device: str) -> bool:
+    """Return whether the device multiplies matrices of bfloat16 faster than of float32."""
+    import torch
+
+    if device == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device != "cpu" or not hasattr(torch.cpu, "get_capabilities"):  # not in every PyTorch that we take
+        return False
+    return bool(torch.cpu.get_capabilities().get("avx512_bf16"))

@@ -1,0 +1,41 @@
+// From the data to a page that answers.
+
+async function begin() {
+  const data = await readData(byId("data"));
+  const { facts } = data;
+  const colours = new Colours();
+  const story = new Story(data);
+  const last = story.epochs.length - 1;
+  const still = last === 0 || window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+  const lengths = facts.story.lengths;
+  const head = (facts.best?.[1] ?? [facts.layers - 1, 0]).join(".");
+  const state = new State({ stop: still ? last : 0, length: lengths.at(-1), sequence: 0, head, theme: 0, own: "" });
+  const player = new Player(story.epochs, state);
+  const chain = new Chain(data, story, state);
+  new Explorer(data, story, state, colours, chain);
+  new Curves(facts, story, state, colours, player);
+  new HeadsTable(data, story, state);
+  showClaims(facts);
+  showOrigin(facts);
+  byId("no-chain").hidden = facts.cot;
+  byId("key").hidden = byId("arcs-told").hidden = !facts.best;
+  const repaint = () => {
+    colours.read();
+    state.set({ theme: state.get("theme") + 1 });
+  };
+  for (const query of ["(prefers-color-scheme: dark)", "print"])
+    window.matchMedia(query).addEventListener("change", repaint);
+  window.addEventListener("beforeprint", () => player.pause());
+  // For the console, and for the tests: report.chain.network, report.state.set({stop: 3}), ...
+  globalThis.report = { ...data, story, state, player, chain, interactive: performance.now() };
+  if (!still) player.play();
+  await new Promise((done) => setTimeout(done)); // the maps are drawn and answer before the network sets to work
+  chain.begin();
+  document.documentElement.dataset.ready = "true";
+}
+
+begin().catch((error) => {
+  byId("failure").hidden = false;
+  byId("failure").textContent = `This page could not be drawn (${error.message}). It needs a browser of 2023 or later.`;
+  throw error;
+});

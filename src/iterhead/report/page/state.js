@@ -1,0 +1,28 @@
+// What is being looked at, and who wants to know when it changes.
+
+class State {
+  /** values: at the beginning, by name. */
+  constructor(values) {
+    this.values = { ...values };
+    this.listeners = [];
+  }
+
+  get(name) {
+    return this.values[name];
+  }
+
+  /** Call a listener now, and whenever one of the names changes. */
+  watch(names, listener) {
+    this.listeners.push({ names, listener });
+    listener();
+  }
+
+  /** Change values; who watches several of them is told once. */
+  set(changes) {
+    const changed = Object.keys(changes).filter((name) => this.values[name] !== changes[name]);
+    Object.assign(this.values, changes);
+    for (const { names, listener } of this.listeners) {
+      if (names.some((name) => changed.includes(name))) listener();
+    }
+  }
+}

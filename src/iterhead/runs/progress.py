@@ -1,0 +1,46 @@
+"""What is told of runs in training, and to whom."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from iterhead.measure import Scores
+from iterhead.runs.run import Run
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What is known after an evaluation.
+
+    Attributes:
+        epoch: epochs done; 0 is the untrained network.
+        epochs: the limit.
+        loss: mean training loss of the last epoch, in nats a token; None before training.
+        scores: on the held-out sample.
+        train_seconds: spent in training steps so far; of a population's, this network's share.
+    """
+
+    epoch: int
+    epochs: int
+    loss: float | None
+    scores: Scores
+    train_seconds: float
+
+
+class Observer(Protocol):
+    """Is told how runs go on. Every method is called from the training thread."""
+
+    def started(self, run: Run, progress: list[Progress]) -> None:
+        """A run begins, or goes on from the evaluations in `progress`."""
+
+    def evaluated(self, run: Run, progress: Progress) -> None:
+        """An evaluation is done and saved."""
+
+
+class Silence:
+    """An observer that does nothing."""
+
+    def started(self, run: Run, progress: list[Progress]) -> None:
+        """Do nothing."""
+
+    def evaluated(self, run: Run, progress: Progress) -> None:
+        """Do nothing."""

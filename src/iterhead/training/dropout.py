@@ -1,0 +1,62 @@
+"""Dropout whose random numbers are a hash of where and when, the same on every device.
+
+A factor depends on two words of its network and step and on the number of its cell, and on nothing that was drawn
+before. So a network of a population gets the factors that it would get alone, and a GPU makes its own.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from iterhead.seeds import IntegerStream
+
+_GOLDEN = 0x9E3779B1
+_FIRST, _SECOND = 0x7FEB352D, 0x846CA68B - 2**32
+"""Multipliers of a well-mixing 32-bit hash (C. Wellons, "lowbias32"), as signed numbers."""
+
+
+class Dropout:
+    """Factors for the embedding: 0 with the dropout's probability, else what keeps the mean at 1.
+
+    Args:
+        probability: of a zero, 0 <= probability < 1.
+        cells: R * T, the tokens of a batch.
+        width: D.
+        device: where the factors are made.
+    """
+
+    def __init__(self, probability: float, cells: int, width: int, device: str = "cpu"):
+        self._keep = 1 - probability
+        self._shape = (cells, width)
+        numbers = torch.arange(cells * width, device=device) * _GOLDEN
+        self._numbers = numbers.to(torch.int32)
+        self._least = round(probability * 2**32) - 2**31
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is ever dropped."""
+        return self._keep == 1
+
+    def factors(self, words_M2: Tensor, dtype: torch.dtype) -> Tensor:
+        """Return factors [M, R * T, D].
+
+        Args:
+            words_M2: two words for each network, int32; other words give unrelated factors.
+            dtype: of the factors.
+        """
+        x = self._numbers ^ words_M2[:, :1]
+        x ^= x >> 16
+        x *= _FIRST
+        x ^= words_M2[:, 1:]
+        x ^= x >> 15
+        x *= _SECOND
+        return x.ge_(self._least).to(dtype).div_(self._keep).view(len(x), *self._shape)
+
+
+def dropout_words(seeds: Sequence[int], epoch: int, steps: int) -> Tensor:
+    """Return the words of every step of an epoch, [S, M, 2] int32, each network's from its own seed."""
+    words = [
+        torch.from_numpy(IntegerStream(seed, "dropout", epoch).integers(2**32, (steps, 2)) - 2**31) for seed in seeds
+    ]
+    return torch.stack(words, dim=1).to(torch.int32)

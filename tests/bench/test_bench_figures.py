@@ -1,0 +1,130 @@
+"""What the benchmark's figures are made of, by hand."""
+
+import json
+
+import pytest
+import torch
+
+from iterhead.bench import GROUPS, Group, Measured
+from iterhead.bench.flops import step_operations
+from iterhead.bench.suite import slope
+from iterhead.bench.timing import endless, in_turns, ratio
+from iterhead.data import make_packing
+from iterhead.settings import DataConfig, ModelConfig
+
+
+def operations(heads=1, positions="learned", layers=2):
+    """Of a batch with one sequence each of lengths 1 and 2, without chain of thought: a row of 4 + 5 = 9 tokens."""
+    packing = make_packing(DataConfig(max_length=2, cot=False), per_length=1)
+    config = ModelConfig(width=8, mlp_width=10, vocabulary=6, heads=heads, positions=positions, layers=layers)
+    return step_operations(config, packing)
+
+
+def test_operations_of_a_step_by_hand():
+    # The loss reads EoI and the one state of each sequence: 4 of 9 cells. The mask allows 10 + 15 = 25 pairs in all;
+    # the reads see 3 + 4 and 4 + 5 keys: 16 pairs.
+    first = 8 * 8 * 2 * 9 + 2 * 8 * 25 + 2 * 8 * 10 * 9  # x W_QK and z W_VO; scores and mixing; the MLP
+    last = 8 * 8 * 2 * 4 + 2 * 8 * 16 + 2 * 8 * 10 * 4
+    unembedding = 8 * 6 * 4
+    assert operations() == 6 * (first + last + unembedding)
+    assert operations(layers=1) == 6 * (last + unembedding)
+
+
+def test_operations_where_products_of_weights_do_not_help():
+    # Two heads: keys and values of all nine tokens beside queries and outputs. One rotary head: keys of all tokens.
+    assert operations(heads=2) - operations() == 6 * 2 * (8 * 8 * 2 * 9)
+    assert operations(positions="rotary") - operations() == 6 * 2 * (8 * 8 * 9)
+
+
+@pytest.mark.parametrize(("goal", "value", "reached"), [
+    (">= 2.5", 2.5, True),
+    (">= 2.5", 2.49, False),
+    ("<= 0.05", 0.05, True),
+    ("<= 0.05", 0.06, False),
+    ("", 3.0, None),
+    (">= 4", None, None),
+])  # fmt: skip
+def test_goals(goal, value, reached):
+    assert Measured("a", value, "x", goal).reached is reached
+
+
+def test_exponents_by_hand():
+    assert slope({2: 12.0, 4: 48.0, 8: 192.0}) == pytest.approx(2)  # 3 n^2
+    assert slope({1: 5.0, 10: 5.0}) == pytest.approx(0)
+
+
+def test_works_take_turns_and_ratios_are_medians():
+    order = []
+    taken = in_turns({name: lambda name=name: order.append(name) for name in "ab"}, rounds=2, turns=3)
+    assert "".join(order) == "a" + "b" + "aaabbb" * 2  # one turn each to warm up
+    assert {name: len(rounds) for name, rounds in taken.items()} == {"a": 2, "b": 2}
+    assert ratio([4.0, 6.0, 80.0], [2.0, 2.0, 8.0]) == 3  # of 2, 3 and 10
+
+
+def test_steps_go_on_in_the_next_epoch():
+    turn = endless(lambda: iter([1, 2]))
+    assert [turn() for _ in range(5)] == [1, 2, 1, 2, 1]
+
+
+def test_a_gpu_that_is_not_there_is_not_measured():
+    gpu = next(group for group in GROUPS if group.name == "gpu")
+    figures = list(gpu.measure("cpu"))
+    assert {figure.value for figure in figures} == {None}
+    assert len(figures) == 3 * 2 * 6  # widths, lengths, numbers of networks
+
+
+def fake(monkeypatch):
+    from iterhead import bench
+
+    figures = [
+        Measured("speed", 2.0, "x", ">= 2.5"),
+        Measured("part", 0.025, "share", "<= 0.05"),
+        Measured("b", None, "s"),
+    ]
+    monkeypatch.setattr(bench, "GROUPS", (Group("one", "a thing", lambda device: iter(figures)),))
+    monkeypatch.setattr(bench, "describe_machine", lambda device: {
+        "processor": "P", "cores": 2, "threads": 1, "torch": "T", "load": 0.5, "float32_gflops": 75.0,
+    })  # fmt: skip
+
+
+def bench_command(*words):
+    from iterhead.cli.main import main
+
+    return main(["bench", *words])
+
+
+def test_the_command_tells_figures_goals_and_what_is_missing(monkeypatch, capsys):
+    fake(monkeypatch)
+    threads = torch.get_num_threads()
+    assert bench_command() == 0
+    assert torch.get_num_threads() == threads
+    told = capsys.readouterr().out
+    assert "P, 2 cores, 1 thread, torch T\nproducts of large matrices: 75 GFLOP/s in float32; load before: 0.5" in told
+    assert "one: a thing\n  speed: 2.00 x   (goal >= 2.5: missed)\n" in told
+    assert "  part: 2.5%   (goal <= 5%: reached)\n  b: not measured\n" in told
+
+
+def test_the_command_s_json(monkeypatch, capsys):
+    fake(monkeypatch)
+    assert bench_command("--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["machine"]["cores"] == 2
+    assert told["results"][0] == {"name": "speed", "value": 2.0, "unit": "x", "goal": ">= 2.5"}
+    assert told["results"][2] == {"name": "b", "value": None, "unit": "s", "goal": None}
+
+
+def test_an_unknown_group_is_named(monkeypatch, capsys):
+    fake(monkeypatch)
+    assert bench_command("speed") == 2
+    assert capsys.readouterr().err == "iterhead: speed: no such group of figures: expected one\n"
+
+
+def test_every_group_is_known_to_the_help(capsys):
+    assert bench_command("--help") == 0
+    told = capsys.readouterr().out
+    assert all(group.name in told for group in GROUPS)
+
+
+def test_an_unknown_device_is_refused(capsys):
+    assert bench_command("--device", "tpu") == 2
+    assert "device=tpu: expected one of auto, cpu, cuda, mps" in capsys.readouterr().err

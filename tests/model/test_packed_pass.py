@@ -1,0 +1,124 @@
+"""The packed pass of training against the explicit one, forward and backward; and networks taken from a population."""
+
+import pytest
+import torch
+from networks import CONTEXT, POSITIONS, config_of, name_of, network, random_tokens
+from torch.testing import assert_close
+
+from iterhead.data import make_packing
+from iterhead.model import Pass, Taps, Transformer
+from iterhead.settings import DataConfig
+from iterhead.training.loop import packed_pass
+
+TIGHT = {"rtol": 1e-10, "atol": 1e-12}
+
+SHAPES = [
+    config_of(residual=residual, positions=positions, heads=heads, layers=layers)
+    for residual in ("published", "pre-norm")
+    for positions in ("learned", "rotary")
+    for heads in (1, 2)
+    for layers in (1, 2)
+]
+
+shapes = pytest.mark.parametrize("config", SHAPES, ids=lambda config: f"{name_of(config)}-{config.layers}")
+
+
+def explicit_pass(packing, config):
+    """The same cells, with every attention map written out and the logits of every cell."""
+    mask = packing.mask_RTT.unsqueeze(1)  # for all heads
+    return Pass(packing.positions_RT, mask, Taps(config.layers, (), {}, single=False))
+
+
+def both_passes(config, read=True):
+    """Two networks on packed rows of lengths 1..3: (model, packed logits, explicit logits), the reads' or all."""
+    packing = make_packing(DataConfig(max_length=3), per_length=2)
+    model = network(config, seeds=(5, 2))
+    tokens = random_tokens(2, *packing.slot_RT.shape)
+    given = packed_pass(packing, config, torch.float64, networks=2)
+    if not read:
+        given.reads = None
+    packed = model.run(tokens, given)
+    explicit = model.run(tokens, explicit_pass(packing, config))
+    return model, packed, explicit[:, :, : packing.reads].flatten(1, 2) if read else explicit
+
+
+@shapes
+@pytest.mark.parametrize("read", [True, False])
+def test_merged_products_give_the_logits_of_the_explicit_path(config, read):
+    _, packed, explicit = both_passes(config, read)
+    assert_close(packed, explicit, **TIGHT)
+
+
+@shapes
+def test_merged_products_give_the_gradients_of_the_explicit_path(config):
+    model, packed, explicit = both_passes(config)
+    weigh = torch.randn(packed.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    parameters = dict(model.named_parameters())
+    found, expected = (torch.autograd.grad((x * weigh).sum(), list(parameters.values())) for x in (packed, explicit))
+    for name, a, b in zip(parameters, found, expected, strict=True):
+        assert a.abs().max() > 1e-6, name
+        assert_close(a, b, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+@pytest.mark.parametrize("name", ["W_Q", "W_K", "W_V", "W_O"])
+def test_every_weight_of_a_single_head_has_a_say_in_each_layer(name, layer):
+    """Merging must leave none out: changing one changes both paths, and they still agree."""
+    config = config_of(heads=1)
+    packing = make_packing(DataConfig(max_length=3), per_length=1)
+    model = network(config, seeds=(5, 2))
+    tokens = random_tokens(2, *packing.slot_RT.shape)
+    given = packed_pass(packing, config, torch.float64, networks=2)
+    before = model.run(tokens, given)
+    with torch.no_grad():
+        getattr(model.block(layer).attn, name)[1, 3, 2] += 0.5
+    after = model.run(tokens, given)
+    assert torch.equal(after[0], before[0])
+    assert (after[1] - before[1]).abs().max() > 1e-6
+    explicit = model.run(tokens, explicit_pass(packing, config))[:, :, : packing.reads].flatten(1, 2)
+    assert_close(after, explicit, **TIGHT)
+
+
+def test_activations_have_the_format_of_the_pass_and_weights_keep_theirs():
+    config = config_of()
+    packing = make_packing(DataConfig(max_length=3), per_length=1)
+    model = network(config, seeds=(5, 2), dtype=torch.float32)
+    given = packed_pass(packing, config, torch.bfloat16, networks=2)
+    assert model.run(random_tokens(2, *packing.slot_RT.shape), given).dtype == torch.bfloat16
+    assert {tensor.dtype for tensor in model.state_dict().values()} == {torch.float32}
+
+
+# Networks taken from a population
+
+
+@pytest.mark.parametrize("positions", POSITIONS)
+def test_selected_networks_give_what_they_gave_and_in_the_order_asked_for(positions):
+    population = network(config_of(positions=positions, position_width=6 if positions != "none" else None), (5, 2, 7))
+    tokens = random_tokens(3, 2, CONTEXT)
+    chosen = population.select([2, 0])
+    assert chosen.networks == 2
+    assert type(chosen) is Transformer
+    assert chosen.config == population.config
+    assert_close(chosen(tokens[[2, 0]]), population(tokens)[[2, 0]], **TIGHT)
+    for name, tensor in population.state_dict().items():
+        assert torch.equal(chosen.state_dict()[name], tensor[[2, 0]]), name
+    assert_close(population.select([1])(tokens[1]), population(tokens)[1], **TIGHT)
+    names = [name for name, _ in population.named_parameters()]
+    assert [name for name, _ in chosen.named_parameters()] == names
+    assert all(parameter.requires_grad and parameter.is_leaf for parameter in chosen.parameters())
+
+
+@pytest.mark.parametrize("positions", ["learned", "frozen"])
+@pytest.mark.parametrize("networks", [[0, 1], [0], [1]])
+def test_selected_networks_are_copies(positions, networks):
+    population = network(config_of(positions=positions), seeds=(5, 2))
+    before = {name: tensor.clone() for name, tensor in population.state_dict().items()}
+    chosen = population.select(networks)
+    theirs = {name: tensor.clone() for name, tensor in chosen.state_dict().items()}
+    for tensor in chosen.state_dict().values():
+        tensor.fill_(9)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in population.state_dict().items())
+    again = population.select(networks)
+    for tensor in population.state_dict().values():
+        tensor.fill_(8)
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in again.state_dict().items())

@@ -1,0 +1,219 @@
+"""What stands in the page, told without a browser."""
+
+import base64
+import gzip
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from pages import grown, staged
+
+from iterhead.errors import UserError
+from iterhead.model.handmade import handmade
+from iterhead.report import gather, run_report, write_report
+from iterhead.report.assemble import PAGE, assemble, typeset
+from iterhead.report.blob import pack
+from iterhead.report.gather import SCRIPTS, STYLES
+from iterhead.report.storyboard import plan, replay
+from iterhead.runs import load
+from iterhead.runs.run import PROVENANCE
+from iterhead.tasks import task
+from stored import stored, untrained
+
+ATTACK = "</script><script>document.title='taken'</script><img src=x onerror=alert(1)> {{data}} & \"x_1\" <img src=y>"
+
+
+def facts_of(page):
+    data = re.search(r'id="data">([^<]*)<', page.decode()).group(1)
+    raw = gzip.decompress(base64.b64decode(data))
+    return json.loads(raw[4 : 4 + int.from_bytes(raw[:4], "little")])["facts"]
+
+
+class Tags(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def handle_starttag(self, tag, attributes):
+        self.found.append((tag, dict(attributes)))
+
+
+def test_pack_can_be_read_again_and_is_the_same_each_time():
+    arrays = {"a": np.arange(3, dtype=np.uint8), "b": np.arange(6, dtype=np.float32).reshape(2, 3)}
+    packed = pack({"name": "é"}, arrays)
+    assert packed == pack({"name": "é"}, arrays)
+    raw = gzip.decompress(base64.b64decode(packed))
+    length = int.from_bytes(raw[:4], "little")
+    header = json.loads(raw[4 : 4 + length])
+    assert header["facts"] == {"name": "é"}
+    place = header["arrays"]["b"]
+    assert (place["type"], place["shape"], place["start"]) == ("float32", [2, 3], 4)  # 3 bytes, filled to 4
+    start = 4 + length + place["start"]
+    assert start % 4 == 0
+    np.testing.assert_array_equal(np.frombuffer(raw[start : start + 24], "<f4").reshape(2, 3), arrays["b"])
+
+
+@pytest.mark.parametrize(("facts", "arrays"), [({"a": float("nan")}, {}), ({}, {"a": np.arange(3)})])
+def test_what_javascript_cannot_read_is_refused(facts, arrays):
+    with pytest.raises(ValueError, match=r"JSON|type int64"):
+        pack(facts, arrays)
+
+
+def test_typeset():
+    assert (
+        typeset("x_t < s_{t-1} x_16 x_two")
+        == "<i>x</i><sub>t</sub> &lt; <i>s</i><sub>t-1</sub> <i>x</i><sub>16</sub> x_two"
+    )
+
+
+def test_texts_are_text():
+    texts = dict.fromkeys(("title", "kicker", "headline", "summary"), ATTACK)
+    page = assemble("page.html", STYLES, SCRIPTS, texts, "DATA").decode()
+    plain = assemble("page.html", STYLES, SCRIPTS, dict.fromkeys(texts, "plain"), "DATA").decode()
+    tags, expected = Tags(), Tags()
+    tags.feed(page)
+    expected.feed(plain)
+    subscripts = [tag for tag in tags.found if tag[0] not in ("i", "sub")]
+    assert subscripts == [tag for tag in expected.found if tag[0] not in ("i", "sub")]
+    assert page.count("DATA") == plain.count("DATA")
+
+
+def test_nothing_comes_from_outside(run):
+    page = run_report(run).decode()
+    tags = Tags()
+    tags.feed(page)
+    assert not [tag for tag in tags.found if {"src", "style", "onclick"} & set(tag[1])]
+    assert {attributes["href"] for _, attributes in tags.found if "href" in attributes} == {"#explorer"}
+    assert "url(" not in page
+    assert "@import" not in page
+    policy = next(attributes["content"] for _, attributes in tags.found if attributes.get("http-equiv"))
+    assert re.fullmatch(
+        r"default-src 'none'; script-src 'sha256-\S+'; style-src 'sha256-\S+'; base-uri 'none'; form-action 'none'",
+        policy,
+    )
+
+
+def test_every_file_of_the_page_is_used():
+    names = {place.name for place in PAGE.iterdir()}
+    assert names == {"page.html", *STYLES, *SCRIPTS}
+
+
+def test_the_same_run_gives_the_same_page(run):
+    assert run_report(run, "c") == run_report(load(run.folder.path), "c")
+
+
+def test_a_folder_in_use_and_one_without_a_network_are_refused(run, tmp_path):
+    with run.folder.lock(), pytest.raises(UserError, match="working on this run"):
+        write_report(run)
+    bare = stored(tmp_path / "bare", untrained(3, width=4), "parity", max_length=3)
+    for place in (bare.folder.path / "checkpoints").iterdir():
+        place.unlink()
+    with pytest.raises(UserError, match="nothing trained yet"):
+        run_report(load(bare.folder.path))
+
+
+def test_what_does_not_fit_gives_way(run):
+    """Parity up to 6, 5 networks, 2 heads: T = 4, 6, ..., 14 tokens, T (T + 1) / 2 cells each."""
+    cells = 10 + 21 + 36 + 55 + 78 + 105
+    everything = plan(run, 5 * 3 * 2 * cells)
+    assert (everything.epochs, everything.lengths, everything.sequences) == ([0, 1, 2, 3, 4], [1, 2, 3, 4, 5, 6], 3)
+    assert plan(run, 5 * 3 * 2 * cells - 1).sequences == 2
+    fewer = plan(run, 5 * 1 * 2 * cells - 1)
+    assert (fewer.lengths, fewer.sequences, len(fewer.epochs)) == ([1, 4, 6], 1, 5)
+    least = plan(run, 1)
+    assert (least.epochs, least.lengths, least.sequences) == ([0, 4], [6], 1)
+    arrays = replay(run, least)
+    assert arrays["maps.6"].shape == (2, 1, 2, 1, 105)
+    # Rows of weights sum to 1 but for rounding: 14 weights of 1 / 510 at most.
+    assert abs(int(arrays["maps.6"][1, 0, 0, 0, -14:].sum()) - 255) <= 7
+
+
+def test_switches_measure_what_they_should(run):
+    """The network set by hand: right with its own or ideal maps, broken by all else."""
+    switches = facts_of(run_report(run))["switches"]
+    assert len(switches["leaves"]) == 25
+    right = {name for name, leaves in switches["leaves"].items() if leaves["exact"] == 1}
+    assert right == {"own.own", "own.ideal", "ideal.own", "ideal.ideal"}
+
+
+def test_a_page_names_the_settings_claims_and_versions(run):
+    facts = facts_of(run_report(run, "iterhead run --task parity"))
+    assert facts["run"]["command"] == "iterhead run --task parity"
+    assert facts["run"]["settings"]["data"]["max_length"] == 6
+    assert len(facts["claims"]["claims"]) == 13
+    assert facts["network"]["exact"] == 1
+
+
+def test_without_chain_of_thought(tmp_path, made_page, open_page):
+    networks = [untrained(4, cot=False, width=8)] * 2
+    run = staged(tmp_path / "no-chain", networks, "parity", max_length=4, cot=False)
+    facts = facts_of(run_report(run))
+    assert (facts["best"], facts["switches"], facts["claims"]) == (None, None, None)
+    page = open_page(made_page(run))
+    assert page.locator("#no-chain").is_visible()
+    assert page.locator("#switches-part").is_hidden()
+    assert page.locator("#chain .token.written").count() >= 1
+
+
+def test_many_heads_a_mixture_and_no_room_for_the_network(tmp_path, made_page, open_page):
+    networks = [untrained(5, width=112, layers=3, heads=2)] * 2
+    data = {"max_length": 5, "train_per_length": 32, "test_per_length": 16}
+    run = staged(tmp_path / "wide", networks, "mix:copy,parity", **data)
+    page = open_page(made_page(run))
+    assert page.locator("#thumbnails button").count() == 6
+    page.get_by_role("button", name="Show layer 2, head 2").click()
+    assert page.locator("#maps figure[data-head='1.1']").count() == 1
+    assert "so it cannot run here" in page.locator("#no-network").inner_text()
+    assert page.locator("#machine").is_hidden()
+    assert page.locator("#switches-part").is_visible()
+
+
+def test_a_mixture_asks_which_task(tmp_path, made_page, open_page):
+    networks = [grown(handmade(task("mix:copy,parity"), 4), share) for share in (0.3, 1)]
+    data = {"max_length": 4, "train_per_length": 32, "test_per_length": 16}
+    page = open_page(made_page(staged(tmp_path / "mixed", networks, "mix:copy,parity", **data)))
+    for name, states in (("copy", ["1", "1", "0"]), ("parity", ["1", "0", "0"])):
+        page.get_by_label("Task").select_option(label=name)
+        page.get_by_role("textbox", name="Input").fill("1 1 0")
+        page.get_by_role("button", name="Write the chain").click()
+        assert page.locator("#chain .token.written b").all_inner_texts() == [*states, "EoS"]
+
+
+def test_names_cannot_bring_markup_into_the_page(run, tmp_path, open_page, monkeypatch):
+    """A task's name, its formula, a run's folder and its recorded versions, all of them hostile."""
+    versions = {"torch": ATTACK, "iterhead": ATTACK}
+    read = run.folder.read_json
+    monkeypatch.setattr(run.folder, "read_json", lambda name: versions if name == PROVENANCE else read(name))
+    monkeypatch.setattr(run.folder, "has", lambda name: name == PROVENANCE or (run.folder.path / name).is_file())
+    hostile = {
+        "name": ATTACK,
+        "components": [
+            {**part, "name": ATTACK, "formula": ATTACK} for part in gather._task(task("parity"))["components"]
+        ],
+    }
+    monkeypatch.setattr(gather, "_task", lambda _: hostile)
+    monkeypatch.setattr(gather, "sentences", lambda _: [ATTACK, ATTACK])
+    monkeypatch.setattr(gather, "outcome", lambda _: ATTACK)
+    path = tmp_path / "hostile.html"
+    path.write_bytes(run_report(run, ATTACK))
+    page = open_page(path)
+    assert page.locator("img").count() == 0
+    assert page.locator("script").count() == 2
+    assert page.title() == f"parity, seed 0: {ATTACK} - iterhead"
+    assert "onerror=alert(1)" in page.locator("#command").inner_text()
+    assert "onerror=alert(1)" in page.locator("h1").inner_text()
+    assert "onerror=alert(1)" in page.locator("#inputs-help").inner_text()
+
+
+def test_should_markup_slip_through_the_policy_runs_no_script(run, tmp_path, browser):
+    path = tmp_path / "slipped.html"
+    slipped = b"<script>document.title = 'taken'</script><img src=x onerror=\"document.title = 'taken'\"><h1>"
+    path.write_bytes(run_report(run).replace(b"<h1>", slipped, 1))
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(path.as_uri())
+    page.locator("html[data-ready]").wait_for(state="attached")
+    assert page.title().startswith("parity")
+    context.close()
