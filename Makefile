@@ -9,7 +9,7 @@ PYTEST_ARGS ?= -n auto --maxprocesses 8
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow lint bench docs clean
+.PHONY: help run test test-slow smoke lint bench docs clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
@@ -25,6 +25,9 @@ test: .venv/.dev  ## the tests, all but the slow ones
 
 test-slow: .venv/.dev  ## the tests that take minutes
 	@$(PYTEST) -m slow --timeout 3600
+
+smoke: .venv/.dev  ## the whole published study at its smallest scale: every figure and claim, in minutes
+	@$(BIN)/python -m pytest -m slow tests/studies/test_smoke_study.py --timeout 600
 
 lint: .venv/.dev  ## style, types, the order of imports, unused code
 	$(BIN)/ruff check .

@@ -62,7 +62,7 @@ def test_free_cores_where_no_process_is_bound(tmp_path, monkeypatch, there, core
 def two_threads():
     before = torch.get_num_threads()
     torch.set_num_threads(2)
-    yield
+    yield 2
     torch.set_num_threads(before)
 
 
@@ -77,17 +77,17 @@ def test_threads_are_as_before_after_an_error(two_threads):
     with pytest.raises(KeyError):
         fail()
     assert used == [(1, 1)]
-    assert torch.get_num_threads() == 2
+    assert torch.get_num_threads() == two_threads
     with torch_threads(1):
         pass
-    assert torch.get_num_threads() == 2
+    assert torch.get_num_threads() == two_threads
 
 
 @pytest.mark.parametrize("count", [0, -3])
 def test_fewer_than_one_thread_is_refused(two_threads, count):
     with pytest.raises(UserError, match=f"^threads={count}: expected at least 1$"), torch_threads(count):
         pass
-    assert torch.get_num_threads() == 2
+    assert torch.get_num_threads() == two_threads
 
 
 # Devices

@@ -1,5 +1,6 @@
 """Settings: strict, frozen, told in one line when wrong, and named by a hash of everything that they say."""
 
+import hashlib
 import json
 import pickle
 import subprocess
@@ -49,12 +50,17 @@ OTHER = {
     "training.short_epochs": 5,
     "training.short_lengths": 2,
     "training.precision": "float64",
+    "training.train": "last-mlp",
+    "start.run": "parity-0123456789",
+    "start.epoch": 5,
 }
 """Of every setting a value that is not the default."""
 
 
 def nested(name, value):
-    """`data.cot`, False -> {"data": {"cot": False}}."""
+    """`data.cot`, False -> {"data": {"cot": False}}; an epoch to start from needs a run to start from."""
+    if name == "start.epoch":
+        return {"start": {"run": OTHER["start.run"], "epoch": value}}
     for part in reversed(name.split(".")):
         value = {part: value}
     return value
@@ -79,6 +85,13 @@ def test_every_setting_changes_the_hash():
     digests = {name: parse_config(nested(name, value)).digest for name, value in OTHER.items()}
     digests["default"] = RunConfig().digest
     assert len(set(digests.values())) == len(OTHER) + 1
+
+
+def test_a_run_from_scratch_is_named_as_before_there_were_starts():
+    content = RunConfig().model_dump()
+    assert (content.pop("start"), content["training"].pop("train")) == (None, "all")
+    expected = hashlib.sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()[:10]
+    assert RunConfig().digest == expected
 
 
 def test_a_hash_is_ten_hex_digits():
@@ -264,6 +277,15 @@ def test_settings_are_frozen():
             "model.vocabulary=8: 5 values, 2 problem token(s), EoI and EoS need 9 ids; "
             "set --model.vocabulary 9 or more",
         ),
+        # Another run to start from.
+        ({"start": "parity-1"}, "start='parity-1': expected a table of settings"),
+        ({"start": {"epoch": 3}}, "start.run is missing: expected a value for it"),
+        ({"start": {"run": ""}}, "start.run='': expected the name of a run's folder, without a path"),
+        ({"start": {"run": "../x"}}, "start.run='../x': expected the name of a run's folder, without a path"),
+        ({"start": {"run": ".x"}}, "start.run='.x': expected the name of a run's folder, without a path"),
+        ({"start": {"run": "x", "epoch": -1}}, "start.epoch=-1: expected at least 0"),
+        ({"start": {"run": "x", "epohc": 1}}, "unknown setting 'start.epohc': did you mean 'start.epoch'?"),
+        ({"training": {"train": "mlp"}}, "training.train='mlp': expected 'all', 'last-mlp' or 'not-attention'"),
     ],
 )
 def test_refusals_name_the_value_and_what_was_expected(values, message):

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from iterhead.errors import UserError
     from iterhead.model import Transformer, generate
     from iterhead.model.handmade import handmade
-    from iterhead.runs import load, train, train_many, train_population
-    from iterhead.settings import DataConfig, ModelConfig, RunConfig, TrainingConfig, parse_config
+    from iterhead.runs import load, train, train_many, train_population, transfer
+    from iterhead.settings import DataConfig, ModelConfig, RunConfig, StartConfig, TrainingConfig, parse_config
     from iterhead.tasks import IterativeTask, Mixture, task
 
     __version__: str
@@ -29,6 +29,7 @@ __all__ = [
     "Mixture",
     "ModelConfig",
     "RunConfig",
+    "StartConfig",
     "TrainingConfig",
     "Transformer",
     "UserError",
@@ -41,14 +42,15 @@ __all__ = [
     "train",
     "train_many",
     "train_population",
+    "transfer",
 ]
 
 _HOMES = {
     "errors": ["UserError"],
     "model": ["Transformer", "generate"],
     "model.handmade": ["handmade"],
-    "runs": ["load", "train", "train_many", "train_population"],
-    "settings": ["DataConfig", "ModelConfig", "RunConfig", "TrainingConfig", "parse_config"],
+    "runs": ["load", "train", "train_many", "train_population", "transfer"],
+    "settings": ["DataConfig", "ModelConfig", "RunConfig", "StartConfig", "TrainingConfig", "parse_config"],
     "tasks": ["IterativeTask", "Mixture", "task"],
 }
 """The module that each public name comes from, as in the imports above."""

@@ -8,9 +8,10 @@ import hashlib
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
 
 from iterhead.errors import UserError, nearest
 from iterhead.tasks import SequenceLayout, Task, Vocabulary, catalogue, task
@@ -183,9 +184,32 @@ class TrainingConfig(StrictConfig):
     precision: Literal["auto", "float32", "float64", "bfloat16"] = "auto"
     """number format of the training steps; bfloat16 keeps weights in float32; auto: bfloat16 where that is fast"""
 
+    train: Literal["all", "last-mlp", "not-attention"] = "all"
+    """which weights move: all, those of the last layer's MLP, or all but those of attention"""
+
+
+class StartConfig(StrictConfig):
+    """A run whose network this one starts from."""
+
+    run: str
+    """folder name of the run whose network this one starts from, beside this one's folder"""
+
+    epoch: int | None = Field(default=None, ge=0)
+    """which of its checkpoints; the last unless given"""
+
+    @model_validator(mode="after")
+    def _run_is_a_folder_name(self) -> "StartConfig":
+        if not self.run or self.run.startswith(".") or set(self.run) & set("/\\"):
+            raise ValueError(f"run={_shortened(self.run)}: expected the name of a run's folder, without a path")
+        return self
+
 
 class RunConfig(StrictConfig):
-    """Everything that decides a run's numbers; its hash names the run folder."""
+    """Everything that decides a run's science; its hash names the run folder.
+
+    Its bits depend on the machine as well: on the number of threads and, where the precision is auto, on the number
+    format that this means there. Both stand in the run's status.
+    """
 
     task: str = "polynomial"
     """the iterative task, e.g. parity, polynomial:p=13,f=s*x+x^2+3, mix:copy,parity, package.module:name"""
@@ -196,6 +220,7 @@ class RunConfig(StrictConfig):
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
+    start: StartConfig | None = None
 
     @field_validator("task")
     @classmethod
@@ -232,8 +257,13 @@ class RunConfig(StrictConfig):
 
     @property
     def digest(self) -> str:
-        """Ten hex digits that name the run: a hash of every setting, and of what the task does if it is a user's."""
-        content = self.model_dump_json()
+        """Ten hex digits that name the run: a hash of every setting, and of what the task does if it is a user's.
+
+        What a run that starts from scratch and trains all weights has nothing to say of is left out, as if those
+        settings did not exist: so such a run has the name that it had before they did.
+        """
+        unsaid: dict[str, Any] = {"training": {"train"}} if self.training.train == "all" else {}
+        content = self.model_dump_json(exclude=unsaid if self.start else {**unsaid, "start": True})
         iterative = self.iterative_task
         if _is_own(iterative):
             content += iterative.digest
@@ -272,12 +302,18 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: not TOML: {error}") from None
 
 
+def part_of(field: FieldInfo) -> type[BaseModel] | None:
+    """Return the config that a field holds, or may hold, if it holds one."""
+    kinds = (field.annotation, *get_args(field.annotation))
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+
+
 def option_names(config: type[BaseModel] = RunConfig, prefix: str = "") -> list[str]:
     """Return every setting as a dotted name, e.g. `data.max_length`."""
     names: list[str] = []
     for name, field in config.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            names += option_names(field.annotation, f"{prefix}{name}.")
+        if part := part_of(field):
+            names += option_names(part, f"{prefix}{name}.")
         else:
             names.append(prefix + name)
     return names
@@ -312,6 +348,8 @@ def _explain(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         hint = nearest(name, option_names()) or " (iterhead run --help lists the settings)"
         return f"unknown setting {name!r}{hint}"
+    if first["type"] == "missing":
+        return f"{name} is missing: expected a value for it"
     message = first["msg"].removeprefix("Input should be ").removeprefix("a valid ")
     expected = _EXPECTED[first["type"]].format_map(context) if first["type"] in _EXPECTED else message
     return f"{name}={_shortened(first['input'])}: expected {expected}"

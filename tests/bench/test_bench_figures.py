@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from iterhead.bench import GROUPS, Group, Measured
-from iterhead.bench.flops import step_operations
 from iterhead.bench.suite import slope
 from iterhead.bench.timing import endless, in_turns, ratio
 from iterhead.data import make_packing
 from iterhead.settings import DataConfig, ModelConfig
+from iterhead.training.operations import step_operations
 
 
 def operations(heads=1, positions="learned", layers=2):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from iterhead.cli.commands import find
 from iterhead.cli.options import Setting, as_options, read_config, settings
-from iterhead.settings import DataConfig, ModelConfig, RunConfig, TrainingConfig
+from iterhead.settings import DataConfig, ModelConfig, RunConfig, StartConfig, TrainingConfig
 
 WANTED = RunConfig(
     task="polynomial:p=13",
@@ -83,12 +83,13 @@ OTHERS = {
     "model.residual": "pre-norm",
     "model.positions": "frozen",
     "training.precision": "float64",
+    "start.run": "parity-0123456789",
 }
 
 
 def other_value(setting: Setting) -> object:
     """A legal value that is not the default."""
-    default = setting.field.default
+    default = setting.default
     if isinstance(default, bool):
         return not default
     if isinstance(default, float):
@@ -103,10 +104,18 @@ def other_value(setting: Setting) -> object:
 @pytest.mark.parametrize("setting", settings(), ids=lambda setting: setting.flag)
 def test_every_setting_can_be_given(setting):
     value = OTHERS.get(".".join(setting.path), other_value(setting))
-    found = config(f"{setting.flag} {str(value).lower()}")
-    for part in setting.path:
-        found = getattr(found, part)
-    assert found == value != setting.field.default
+    other = "--start.run parity-0123456789 " if setting.flag == "--start.epoch" else ""
+    found = config(f"{other}{setting.flag} {str(value).lower()}")
+    assert setting.value(found) == value != setting.default
+
+
+def test_a_start_in_the_file_can_be_changed_and_taken_back(tmp_path):
+    (tmp_path / "file.toml").write_text('[start]\nrun = "parity-1"\nepoch = 3\n')
+    file = f"--config {tmp_path / 'file.toml'}"
+    assert config(file).start == StartConfig(run="parity-1", epoch=3)
+    assert config(f"{file} --start.epoch none").start == StartConfig(run="parity-1")
+    assert config(f"{file} --start.run parity-2").start == StartConfig(run="parity-2", epoch=3)
+    assert config(f"{file} --start.run none") == RunConfig()
 
 
 def test_as_options_says_nothing_of_defaults():
@@ -119,10 +128,13 @@ def test_as_options_says_nothing_of_defaults():
     lr=st.floats(1e-30, 1e3),
     cot=st.booleans(),
     clip=st.none() | st.floats(1e-30, 1e3),
+    start=st.none() | st.builds(StartConfig, run=st.just("copy-1"), epoch=st.none() | st.integers(0, 99)),
+    train=st.sampled_from(["all", "last-mlp", "not-attention"]),
     task=st.sampled_from(["parity", "polynomial:f=s^2-x", "mix:copy,polynomial(p=5):weights=0.3,0.7"]),
 )
-def test_as_options_gives_the_settings_back(seed, lr, cot, clip, task):
-    made = RunConfig(task=task, seed=seed, data=DataConfig(cot=cot), training=TrainingConfig(lr=lr, clip=clip))
+def test_as_options_gives_the_settings_back(seed, lr, cot, clip, start, train, task):
+    training = TrainingConfig(lr=lr, clip=clip, train=train)
+    made = RunConfig(task=task, seed=seed, data=DataConfig(cot=cot), training=training, start=start)
     found = read_config(find("run").parse(as_options(made)))
     assert found == made
     assert found.digest == made.digest

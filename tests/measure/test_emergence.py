@@ -2,7 +2,7 @@
 
 import pytest
 
-from iterhead.measure import Scores, has_emerged, is_peaked_and_right
+from iterhead.measure import Scores, epochs_to, has_emerged, is_peaked_and_right
 
 
 def scores(accuracy=0.99, peakiness=0.95):
@@ -41,3 +41,16 @@ def test_thresholds_are_inclusive(accuracy, peakiness, shows):
 )
 def test_the_last_three_evaluations_count(history, emerged):
     assert has_emerged([scores(peakiness=1.0 if mark == "+" else 0.9) for mark in history]) is emerged
+
+
+HISTORY = {0: 0.1, 5: 0.899, 10: 0.9, 15: 0.5, 20: 1.0}
+
+
+@pytest.mark.parametrize(("accuracy", "epoch"), [(0.9, 10), (0.91, 20), (0.05, 0), (0.5, 5)])
+def test_the_first_epoch_that_reaches_an_accuracy(accuracy, epoch):
+    assert epochs_to({epoch: scores(share) for epoch, share in HISTORY.items()}, accuracy) == epoch
+
+
+def test_an_accuracy_that_is_never_reached():
+    assert epochs_to({0: scores(0.1), 1: scores(0.89)}) is None
+    assert epochs_to({}) is None

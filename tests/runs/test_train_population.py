@@ -22,21 +22,20 @@ processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload(["iterhead.runs"])
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _no_figures():
+def together(configs, out, observer=None, *, draw=lambda figure: {"figure.png": b"drawn"}, again=False):
     """Drawing takes most of the time of runs as small as these, and is tested elsewhere."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(journal, "run_figure", lambda picture: None)
-        patch.setattr(journal, "render", lambda figure: {"figure.png": b"drawn"})
-        yield
-
-
-def together(configs, out, observer=None):
-    return train_population(configs, out=out, threads=1, device="cpu", observer=observer)
+        patch.setattr(journal, "render", draw)
+        return train_population(configs, out=out, threads=1, device="cpu", observer=observer, again=again)
 
 
 def alone(config, out, observer=None):
-    return train(config, out=out, threads=1, device="cpu", observer=observer)
+    """By `train`, which is a population of one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(journal, "run_figure", lambda picture: None)
+        patch.setattr(journal, "render", lambda figure: {"figure.png": b"drawn"})
+        return train(config, out=out, threads=1, device="cpu", observer=observer)
 
 
 def assert_equal_runs(run, expected):
@@ -174,7 +173,7 @@ def test_a_computation_holds_no_more_networks_than_files_may_be_open(tmp_path, r
 def test_again_trains_all_beside_the_finished_ones(tmp_path):
     configs = members(training={"epochs": 1})
     first = together(configs, tmp_path)
-    second = train_population(configs, out=tmp_path, again=True, threads=1, device="cpu")
+    second = together(configs, tmp_path, again=True)
     assert [run.name for run in second] == [f"{run.name}-2" for run in first]
 
 
@@ -454,10 +453,9 @@ def test_times_are_shared_among_the_networks_by_hand(tmp_path, monkeypatch):
             clock[0] += 30
             return super().train_epoch()
 
-    monkeypatch.setattr(journal, "render", drawn)
     monkeypatch.setattr(execute, "Trainer", Timed)
     monkeypatch.setattr(execute.time, "perf_counter", lambda: clock[0])
-    runs = together(members(**EPOCHS), tmp_path)
+    runs = together(members(**EPOCHS), tmp_path, draw=drawn)
     assert [run.status.train_seconds for run in runs] == pytest.approx([40, 40, 40])
     assert [run.status.total_seconds for run in runs] == pytest.approx([140, 140, 140])
 

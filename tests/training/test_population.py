@@ -161,18 +161,15 @@ def test_an_epoch_gives_the_mean_loss_of_each_network():
     assert losses == pytest.approx(train_steps(second, 1).mean(0).tolist(), abs=1e-12)
 
 
-def test_compiled_steps_are_those_of_the_networks_that_are_left(monkeypatch):
-    """What is compiled holds on to its networks' weights: after `keep` it must be the others'."""
+def test_one_network_s_steps_are_compiled_and_a_population_s_are_not(monkeypatch):
     compiled = []
     monkeypatch.setattr(torch, "compile", lambda run, **given: compiled.append(run) or run)
     configs = members()
-    plain, population = Trainer(configs), Trainer(configs, compiled=True)
-    for trainer in (plain, population):
-        train_steps(trainer, 1)
-        trainer.keep([2, 0])
-    assert torch.equal(train_steps(plain, 1), train_steps(population, 1))
-    assert torch.equal(plain.optimizer.weights, population.optimizer.weights)
-    assert compiled[-1].__self__ is population.model
+    plain, translated = Trainer(configs[:1]), Trainer(configs[:1], compiled=True)
+    assert torch.equal(train_steps(plain, 2), train_steps(translated, 2))
+    assert [run.__self__ for run in compiled] == [translated.model]
+    with pytest.raises(UserError, match="^compiled=True: expected with one network, not 3: "):
+        Trainer(configs, compiled=True)
 
 
 # Who can be together
@@ -190,6 +187,7 @@ def test_compiled_steps_are_those_of_the_networks_that_are_left(monkeypatch):
         ("training", {"beta2": 0.99}),
         ("training", {"short_epochs": 0}),
         ("training", {"precision": "float32"}),
+        ("training", {"train": "last-mlp"}),
     ],
 )
 def test_networks_that_do_not_agree_are_refused(part, settings):
@@ -203,6 +201,7 @@ def test_what_networks_need_not_agree_in():
     own = {
         "task": "parity",
         "seed": 3,
+        "start": {"run": "copy-1", "epoch": 3},
         "data": {"split": "iid", "test_per_length": 3},
         "training": {
             "lr": 0.1,

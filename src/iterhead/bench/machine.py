@@ -3,22 +3,32 @@
 import os
 import platform
 from importlib.metadata import version
+from statistics import median
 from typing import Any
 
 import torch
 
-from iterhead.bench.timing import in_turns
+from iterhead.bench.timing import Turn, in_turns
 from iterhead.machine import free_cores, has_fast_bfloat16
 
 SIZE = 1024
 """Of the square matrices whose product is timed."""
 
 
+PRODUCT_OPERATIONS = 2 * SIZE**3
+"""Floating-point operations of one such product."""
+
+
+def product(dtype: torch.dtype, device: str = "cpu") -> Turn:
+    """Return a turn that multiplies two large square matrices."""
+    a, b, out = (torch.randn(SIZE, SIZE, device=device).to(dtype) for _ in range(3))
+    return lambda: torch.mm(a, b, out=out)
+
+
 def product_rate(dtype: torch.dtype, device: str = "cpu") -> float:
     """Return the rate of products of large square matrices, in 1e9 floating-point operations a second."""
-    a, b, out = (torch.randn(SIZE, SIZE, device=device).to(dtype) for _ in range(3))
-    (taken,) = in_turns({"": lambda: torch.mm(a, b, out=out)}, rounds=5, turns=8).values()
-    return 2 * SIZE**3 / sorted(taken)[len(taken) // 2] / 1e9
+    (taken,) = in_turns({"": product(dtype, device)}, rounds=5, turns=8).values()
+    return PRODUCT_OPERATIONS / median(taken) / 1e9
 
 
 def describe_machine(device: str) -> dict[str, Any]:

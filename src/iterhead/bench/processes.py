@@ -5,10 +5,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from statistics import median
 
 from iterhead.machine import free_cores
 from iterhead.runs import Progress, Run, train, train_many
+from iterhead.runs.verdict import emergence_epoch
 from iterhead.settings import RunConfig, parse_config
 
 EPOCHS = 6
@@ -79,9 +81,24 @@ def peak_memory() -> float:
     return float(told.stdout.split()[-1])
 
 
-def emergence(seeds: Iterable[int], device: str) -> Iterator[float | None]:
-    """Yield the seconds that each seed of the default run trained until it stopped; None if no head had emerged."""
+@dataclass(frozen=True)
+class Emergence:
+    """How long a run trained.
+
+    Attributes:
+        shown: seconds until the first of the three evaluations in a row that showed the head.
+        stopped: seconds until the third of them, where the run stops.
+    """
+
+    shown: float
+    stopped: float
+
+
+def emergence(seeds: Iterable[int], device: str) -> Iterator[Emergence | None]:
+    """Yield how long each seed of the default run trained; None if no head had emerged."""
     for seed in seeds:
+        clock = _Clock()
         with tempfile.TemporaryDirectory() as out:
-            status = train(RunConfig(seed=seed), out=out, threads=free_cores(), device=device).status
-        yield status.train_seconds if status.emerged else None
+            run = train(RunConfig(seed=seed), out=out, threads=free_cores(), device=device, observer=clock)
+            epoch, status = emergence_epoch(run), run.status
+        yield Emergence(clock.notes[epoch][1], status.train_seconds) if status.emerged and epoch else None

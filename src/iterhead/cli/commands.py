@@ -11,11 +11,13 @@ from iterhead.cli.parsing import Command, example_lines, nearest_option
 from iterhead.cli.report import COMMAND as REPORT
 from iterhead.cli.run import COMMAND as RUN
 from iterhead.cli.show import COMMAND as SHOW
+from iterhead.cli.study import COMMAND as STUDY
 from iterhead.cli.tasks import COMMAND as TASKS
+from iterhead.cli.transfer import COMMAND as TRANSFER
 from iterhead.cli.verify import COMMAND as VERIFY
 from iterhead.errors import UserError
 
-COMMANDS = (RUN, SHOW, REPORT, VERIFY, HANDMADE, TASKS, BENCH)
+COMMANDS = (RUN, TRANSFER, SHOW, REPORT, VERIFY, HANDMADE, STUDY, TASKS, BENCH)
 
 _EXAMPLES = (
     ("iterhead run", "train on a polynomial mod 11 and watch the iteration head emerge: a minute"),

@@ -9,6 +9,7 @@ from iterhead.measure import EMERGED_PEAKINESS, Scores, has_emerged
 from iterhead.measure.emergence import EMERGED_ACCURACY, HELD_FOR
 from iterhead.runs import Progress, Run
 from iterhead.runs.verdict import counted, lengths_text, percent
+from iterhead.settings import RunConfig
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 DIGITS = "0123456789"
@@ -92,10 +93,17 @@ def heading(run: Run, resumed_from: int) -> str:
     what = (
         f"{config.task}, {lengths_text(list(config.data.lengths))}: {counted(config.model.layers, 'layer')}, "
         f"{counted(config.model.heads, 'head')}, width {config.model.width}, {parameters:,} parameters, "
-        f"{counted(torch.get_num_threads(), 'thread')}, seed {config.seed}"
+        f"{counted(torch.get_num_threads(), 'thread')}, seed {config.seed}{_start(config)}"
     )
     begun = f"Going on from epoch {resumed_from:,} with" if resumed_from else "Training on"
     return f"{begun} {what}.\n{_worked(run)}\n{_what_to_look_for(run)}"
+
+
+def _start(config: RunConfig) -> str:
+    """Return whose network it was and which weights move, where that is not the rule."""
+    moving = {"all": "", "last-mlp": ", moving the last MLP only", "not-attention": ", attention frozen"}
+    whose = f", from the network of {config.start.run}" if config.start else ""
+    return f"{whose}{moving[config.training.train]}"
 
 
 def _worked(run: Run) -> str:

@@ -2,7 +2,7 @@
 
 import argparse
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType
@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from iterhead.cli.parsing import Parser
 from iterhead.errors import UserError
-from iterhead.settings import RunConfig, parse_config, read_toml
+from iterhead.settings import RunConfig, parse_config, part_of, read_toml
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,18 @@ class Setting:
     def flag(self) -> str:
         """The option, e.g. `--data.max-length`."""
         return "--" + ".".join(self.path).replace("_", "-")
+
+    @property
+    def default(self) -> Any:
+        """The value of a config that says nothing; None where it then says nothing of the whole part."""
+        return None if self.field.is_required() else self.field.default
+
+    def value(self, config: RunConfig) -> Any:
+        """Return the setting's value in a config; None where it lacks the whole part."""
+        found: Any = config
+        for part in self.path:
+            found = getattr(found, part, None)
+        return found
 
     @property
     def kinds(self) -> tuple[Any, ...]:
@@ -61,15 +73,16 @@ class Setting:
         except (KeyError, ValueError):
             raise UserError(f"{self.flag} {shlex.quote(text)}: expected {expected}") from None
 
-    def declare(self, group: argparse._ArgumentGroup) -> None:
-        """Add the option to a group of a parser."""
+    def declare(self, group: argparse._ArgumentGroup, *, defaults: bool = True) -> None:
+        """Add the option to a group of a parser, with the setting's own default in its help or without."""
         metavar = {bool: "BOOL", int: "N", float: "X", str: "TEXT"}.get(self.kinds[0], "WORD")
-        about = f"{self.field.description} [{self._values()}]"
+        values = self._values() if defaults else ", ".join(self.choices)
+        about = f"{self.field.description} [{values}]" if values else f"{self.field.description}"
         group.add_argument(self.flag, dest=self.flag, metavar=metavar, help=about.replace("%", "%%"))
 
     def _values(self) -> str:
         """Return the default, among the choices if there are any."""
-        shown = as_text(self.field.default)
+        shown = as_text(self.default)
         if not self.choices:
             return f"default: {shown}"
         return ", ".join(f"{choice} (default)" if choice == shown else choice for choice in self.choices)
@@ -86,26 +99,27 @@ def settings(config: type[BaseModel] = RunConfig, path: tuple[str, ...] = ()) ->
     """Return every setting of a config, those of its parts too."""
     found: list[Setting] = []
     for name, field in config.model_fields.items():
-        part = _part(field)
+        part = part_of(field)
         found += settings(part, (*path, name)) if part else [Setting((*path, name), field)]
     return found
 
 
-def _part(field: FieldInfo) -> type[BaseModel] | None:
-    """Return the config that a field holds, if it holds one."""
-    kind = field.annotation
-    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+def declare_settings(parser: Parser, *, without: Collection[str] = (), defaults: bool = True) -> None:
+    """Add the settings to a parser, in groups: the run itself, data, model, training, start.
 
-
-def declare_settings(parser: Parser) -> None:
-    """Add every setting to a parser, in groups: the run itself, data, model, training."""
+    Args:
+        parser: to add them to.
+        without: dotted names of settings and parts to leave out.
+        defaults: whether the help tells each one's default.
+    """
     groups: dict[tuple[str, ...], argparse._ArgumentGroup] = {(): parser.add_argument_group("task and seed")}
     for name, field in RunConfig.model_fields.items():
-        if part := _part(field):
+        if (part := part_of(field)) and name not in without:
             about = (part.__doc__ or "").partition("\n")[0].rstrip(".")
             groups[name,] = parser.add_argument_group(f"{name}: {about[0].lower()}{about[1:]}")
     for setting in settings():
-        setting.declare(groups[setting.path[:-1]])
+        if not {setting.path[0], ".".join(setting.path)} & set(without):
+            setting.declare(groups[setting.path[:-1]], defaults=defaults)
 
 
 def read_config(options: argparse.Namespace) -> RunConfig:
@@ -115,11 +129,25 @@ def read_config(options: argparse.Namespace) -> RunConfig:
         UserError: one line about the first thing that is wrong.
     """
     values = read_toml(Path(options.config)) if options.config is not None else {}
+    return parse_config(read_values(options, values))
+
+
+def read_values(options: argparse.Namespace, values: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return the nested values that the options give, over others; unchecked but for their types.
+
+    `none` takes back a setting, or, given for one that has no default, the whole part: `--start.run none`.
+
+    Raises:
+        UserError: a value is of another type than its setting.
+    """
+    values = {} if values is None else values
     for setting in settings():
-        text = getattr(options, setting.flag)
-        if text is not None:
+        text = getattr(options, setting.flag, None)
+        if text == "none" and setting.field.is_required():
+            _put(values, setting.path[:-1], None)
+        elif text is not None:
             _put(values, setting.path, setting.read(text))
-    return parse_config(values)
+    return values
 
 
 def _put(values: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
@@ -135,10 +163,8 @@ def as_options(config: RunConfig) -> list[str]:
     """Return the words that give this config on the command line: the settings that differ from the defaults."""
     changed: list[str] = []
     for setting in settings():
-        value: Any = config
-        for part in setting.path:
-            value = getattr(value, part)
-        if value != setting.field.default:
+        value = setting.value(config)
+        if value != setting.default:
             changed += [setting.flag, as_text(value)]
     return changed
 

@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from iterhead.cli.interrupts import INTERRUPTED, Interrupts
@@ -24,22 +25,28 @@ def _declare(parser: Parser) -> None:
 
     run = parser.add_argument_group("the run")
     run.add_argument("--config", metavar="FILE", help="settings from a TOML file; options go before it")
-    run.add_argument("--out", metavar="FOLDER", default="runs", help="where runs are kept [default: runs]")
-    run.add_argument("--again", action="store_true", help="train anew beside a finished run of the same settings")
-    run.add_argument("--threads", metavar="N", help="threads of PyTorch [default: all free cores]")
-    run.add_argument("--device", metavar="NAME", default="auto", help="cpu, cuda, mps or auto [default: auto]")
-    run.add_argument("--compile", action="store_true", help="let torch.compile translate the steps: for long runs only")
     run.add_argument("--seeds", metavar="LIST", help="train several seeds, one for each core at a time, e.g. 0..9")
     run.add_argument("--workers", metavar="N", help="processes for --seeds [default: one for each free core]")
-    run.add_argument("--quiet", action="store_true", help="show only what became of the run")
-    run.add_argument("--json", action="store_true", help="one JSON object instead, for scripts")
-    run.add_argument("-h", "--help", action="store_true", help="this help")
+    declare_means(run)
     declare_settings(parser)
+
+
+def declare_means(group: argparse._ArgumentGroup) -> None:
+    """Add the options of whoever trains one run: with what, whether anew, and what to show."""
+    group.add_argument("--out", metavar="FOLDER", default="runs", help="where runs are kept [default: runs]")
+    group.add_argument("--again", action="store_true", help="train anew beside a finished run of the same settings")
+    group.add_argument("--threads", metavar="N", help="threads of PyTorch [default: all free cores]")
+    group.add_argument("--device", metavar="NAME", default="auto", help="cpu, cuda, mps or auto [default: auto]")
+    group.add_argument(
+        "--compile", action="store_true", help="let torch.compile translate the steps: for long runs only"
+    )
+    group.add_argument("--quiet", action="store_true", help="show only what became of the run")
+    group.add_argument("--json", action="store_true", help="one JSON object instead, for scripts")
+    group.add_argument("-h", "--help", action="store_true", help="this help")
 
 
 def _run(options: argparse.Namespace, interrupts: Interrupts) -> int:
     """Train a network, or go on, and tell what became of it."""
-    command = command_line(options.typed)
     from iterhead.cli.options import read_config
 
     config = read_config(options)
@@ -48,35 +55,60 @@ def _run(options: argparse.Namespace, interrupts: Interrupts) -> int:
         return _run_seeds(config, options, interrupts, threads, workers)
     if workers is not None:
         raise UserError("--workers: expected together with --seeds; one run is one process")
-    silent = options.quiet or options.json
-    with _waiting(sys.stdout.isatty() and not silent):
+    with waiting(options):
         from iterhead.cli.report import tell_page
-        from iterhead.cli.telling import make_watcher, tell
+        from iterhead.cli.telling import tell
         from iterhead.cli.verify import tell_claims
-        from iterhead.runs import train
-
-        watcher = make_watcher(silent)
-    interrupts.message = lambda: _interrupted(watcher, command)
-    means: dict[str, Any] = {"threads": threads, "device": options.device, "compiled": options.compile}
-    try:
-        with interrupts.raised(), watcher:
-            run = train(config, out=options.out, again=options.again, observer=watcher, **means)
-    except KeyboardInterrupt:
-        print(interrupts.message(), file=sys.stderr)
+    ended = train_shown(config, options, interrupts)
+    if ended is None:
         return INTERRUPTED
-    see = command_line(["show", str(run.folder.path)])
-    interrupts.message = lambda: f"Interrupted: the run is complete. See it with: {see}"
+    run, watcher = ended
     tell(run, watcher, options)
+    silent = options.quiet or options.json
     if not silent:
         tell_claims(run)
     tell_page(run, anew=watcher.run is not None, silent=silent)
-    return _exit_code(run)
+    return exit_code(run)
+
+
+def train_shown(
+    config: "RunConfig", options: argparse.Namespace, interrupts: Interrupts, parents: Path | None = None
+) -> tuple["Run", "Watcher"] | None:
+    """Train a network, or go on, and show how it goes.
+
+    Args:
+        config: its settings.
+        options: with those of `declare_means`.
+        interrupts: are told what to say.
+        parents: the folder with the run that it starts from, as for `runs.train`.
+
+    Returns:
+        The run, and who watched it; None where it was interrupted, which has been told.
+    """
+    command = command_line(options.typed)
+    from iterhead.cli.telling import make_watcher
+    from iterhead.runs import train
+
+    watcher = make_watcher(options.quiet or options.json)
+    threads = _count("threads", options.threads)
+    means: dict[str, Any] = {"threads": threads, "device": options.device, "compiled": options.compile}
+    interrupts.message = lambda: _interrupted(watcher, command)
+    try:
+        with interrupts.raised(), watcher:
+            run = train(config, out=options.out, parents=parents, again=options.again, observer=watcher, **means)
+    except KeyboardInterrupt:
+        print(interrupts.message(), file=sys.stderr)
+        return None
+    see = command_line(["show", str(run.folder.path)])
+    interrupts.message = lambda: f"Interrupted: the run is complete. See it with: {see}"
+    return run, watcher
 
 
 @contextmanager
-def _waiting(shown: bool) -> Iterator[None]:
-    """Say what takes the first seconds, and take it back."""
+def waiting(options: argparse.Namespace) -> Iterator[None]:
+    """Say what takes the first seconds, and take it back; only to a person at a terminal."""
     text = "Loading PyTorch ..."
+    shown = sys.stdout.isatty() and not (options.quiet or options.json)
     if shown:
         print(text, end="\r", flush=True)
     yield
@@ -84,7 +116,8 @@ def _waiting(shown: bool) -> Iterator[None]:
         print(" " * len(text), end="\r", flush=True)
 
 
-def _exit_code(run: "Run") -> int:
+def exit_code(run: "Run") -> int:
+    """Return 1 for a run that has diverged, 0 for any other."""
     return SCIENCE_SAYS_NO if run.status.state == "diverged" else 0
 
 
@@ -114,7 +147,7 @@ def _run_seeds(
         if getattr(options, name):
             raise UserError(f"--{name}: expected for one run, not with --seeds")
     command = command_line(options.typed)
-    with _waiting(sys.stdout.isatty() and not (options.quiet or options.json)):
+    with waiting(options):
         from iterhead.cli.seeds import train_seeds
     try:
         with interrupts.raised():

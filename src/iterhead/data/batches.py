@@ -17,6 +17,7 @@ batch.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -58,7 +59,7 @@ class Packing:
         """Q, how many cells of a row the loss reads."""
         return self.weights_RQ.shape[1]
 
-    @property
+    @cached_property
     def is_full(self) -> bool:
         """Whether every row holds two sequences that count."""
         return bool(self.weights_RQ.all())

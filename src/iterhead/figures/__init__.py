@@ -1,24 +1,38 @@
-"""The picture of one run: numbers and an `ax` in, a drawing out.
+"""Drawings of runs and studies: numbers and an `ax` in, a drawing out.
 
-`run_figure(picture)` composes the panels and `render(figure)` gives the bytes of a PNG and a PDF; the panels stand
-alone too. Nothing here trains, loads or computes statistics, or touches matplotlib's global state.
+`run_figure(picture)` composes the panels of one run, and `render(figure)` gives the bytes of a PNG and a PDF; the
+panels stand alone too. Nothing here trains, loads or computes statistics, or touches matplotlib's global state.
 """
 
 from iterhead.figures.attention import attention_map
 from iterhead.figures.curves import accuracy_by_length, peakiness
 from iterhead.figures.effects import effect_bars, effects_figure
-from iterhead.figures.run_figure import HeadMap, RunPicture, render, run_figure
+from iterhead.figures.grids import contour_map, heat_map, ratio_map
+from iterhead.figures.lines import Band, bands, length_lines, share_bars
+from iterhead.figures.run_figure import HeadMap, RunPicture, render, run_figure, weight_scale
+from iterhead.figures.sheet import SHARES, scale_beside, sheet
 from iterhead.figures.style import style
 
 __all__ = [
+    "SHARES",
+    "Band",
     "HeadMap",
     "RunPicture",
     "accuracy_by_length",
     "attention_map",
+    "bands",
+    "contour_map",
     "effect_bars",
     "effects_figure",
+    "heat_map",
+    "length_lines",
     "peakiness",
+    "ratio_map",
     "render",
     "run_figure",
+    "scale_beside",
+    "share_bars",
+    "sheet",
     "style",
+    "weight_scale",
 ]

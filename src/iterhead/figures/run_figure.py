@@ -107,7 +107,7 @@ def run_figure(picture: RunPicture) -> Figure:
         mesh = attention_map(ax, weights, picture.tokens, cells, queries=picture.queries, title=label)
         if left != _LEFT:
             ax.set_ylabel("")  # the rows are those of the first map
-    _weight_scale(figure, ax, mesh)
+    weight_scale(figure, ax, mesh)
     upper, lower = (_add_axes(figure, place) for place in panels)
     mesh = accuracy_by_length(upper, picture.epochs, picture.lengths, picture.accuracy)
     _accuracy_scale(figure, upper, mesh)
@@ -166,7 +166,8 @@ def _head(figure: Figure, title: str, subtitle: Sequence[str]) -> None:
         figure.text(left, 1 - (0.3 + _LINE * line) / height, text, va="top", color=QUIET)
 
 
-def _weight_scale(figure: Figure, ax: Axes, mesh: QuadMesh) -> None:
+@style()
+def weight_scale(figure: Figure, ax: Axes, mesh: QuadMesh) -> None:
     """Put the scale of both maps into the grey corner of the last, where no weight can be."""
     inside = ax.inset_axes((0.66, 0.88, 0.3, 0.022))
     bar = figure.colorbar(mesh, cax=inside, orientation="horizontal", ticks=[0, 0.5, 1], format="%g")

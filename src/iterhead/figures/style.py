@@ -18,6 +18,16 @@ MASKED = "#ececec"
 BLUE = "#0072B2"
 VERMILION = "#D55E00"
 
+LINE_COLOURS: tuple[tuple[str, Any], ...] = (
+    (BLUE, "-"),
+    (VERMILION, (0, (5, 1.2))),
+    ("#009E73", (0, (3, 1, 1, 1))),
+    ("#CC79A7", (0, (1, 0.8))),
+    (INK, (0, (6, 1, 1, 1, 1, 1))),
+    ("#E69F00", "-"),
+)
+"""Colour and dashes of the lines of a plot, in order: without colour, the dashes tell them apart."""
+
 WEIGHT_SCALE = "Blues"
 """Attention weights: 0 is nearly white, which a masked cell is not."""
 ACCURACY_SCALE = "viridis"

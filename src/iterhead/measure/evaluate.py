@@ -14,8 +14,8 @@ from iterhead.measure.records import Record
 from iterhead.model import Pass, Taps, Transformer
 from iterhead.tasks import SequenceLayout, Task, Vocabulary
 
-CHUNK = 256
-"""Sequences in one forward pass: bounds the memory whatever the size of the test set."""
+CHUNK, CHUNK_TOKENS = 256, 2304
+"""Sequences, and tokens, in one forward pass at most: bound the memory whatever the size of the test set."""
 
 PATTERNS = "blocks.*.attn.hook_pattern"
 
@@ -77,7 +77,8 @@ def _evaluate_length(
     positions = torch.arange(layout.input_size, device=tokens_MBT.device)
     mask = positions[:, None] >= positions
     right = formed = torch.zeros(len(tasks), dtype=torch.int64)
-    for chunk in torch.split(tokens_MBT, max(1, CHUNK // len(tasks)), dim=1):
+    at_once = min(CHUNK, CHUNK_TOKENS // layout.size) // len(tasks)
+    for chunk in torch.split(tokens_MBT, max(1, at_once), dim=1):
         taps = Taps(layers, (PATTERNS,) if roles else (), {}, single=False)
         given = Pass(positions, mask, taps, reads=layout.reads)
         predictions = model.run(chunk[:, :, :-1], given).argmax(-1).view(len(tasks), chunk.shape[1], -1)

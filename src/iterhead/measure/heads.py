@@ -68,7 +68,7 @@ class RoleSums:
         mean = self._weights / self._sequences
         deviation = (self._squares / self._sequences - mean.square()).clamp(min=0).sqrt()
         return RoleScores(
-            peakiness=(self._peaks / self._sequences).mean(-1),
+            peakiness=(self._peaks.double() / self._sequences).mean(-1),
             weight=mean.mean(-1),
             invariance=1 - deviation.mean(-1),
             mass=mean.sum(-2).mean(-1),

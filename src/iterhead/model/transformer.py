@@ -124,7 +124,7 @@ class Transformer(nn.Module):
     def select(self, networks: Sequence[int]) -> "Transformer":
         """Return some of the networks, by index, as a population of their own; its weights are copies."""
         index = torch.tensor(networks, device=self.embed.W_E.device)
-        chosen: dict[int, object] = {id(p): nn.Parameter(p.detach()[index]) for p in self.parameters()}
+        chosen: dict[int, object] = {id(p): nn.Parameter(p.detach()[index], p.requires_grad) for p in self.parameters()}
         # Angles are the same for all networks; the other buffer is a table for each.
         chosen |= {id(b): b if name == "angles" else b[index] for name, b in self.named_buffers()}
         return copy.deepcopy(self, chosen)

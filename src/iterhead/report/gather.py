@@ -107,7 +107,7 @@ def _facts(run: Run, command: str) -> tuple[Facts, Arrays]:
 
 def _about(run: Run, command: str) -> Facts:
     provenance = run.folder.read_json(PROVENANCE) if run.folder.has(PROVENANCE) else {}
-    versions = {name: value for name, value in provenance.items() if name != "task"}
+    versions = {name: value for name, value in provenance.items() if name not in ("task", "start")}
     seen = run.config.data.split == "disjoint"
     return {
         "name": run.name,

@@ -1,13 +1,15 @@
 """Runs: a config trained into a folder that survives any kill, and is read back as an object.
 
-`train` makes or resumes one, `load` opens one.
+`train` makes or resumes one, `transfer` makes one that starts from another's network, `load` opens one.
 """
 
+from iterhead.runs.crew import Result
 from iterhead.runs.execute import train, train_population
-from iterhead.runs.many import Result, train_many
+from iterhead.runs.many import train_many
 from iterhead.runs.progress import Observer, Progress
 from iterhead.runs.run import Run, Status, load
 from iterhead.runs.store import find_runs
+from iterhead.runs.transfer import from_scratch, transfer
 
 __all__ = [
     "Observer",
@@ -16,8 +18,10 @@ __all__ = [
     "Run",
     "Status",
     "find_runs",
+    "from_scratch",
     "load",
     "train",
     "train_many",
     "train_population",
+    "transfer",
 ]

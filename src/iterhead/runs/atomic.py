@@ -45,6 +45,10 @@ _ADVICE = {
 }
 
 
+class HeldError(UserError):
+    """Another process, or this one, works on the folder already."""
+
+
 @contextmanager
 def explained(action: str, path: Path) -> Iterator[None]:
     """Turn an OSError inside into `PATH: cannot ACTION: reason; what to do`.
@@ -180,7 +184,7 @@ def lock(folder: Path) -> Iterator[None]:
         try:
             held.acquire(blocking=False)
         except Timeout:
-            raise UserError(f"{folder}: {_busy(folder)}") from None
+            raise HeldError(f"{folder}: {_busy(folder)}") from None
     try:
         # The lock decides, this text only informs: a killed holder's stays until the next one writes.
         write(folder / HOLDER, json_bytes({"pid": os.getpid(), "host": socket.gethostname()}))
@@ -189,6 +193,24 @@ def lock(folder: Path) -> Iterator[None]:
         with suppress(OSError):
             (folder / HOLDER).unlink()
         held.release()
+
+
+def is_held(folder: Path) -> bool:
+    """Return whether anybody holds a folder at this moment; a folder that cannot be locked counts as free.
+
+    The lock is taken for an instant, so who wants it just then may meet it: ask only about runs that are tried again.
+    """
+    if not (folder / LOCK).exists():
+        return False
+    probe = FileLock(folder / LOCK, thread_local=False, fallback_to_soft=False)
+    try:
+        probe.acquire(blocking=False)
+    except Timeout:
+        return True
+    except OSError:
+        return False
+    probe.release()
+    return False
 
 
 def _busy(folder: Path) -> str:

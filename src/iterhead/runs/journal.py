@@ -1,6 +1,6 @@
 """What one run in training knows of itself, and writes into its folder."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 import polars as pl
@@ -26,11 +26,14 @@ class Journal:
     Args:
         run: the run.
         status: with what its numbers are computed.
+        keep: the epochs whose checkpoints stay beside the last one, without figure and training state in the end;
+            None to keep everything.
     """
 
-    def __init__(self, run: Run, status: Status):
+    def __init__(self, run: Run, status: Status, keep: Collection[int] | None = None):
         self.run = run
         self.status = status
+        self._keep = keep
         self._records = table([])
         self._new: list[Record] = []
         self._history: dict[int, Scores] = {}
@@ -78,6 +81,7 @@ class Journal:
                 STATE: tensor_bytes(state, {"train_seconds": repr(self.status.train_seconds)}),
             }
         )
+        self._discard()
 
     def diverged(self, epoch: int, loss: float) -> None:
         """Record that the loss is not finite. The last good checkpoint is the last one written."""
@@ -88,10 +92,13 @@ class Journal:
         )
         self.status = replace(self.status, state="diverged", message=message)
         self._save({})
+        self._discard()
 
     def tested(self, records: list[Record], model: Transformer, dataset: Dataset) -> dict[str, bytes]:
-        """Take in the scores on all test sequences, and return the files of the figure."""
+        """Take in the scores on all test sequences, and return the files of the figure, if there is to be one."""
         self._take_in(self.status.epoch, TEST, records)
+        if self._keep is not None:
+            return {}
         scores = headline(self._records.filter(pl.col("split") == TEST))
         return render(run_figure(run_picture(self.run.config, model, dataset, self._history, scores)))
 
@@ -99,6 +106,7 @@ class Journal:
         """Save what a finished run has."""
         self.status = replace(self.status, state="finished")
         self._save({MEASUREMENTS: table_bytes(self._records), **figure})
+        self._discard()
 
     def progress(self) -> list[Progress]:
         """Return every evaluation so far."""
@@ -114,6 +122,14 @@ class Journal:
         self._new = []
         self._records = pl.concat([self._records, added])
         self._history |= history(added)
+
+    def _discard(self) -> None:
+        """Remove what is not to be kept: checkpoints before the last one, and the training state of what is over."""
+        if self._keep is None:
+            return
+        old = {epoch for epoch in self.run.checkpoints if epoch < self.status.epoch} - set(self._keep)
+        over = [STATE] if self.status.state != "running" else []
+        self.run.folder.remove([*map(checkpoint_name, sorted(old)), *over])
 
     def _save(self, files: dict[str, bytes]) -> None:
         """Write `files`, then the status, so that whatever the status tells of is there."""

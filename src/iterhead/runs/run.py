@@ -1,6 +1,7 @@
 """A run on disk, as an object: its settings, network, measurements and scores."""
 
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
+from torch import Tensor
 
 from iterhead.data import Dataset, make_dataset
 from iterhead.errors import UserError
@@ -35,10 +37,11 @@ def checkpoint_name(epoch: int) -> str:
     return f"checkpoints/epoch-{epoch:05d}.safetensors"
 
 
-def provenance(config: RunConfig) -> dict[str, str]:
-    """Return what a run's numbers rest on beside its settings: what the task does, and versions."""
+def provenance(config: RunConfig, start: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return what a run's numbers rest on beside its settings: what the task does, versions, and its start if any."""
     versions = {name: version(name) for name in ("iterhead", "torch", "numpy")}
-    return {"task": config.iterative_task.digest, "python": platform.python_version(), **versions}
+    found = {"task": config.iterative_task.digest, "python": platform.python_version(), **versions}
+    return {**found, "start": start} if start else found
 
 
 @dataclass(frozen=True)
@@ -148,14 +151,18 @@ class Run:
         Raises:
             UserError: when no checkpoint of that epoch is there, or it is damaged.
         """
-        if epoch not in self.checkpoints:
-            there = ", ".join(map(str, self.checkpoints))
-            raise UserError(f"{self.folder.path}: no checkpoint of epoch {epoch}: expected one of {there}")
-        weights, _ = self.folder.read_tensors(checkpoint_name(epoch))
+        weights = self.weights_at(epoch)
         model = Transformer(self.config.model, self.config.context, [self.config.seed])
         model.to(weights_format(self.config.training.precision))
         model.load_state_dict(weights)
         return model.eval()
+
+    def weights_at(self, epoch: int) -> dict[str, Tensor]:
+        """Return the weights after `epoch` epochs by name, each [1, ...]. Raises what `model_at` raises."""
+        if epoch not in self.checkpoints:
+            there = ", ".join(map(str, self.checkpoints))
+            raise UserError(f"{self.folder.path}: no checkpoint of epoch {epoch}: expected one of {there}")
+        return self.folder.read_tensors(checkpoint_name(epoch))[0]
 
     @cached_property
     def dataset(self) -> Dataset:

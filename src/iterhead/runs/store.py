@@ -15,7 +15,7 @@ import difflib
 import io
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -160,6 +160,21 @@ class RunFolder:
             UserError: on entering: another holder works on this run, or the folder cannot be written to.
         """
         return atomic.lock(self.path)
+
+    def is_held(self) -> bool:
+        """Return whether anybody holds the run at this moment."""
+        return atomic.is_held(self.path)
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Remove files; those that are not there are no mistake. Call it only under the lock.
+
+        Raises:
+            UserError: the disk refuses.
+        """
+        for name in names:
+            place = self._place(name)
+            with atomic.explained("write", place):
+                place.unlink(missing_ok=True)
 
     def clean(self) -> None:
         """Remove the temporary files of a killed process. Call it only under the lock."""

@@ -1,9 +1,21 @@
-"""What a checked claim is."""
+"""What a checked claim is: of one network, or of a study over seeds."""
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from iterhead.studies.tables import Tables
 
 Verdict: TypeAlias = Literal["holds", "does not hold", "undecided"]
+
+Bound: TypeAlias = Literal["at least", "more than", "at most"]
+
+SIGNS: dict[Bound, str] = {"at least": ">=", "more than": ">", "at most": "<="}
+
+FEWEST_SEEDS = 3
+"""With fewer runs than this, no claim about runs in general is decided."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +28,7 @@ class Check:
         value: the figure that decides.
         low, high: its 95% interval, over sequences.
         threshold: what the claim asks of the figure.
-        bound: whether the figure must be at least or at most the threshold.
+        bound: whether the figure must be at least, more than or at most the threshold.
     """
 
     id: str
@@ -25,17 +37,55 @@ class Check:
     low: float
     high: float
     threshold: float
-    bound: Literal["at least", "at most"] = "at least"
+    bound: Bound = "at least"
 
     @property
     def verdict(self) -> Verdict:
         """Holds, or does not, if the whole interval is on one side of the threshold; else undecided."""
         if self.bound == "at least":
             holds, fails = self.low >= self.threshold, self.high < self.threshold
+        elif self.bound == "more than":
+            holds, fails = self.low > self.threshold, self.high <= self.threshold
         else:
             holds, fails = self.high <= self.threshold, self.low > self.threshold
         return "holds" if holds else "does not hold" if fails else "undecided"
 
+    @property
+    def asked(self) -> str:
+        """What the claim asks, e.g. `>= 0.95`."""
+        return f"{SIGNS[self.bound]} {self.threshold:.2f}"
+
     def as_json(self) -> dict[str, Any]:
-        """Return the fields and the verdict by name."""
-        return {**self.__dict__, "verdict": self.verdict}
+        """Return the fields and the verdict by name; None for what is not a number."""
+        fields = {name: None if _is_nan(value) else value for name, value in self.__dict__.items()}
+        return {**fields, "verdict": self.verdict}
+
+
+def _is_nan(value: object) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding(Check):
+    """One claim about a study, with its evidence: the interval is over seeds.
+
+    Attributes:
+        figure: the study that it was found in.
+        seeds: how many runs, or groups of runs of one seed, the figure is a mean over.
+        sentence: what was found, in words.
+        needed: with fewer seeds than this, nothing is decided.
+    """
+
+    figure: str
+    seeds: int
+    sentence: str
+    needed: int = FEWEST_SEEDS
+
+    @property
+    def verdict(self) -> Verdict:
+        """As for one network, but undecided where there are too few seeds."""
+        return super().verdict if self.seeds >= self.needed else "undecided"
+
+
+Judge: TypeAlias = "Callable[[Tables], list[Finding]]"
+"""Checks claims on the tables of a study, and on nothing else."""

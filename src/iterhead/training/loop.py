@@ -17,13 +17,14 @@ from iterhead.settings import DataConfig, ModelConfig, RunConfig
 from iterhead.tasks import Vocabulary
 from iterhead.training.dropout import Dropout, dropout_words
 from iterhead.training.optimizer import FlatOptimizer
+from iterhead.training.start import moves, take_over
 
 
 def population_key(config: RunConfig) -> RunConfig:
     """Return what networks must agree on to be trained as one population: the settings, less those each has its own.
 
-    Each has its own task, seed, learning rate, weight decay, split, test sequences, evaluations and early stop, and,
-    where the schedule does not depend on it, epoch limit.
+    Each has its own task, seed, start, learning rate, weight decay, split, test sequences, evaluations and early stop,
+    and, where the schedule does not depend on it, epoch limit.
     """
     free = RunConfig()
     data = config.data.model_copy(update={"split": free.data.split, "test_per_length": free.data.test_per_length})
@@ -31,7 +32,8 @@ def population_key(config: RunConfig) -> RunConfig:
     if config.training.schedule == "constant":
         names.append("epochs")
     training = config.training.model_copy(update={name: getattr(free.training, name) for name in names})
-    return config.model_copy(update={"task": free.task, "seed": free.seed, "data": data, "training": training})
+    own = {"task": free.task, "seed": free.seed, "start": None}
+    return config.model_copy(update={**own, "data": data, "training": training})
 
 
 class Trainer:
@@ -45,18 +47,20 @@ class Trainer:
 
     Args:
         configs: everything that decides the numbers; one for each network, equal in `population_key`.
+        starts: the weights that each network starts from, by name, each [1, ...]; None: drawn from its seed.
         device: cpu, cuda or mps.
         precision: of the steps; what the settings' precision means on this device unless given.
         compiled: let torch.compile translate the forward and backward passes, on a GPU as CUDA graphs.
 
     Raises:
-        UserError: the settings differ where they must not, or there is no compiler.
+        UserError: the settings differ where they must not, a start does not fit, or there is no compiler.
     """
 
     def __init__(
         self,
         configs: Sequence[RunConfig],
         *,
+        starts: Sequence[Mapping[str, Tensor] | None] = (),
         device: str = "cpu",
         precision: Precision | None = None,
         compiled: bool = False,
@@ -72,9 +76,18 @@ class Trainer:
         self.datasets = [make_dataset(c.iterative_task, c.data, vocabulary, c.seed) for c in configs]
         self.model = Transformer(first.model, first.context, [config.seed for config in configs])
         self.model.to(device, weights_format(self.precision))
+        for network, weights in enumerate(starts):
+            if weights is not None:
+                take_over(self.model, network, weights)
+        for name, parameter in self.model.named_parameters():
+            parameter.requires_grad_(moves(name, first.training.train, first.model.layers))
         self._short, self._full = (Stage(self, data) for data in (short_data(first), first.data))
         total_steps = sum(self.stage(epoch).batches.steps for epoch in range(first.training.epochs))
         self.optimizer = FlatOptimizer(self.model, [config.training for config in configs], total_steps)
+        if compiled and len(configs) > 1:
+            raise UserError(
+                f"compiled=True: expected with one network, not {len(configs)}: each that ends costs a minute"
+            )
         self._translated = self._translate() if compiled else None
 
     def _translate(self) -> Callable[[Tensor, Pass], Tensor]:
@@ -132,7 +145,11 @@ class Trainer:
         return sound
 
     def state(self, network: int = 0) -> dict[str, Tensor]:
-        """Return everything that a network's next epoch depends on, as copies."""
+        """Return everything that a network's next epoch depends on, as copies.
+
+        Not in it is what no step changes: weights that do not move, and tables of positions. They are those that the
+        network was made with, so whoever goes on must give its `starts` again.
+        """
         optimizer = {f"optimizer.{name}": tensor for name, tensor in self.optimizer.state(network).items()}
         weights = self.optimizer.weights[network : network + 1].clone()
         return {"epoch": torch.tensor(self.epoch), "weights": weights, **optimizer}

@@ -1,6 +1,6 @@
 """Update rules on one flat buffer of weights, a learning rate for each network.
 
-All trainable weights of M networks live in one tensor [M, W] of which the model's parameters are views, so that a step
+All weights that move of M networks live in one tensor [M, W] of which the model's parameters are views, so that a step
 is a handful of operations whatever the number of layers, and whatever is decided for one network (its rate, its
 gradient's norm) is a row's business. Held to `torch.optim` by tests.
 """

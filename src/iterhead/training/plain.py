@@ -4,7 +4,8 @@ Slow and simple on purpose. It shares with the fast path the data, the initial w
 and nothing else, so that a test can hold the two together, and a benchmark can time one against the other.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -12,12 +13,15 @@ from torch.nn import functional as F
 
 from iterhead.data.batches import IGNORED
 from iterhead.errors import UserError
+from iterhead.machine import Precision
 from iterhead.settings import ModelConfig, RunConfig, TrainingConfig
 from iterhead.training.dropout import dropout_words
 from iterhead.training.loop import Stage, Trainer
 
 
-def plain_logits(weights: dict[str, Tensor], config: ModelConfig, tokens: Tensor, dropout: Tensor) -> Tensor:
+def plain_logits(
+    weights: dict[str, Tensor], config: ModelConfig, tokens: Tensor, drop: Callable[[Tensor], Tensor]
+) -> Tensor:
     """Return logits [B, T, V] of one network (LayerNorm, learned or frozen positions), as the paper writes it."""
     width, heads = config.width, config.heads
 
@@ -36,9 +40,9 @@ def plain_logits(weights: dict[str, Tensor], config: ModelConfig, tokens: Tensor
     def mlp(name: str, x: Tensor) -> Tensor:
         return F.gelu(x @ weights[f"{name}.W_in"]) @ weights[f"{name}.W_out"]
 
-    x = weights["embed.W_E"][tokens]
+    x = F.embedding(tokens, weights["embed.W_E"])
     positions = weights["pos_embed.W_pos"][: tokens.shape[1]]
-    x = (x + F.pad(positions, (0, width - positions.shape[1]))) * dropout
+    x = drop(x + F.pad(positions, (0, width - positions.shape[1])))
     for layer in range(config.layers):
         block = f"blocks.{layer}"
         if config.residual == "published":
@@ -64,22 +68,29 @@ class PlainTrainer:
 
     Args:
         config: with LayerNorm, learned or frozen positions, a constant rate and no clipping.
+        start: the weights that the network starts from, by name, each [1, ...]; drawn from its seed unless given.
 
     Raises:
         UserError: when the settings ask for more than the plain twin does.
     """
 
-    def __init__(self, config: RunConfig):
+    def __init__(self, config: RunConfig, start: Mapping[str, Tensor] | None = None):
         self.config = config
-        self._twin = Trainer([config], precision="float64" if config.training.precision == "float64" else "float32")
+        precision: Precision = "float64" if config.training.precision == "float64" else "float32"
+        self._twin = Trainer([config], starts=[start], precision=precision)
         training, model = config.training, config.model
         if training.schedule != "constant" or training.warmup_steps or training.clip or model.norm != "layer":
             raise UserError("the plain twin knows LayerNorm, a constant rate and no clipping")
         if model.positions not in ("learned", "frozen"):
             raise UserError("the plain twin knows embedded positions only")
-        start = self._twin.model.state_dict()
-        self.weights = {name: tensor[0].clone().requires_grad_() for name, tensor in start.items()}
+        initial = self._twin.model.state_dict()
+        self.weights = {name: tensor[0].clone().requires_grad_() for name, tensor in initial.items()}
         frozen = {name for name, _ in self._twin.model.named_buffers()}
+        if training.train == "not-attention":
+            frozen |= {name for name in initial if name.rpartition(".")[2] in ("W_Q", "W_K", "W_V", "W_O")}
+        if training.train == "last-mlp":
+            last = f"blocks.{model.layers - 1}.mlp"
+            frozen |= initial.keys() - {f"{last}.W_in", f"{last}.W_out"}
         trained = [tensor for name, tensor in self.weights.items() if name not in frozen]
         self.optimizer = make_optimizer(trained, config.training)
 
@@ -89,12 +100,23 @@ class PlainTrainer:
         words = dropout_words([self.config.seed], epoch, stage.batches.steps)
         for (inputs, targets), word in zip(stage.batches.padded(epoch), words, strict=True):
             stage.drop(word, self.weights["embed.W_E"].dtype)
-            logits = plain_logits(self.weights, self.config.model, inputs, self._dropout_factors(inputs.shape, stage))
-            loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
-            self.optimizer.zero_grad()
-            torch.autograd.backward(loss)
-            self.optimizer.step()
-            yield loss.detach()
+            factors = self._dropout_factors(inputs.shape, stage)
+            yield self._step(inputs, targets, factors.mul)
+
+    def prepared_steps(self, epoch: int) -> Iterator[Callable[[], Tensor]]:
+        """Yield the steps of an epoch, to be timed: batches are padded beforehand, and dropout is PyTorch's own."""
+        drop = partial(F.dropout, p=self.config.model.dropout)
+        for inputs, targets in self._twin.stage(epoch).batches.padded(epoch):
+            yield partial(self._step, inputs, targets, drop)
+
+    def _step(self, inputs: Tensor, targets: Tensor, drop: Callable[[Tensor], Tensor]) -> Tensor:
+        """Take a step and return the loss before it."""
+        logits = plain_logits(self.weights, self.config.model, inputs, drop)
+        loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
+        self.optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        self.optimizer.step()
+        return loss.detach()
 
     def _dropout_factors(self, shape: torch.Size, stage: Stage) -> Tensor:
         """Return factors [B, T, D]: the packed trainer's random numbers, put where each sequence's tokens now stand."""

@@ -1,0 +1,76 @@
+"""The network that a run starts from: found, checked and read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from iterhead.errors import UserError
+from iterhead.runs import atomic
+from iterhead.runs.run import STATE, Run, checkpoint_name
+from iterhead.runs.store import RunFolder, open_run
+from iterhead.settings import RunConfig, StartConfig
+from iterhead.training import check_fit
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a run starts from.
+
+    Attributes:
+        weights: by name, each [1, ...].
+        origin: the parent's name, the epoch and the sha256 of that checkpoint's file, for provenance.json; empty
+            where the run has begun and the weights are its own copy.
+    """
+
+    weights: Mapping[str, Tensor]
+    origin: Mapping[str, Any]
+
+
+def find_start(config: RunConfig, folder: RunFolder, parents: Path) -> Start | None:
+    """Return what a run starts from, or None if its weights are drawn from its seed.
+
+    A run that has begun takes the weights that never move from a checkpoint of its own, and needs its parent no more.
+
+    Args:
+        config: its settings.
+        folder: where it is or will be.
+        parents: the folder of run folders where its parent is.
+
+    Raises:
+        UserError: the parent is not there, not finished, damaged, has no checkpoint of that epoch, or does not fit.
+    """
+    if config.start is None:
+        return None
+    if folder.has(STATE):
+        begun = Run(folder)
+        return Start(begun.weights_at(begun.checkpoints[-1]), {})
+    try:
+        return _read_parent(config, config.start, parents)
+    except UserError as error:
+        raise UserError(f"cannot start from {config.start.run}: {error}") from None
+
+
+def _read_parent(config: RunConfig, start: StartConfig, parents: Path) -> Start:
+    found = open_run(str(parents / start.run), parents)
+    if found.path.name != start.run:
+        raise UserError(f"no such run in {parents}; did you mean {found.path.name}?")
+    parent = Run(found)
+    check_finished(parent)
+    check_fit(config, parent.config)
+    epoch = parent.checkpoints[-1] if start.epoch is None else start.epoch
+    weights = parent.weights_at(epoch)
+    checksum = atomic.digest(found.read(checkpoint_name(epoch)))
+    return Start(weights, {"run": start.run, "epoch": epoch, "sha256": checksum})
+
+
+def check_finished(parent: Run) -> None:
+    """Raise UserError unless a run is finished: what has diverged or goes on is no network to start from."""
+    status = parent.status
+    if status.state == "running":
+        done = f"{status.epoch} of at most {parent.config.training.epochs} epochs are done"
+        raise UserError(f"{parent.folder.path}: not finished: {done}; the iterhead run that made it goes on with it")
+    if status.state == "diverged":
+        raise UserError(f"{parent.folder.path}: its training diverged: expected a run that is finished")

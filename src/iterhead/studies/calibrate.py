@@ -1,0 +1,187 @@
+"""What a study costs: runs, time on this machine, and disk. The time comes from a quick calibration.
+
+A step's time is taken to be the time of starting its operations, the same whatever their size and shared by the
+networks of a population, and the time of their products at a rate: `t = a + operations / r`. Two sizes give a and r.
+"""
+
+import json
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from time import perf_counter
+from typing import Any, TypeAlias
+
+from iterhead.data import Packing, make_packing
+from iterhead.errors import UserError
+from iterhead.machine import find_device, find_precision, free_cores, torch_threads
+from iterhead.runs import atomic
+from iterhead.runs.many import networks_at_once
+from iterhead.settings import DataConfig, ModelConfig, RunConfig, parse_config
+from iterhead.studies.published.recipe import parameters
+from iterhead.studies.study import Cell, Study, all_cells
+from iterhead.training import Trainer
+from iterhead.training.loop import short_data
+from iterhead.training.operations import step_operations
+
+FILE = "study/calibration.json"
+
+SIZES = ((16, 8), (64, 16))
+"""Width and longest length of the two networks whose steps are timed."""
+
+STEPS = 24
+"""Of each; the quickest counts, which other work on the machine disturbs least. A second or two in all."""
+
+BESIDE = 1.15
+"""Evaluating and saving beside training."""
+
+JOB_SECONDS = 1.5
+"""To begin a process and to make its data."""
+
+BYTES_BESIDE = 60_000
+"""Settings, table of measurements and checksums of a run, without its weights."""
+
+BYTES_OF_EVALUATION = 700
+"""Of the table, for each evaluation, as measured at sixteen lengths."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How fast this machine trains, on one thread.
+
+    Attributes:
+        start: seconds of a step of two layers whatever its size.
+        rate: floating-point operations a second in products.
+        device: that it was measured on.
+    """
+
+    start: float
+    rate: float
+    device: str
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What runs cost at most: no run stops early.
+
+    Attributes:
+        runs: how many.
+        seconds: on `workers` processes of one thread each.
+        bytes: on the disk when all are finished.
+    """
+
+    runs: int
+    seconds: float
+    bytes: int
+
+
+def calibrate(out: Path, device: str = "auto") -> Calibration:
+    """Return how fast this machine trains, from the folder's note, or measured now in a second or two and noted."""
+    found = find_device(device)
+    path = out / FILE
+    with suppress(OSError, ValueError, TypeError):  # not there, or not ours
+        noted = Calibration(**json.loads(path.read_bytes()))
+        if noted.device == found:
+            return noted
+    measured = _measure(found)
+    with suppress(UserError):  # a folder that refuses costs the note, not the figures
+        atomic.write(path, atomic.json_bytes(asdict(measured)))
+    return measured
+
+
+def _measure(device: str) -> Calibration:
+    points = []
+    with torch_threads(1):
+        for width, longest in SIZES:
+            config = parse_config(
+                {
+                    "data": {"max_length": longest, "train_per_length": 256, "test_per_length": 8},
+                    "model": {"width": width},
+                    "training": {"batch_size": 64, "short_epochs": 0, "precision": "float32"},
+                }
+            )
+            trainer = Trainer([config], device=device)
+            operations = step_operations(config.model, trainer.stage(0).batches.packing)
+            points.append((operations, _seconds_of_a_step(trainer)))
+    (less, quick), (more, slow) = points
+    rate = (more - less) / max(slow - quick, 1e-9)
+    return Calibration(start=max(quick - less / rate, 1e-5), rate=rate, device=device)
+
+
+def _seconds_of_a_step(trainer: Trainer) -> float:
+    taken: list[float] = []
+    steps = trainer.step_losses()
+    for _ in range(STEPS):
+        begun = perf_counter()
+        next(steps).sum().item()
+        taken.append(perf_counter() - begun)
+    return min(taken)
+
+
+def cost(studies: Iterable[Study], calibration: Calibration, workers: int | None = None) -> Cost:
+    """Return what studies cost at most, on so many processes (one for each free core unless given).
+
+    Runs that several cells share count once.
+    """
+    crew = workers or free_cores()
+    seeds: dict[_Kind, set[int]] = {}
+    for cell in all_cells(studies):
+        seeds.setdefault(_kind(cell), set()).update(cell.seeds)
+    seconds, size, runs = 0.0, 0, 0
+    for (config, *_), of_kind in seeds.items():
+        count = len(of_kind)
+        together = networks_at_once(config, count, crew, calibration.device)
+        runs += count
+        size += count * _bytes(config)
+        seconds += count * run_seconds(config, calibration, together) + JOB_SECONDS * -(-count // together)
+    return Cost(runs, seconds / crew, size)
+
+
+_Kind: TypeAlias = tuple[RunConfig, Any, int | None]
+"""Settings but for the seed and the start, what the start was trained with, and the epoch of the start."""
+
+
+def _kind(cell: Cell) -> _Kind:
+    parent = None if cell.parent is None else _kind(cell.parent)
+    return cell.config, parent, cell.parent_epoch
+
+
+def run_seconds(config: RunConfig, calibration: Calibration, together: int = 1) -> float:
+    """Return the seconds that one of `together` networks in one computation takes at most, on one core."""
+    training = config.training
+    short = min(training.short_epochs, training.epochs)
+    epochs = ((short, short_data(config)), (training.epochs - short, config.data))
+    total = 0.0
+    for count, data in epochs:
+        steps, operations = _epoch(data, config.model, training.batch_size)
+        start = calibration.start * config.model.layers / 2 / together
+        total += count * steps * (start + operations / _rate(config, calibration))
+    steps, operations = _epoch(config.data, config.model, training.batch_size)
+    test = steps * operations / 3 / calibration.rate * config.data.test_per_length / config.data.train_per_length
+    return total * BESIDE + test
+
+
+def _rate(config: RunConfig, calibration: Calibration) -> float:
+    """Return the rate of a run's products; twice that of float32 where its number format is bfloat16."""
+    precision = find_precision(config.training.precision, calibration.device, config.model.width)
+    return calibration.rate * (1.6 if precision == "bfloat16" else 1.0)
+
+
+def _epoch(data: DataConfig, model: ModelConfig, batch_size: int) -> tuple[int, int]:
+    """Return an epoch's steps, and the operations of each."""
+    per_length = batch_size // len(data.lengths)
+    packing = _packing(data.min_length, data.max_length, data.cot, per_length)
+    return max(1, data.train_per_length // per_length), step_operations(model, packing)
+
+
+@cache
+def _packing(shortest: int, longest: int, cot: bool, per_length: int) -> Packing:
+    return make_packing(DataConfig(min_length=shortest, max_length=longest, cot=cot), per_length)
+
+
+def _bytes(config: RunConfig) -> int:
+    """Return the disk that a finished run of a study takes: its last weights and its table."""
+    evaluations = config.training.epochs // config.training.evaluate_every
+    rows = BYTES_OF_EVALUATION * evaluations * len(config.data.lengths) // 16
+    return BYTES_BESIDE + rows + 4 * parameters(config.model, config.context)

@@ -1,0 +1,81 @@
+"""How networks are trained at each scale, and what is said about it."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from iterhead.data import make_packing
+from iterhead.settings import ModelConfig, RunConfig, parse_config
+from iterhead.studies.study import Scale
+from iterhead.training.operations import step_operations
+
+RECIPES: Mapping[Scale, Mapping[str, Mapping[str, Any]]] = {
+    "paper": {
+        "data": {},
+        "model": {"width": 128},
+        "training": {
+            **{"lr": 3e-4, "batch_size": 256, "epochs": 1000, "evaluate_every": 10},
+            **{"early_stop": False, "short_epochs": 0, "precision": "float32"},
+        },
+    },
+    "laptop": {"data": {}, "model": {"width": 64}, "training": {"epochs": 40}},
+    "smoke": {
+        "data": {"max_length": 5, "train_per_length": 128, "test_per_length": 32},
+        "model": {"width": 16},
+        "training": {"lr": 1e-2, "batch_size": 40, "epochs": 4, "evaluation_per_length": 16, "short_epochs": 1},
+    },
+}
+"""What differs from the defaults of `RunConfig`."""
+
+CHOSEN: Mapping[Scale, tuple[str, ...]] = {
+    "paper": (
+        "Published: Adam, lr 3e-4, batch 256, evaluation every 10 epochs, no early stop, float32.",
+        "Ours: test sequences never stand in the training set, and the loss counts the states and one EoS. Several "
+        "seeds on every cell, where the paper has single runs.",
+    ),
+    "laptop": (
+        "The fast recipe: width 64 where it is not an axis, lr 1e-3, batch 64, four short epochs of lengths 1 to 3 "
+        "first, and a run stops when its iteration head has emerged. A coarser grid. Epochs are counted without the "
+        "short ones.",
+    ),
+    "smoke": ("Networks too small, trained too briefly: it shows that everything works, and decides nothing.",),
+}
+
+SEEDS: Mapping[Scale, tuple[int, ...]] = {"paper": (0, 1, 2), "laptop": (0, 1, 2), "smoke": (0, 1)}
+"""Of a cell of a grid."""
+
+
+def make_config(scale: Scale, task: str = "polynomial", **changes: Mapping[str, Any]) -> RunConfig:
+    """Return the settings of a run at a scale, with changes to its `data`, `model` and `training`."""
+    parts = {name: {**part, **changes.get(name, {})} for name, part in RECIPES[scale].items()}
+    return parse_config({"task": task, **parts})
+
+
+def parameters(model: ModelConfig, context: int) -> int:
+    """Return how many weights a network has: embedding, output, positions, norms, attention and MLPs."""
+    D = model.width
+    norms = 0 if model.norm == "none" else (2 * model.layers + 1) * D
+    positions = context * model.positions_on if model.positions in ("learned", "frozen") else 0
+    return 2 * model.vocabulary * D + positions + norms + model.layers * (4 * D * D + 2 * D * model.hidden)
+
+
+def with_equal_parameters(config: RunConfig) -> RunConfig:
+    """Return the settings with one layer, of the least width that has as many weights (claim 8)."""
+    asked = parameters(config.model, config.context)
+    width = config.model.width
+    while parameters(one := _with_layers(config, 1, width=width).model, config.context) < asked:
+        width += 1
+    return config.model_copy(update={"model": one})
+
+
+def with_equal_compute(config: RunConfig) -> RunConfig:
+    """Return the settings with one layer, trained for as many more epochs as a step costs less (claim 8)."""
+    one = _with_layers(config, 1)
+    packing = make_packing(config.data, config.training.batch_size // len(config.data.lengths))
+    ratio = step_operations(config.model, packing) / step_operations(one.model, packing)
+    training = one.training.model_copy(update={"epochs": math.ceil(ratio * one.training.epochs)})
+    return one.model_copy(update={"training": training})
+
+
+def _with_layers(config: RunConfig, layers: int, **changes: Any) -> RunConfig:
+    return config.model_copy(update={"model": config.model.model_copy(update={"layers": layers, **changes})})

@@ -1,0 +1,103 @@
+"""`iterhead study`: the list, a study trained, drawn and checked, and what is refused."""
+
+import json
+
+import pytest
+from matplotlib.image import imread
+
+from iterhead.cli.study_display import told_progress
+from iterhead.errors import UserError
+from iterhead.studies import calibrate, published
+from iterhead.studies.calibrate import cost
+from iterhead.studies.execute import Progress
+from tiny_study import CALIBRATION, tiny_study
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """The tiny study in place of figure 7, and a machine that needs no calibration."""
+    monkeypatch.setattr(published, "STUDIES", dict.fromkeys(("figure-7", "figure-6"), lambda _scale: tiny_study()))
+    monkeypatch.setattr(calibrate, "_measure", lambda _device: CALIBRATION)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_study_from_the_list_to_its_report(call, tmp_path):
+    (listed,) = json.loads(call("study list figure-7 --scale smoke --json --workers 1").out)["studies"]
+    assert (listed["name"], listed["runs"], listed["chosen"]) == ("figure-7", 6, ["everything"])
+    assert "A tiny study" in call("study list figure-7 --scale smoke").out
+    waiting = call("study status figure-7").out.splitlines()[1].split()
+    assert waiting == ["tiny", "6", "0", "0", "0", "0", "0", "6"]
+    said = call("study run figure-7 --scale smoke --workers 1 --threads 1 --json")
+    assert (said.code, said.err) == (0, "")
+    told = json.loads(said.out)
+    assert (told["done"], told["runs"], told["failed"]) == (6, 6, [])
+    folder = tmp_path / "runs/study/tiny-smoke"
+    assert {path.name for path in folder.iterdir()} == {"tiny.png", "tiny.pdf", "claims.json", "claims.md", "tables"}
+    assert imread(folder / "tiny.png").ndim == 3
+    assert json.loads((folder / "claims.json").read_text())["command"] == "iterhead study run tiny --scale smoke"
+    states = json.loads(call("study status figure-7 --json").out)["studies"]["tiny"]
+    assert list(states.values()) == ["finished"] * 6
+    # Drawn again from the tables alone, to the same picture.
+    before = (folder / "tiny.png").read_bytes()
+    for run in (tmp_path / "runs").glob("*/config.json"):
+        run.unlink()
+    (folder / "tiny.png").unlink()
+    again = call("study report figure-7 --redraw")
+    assert (again.code, again.err) == (0, "")
+    assert (folder / "tiny.png").read_bytes() == before
+    assert "6 of 6 runs measured" in again.out
+
+
+@pytest.mark.usefixtures("tiny")
+def test_the_whole_list_is_a_table(call):
+    said = call("study --scale smoke")
+    lines = said.out.splitlines()
+    assert any(line.startswith("figure-7 ") and "A tiny study" in line for line in lines)
+    assert any(line.startswith("all ") for line in lines)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_runs_that_studies_share_cost_once():
+    one, both = cost([tiny_study()], CALIBRATION, 1), cost([tiny_study(), tiny_study()], CALIBRATION, 1)
+    assert one == both
+    assert one.runs == 6
+    # On two processes half the time.
+    assert cost([tiny_study()], CALIBRATION, 2).seconds == pytest.approx(one.seconds / 2)
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize(("words", "line"), [
+    ("study run figure-77", "figure-77: no such study: expected one of figure-7, figure-6, all: did you mean "
+     "'figure-7'?"),
+    ("study run", "study run: expected the name of a study, or all (iterhead study list)"),
+    ("study rnu figure-7", "study rnu: no such verb: did you mean 'run'?"),
+    ("study list --scale huge", "scale=huge: expected one of smoke, laptop, paper"),
+    ("study run figure-7 --workers none", "--workers none: expected a whole number of at least 1"),
+    ("study run figure-7 --redraw", "--redraw: expected with study report, not with study run"),
+    ("study report figure-7 --redraw", "runs/study/tiny-smoke/tables: no tables here: iterhead study report makes them "
+     "from the runs"),
+    ("study list --device tpu", "device=tpu: expected one of auto, cpu, cuda, mps"),
+])  # fmt: skip
+def test_bad_input_is_told_in_a_line(call, words, line):
+    said = call(words)
+    assert said.code == 2
+    assert said.line == f"iterhead: {line}"
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_report_before_any_run_has_no_figure(call, tmp_path):
+    said = call("study report figure-7")
+    assert said.code == 0
+    assert "0 of 6 runs measured" in said.out
+    assert not list((tmp_path / "runs/study/tiny-smoke").glob("*.png"))
+
+
+def test_progress_in_words():
+    progress = Progress(total=40, done=5, failed=1, running=2, seconds_left=240.0)
+    assert told_progress(progress) == "2 running, 32 left, 1 failed, at most about 4 min"
+    assert told_progress(Progress(total=6, done=6, seconds_left=0.0)) == "0 running, 0 left"
+
+
+def test_scales_are_named_in_errors():
+    with pytest.raises(UserError, match="did you mean 'paper'"):
+        published.find_scale("papr")
