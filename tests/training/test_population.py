@@ -168,7 +168,7 @@ def test_one_network_s_steps_are_compiled_and_a_population_s_are_not(monkeypatch
     plain, translated = Trainer(configs[:1]), Trainer(configs[:1], compiled=True)
     assert torch.equal(train_steps(plain, 2), train_steps(translated, 2))
     assert [run.__self__ for run in compiled] == [translated.model]
-    with pytest.raises(UserError, match="^compiled=True: expected with one network, not 3: "):
+    with pytest.raises(UserError, match=r"^compiled=True: expected with one network, not 3: "):
         Trainer(configs, compiled=True)
 
 
