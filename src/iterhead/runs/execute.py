@@ -146,7 +146,8 @@ def train_population(
         observer: is told of every evaluation of every run.
         keep: the epochs whose checkpoints each run keeps beside its last one; those that are not in it keep the last
             alone. A finished run then has no training state and no figure either. Everything is kept unless given.
-        leave_held: leave out the runs that another process works on, instead of raising UserError.
+        leave_held: leave out the runs that another process works on, instead of raising UserError; those that it has
+            hardly begun are not among the runs that are returned.
 
     Raises:
         UserError: as for `train`; what was saved until then is kept.
@@ -169,7 +170,7 @@ def train_population(
         group = [waiting[path] for path, key in keys.items() if key == first]
         held = _train_group(group[:MOST_NETWORKS], first[1], means, observer, until=ahead[0] if ahead else None)
         waiting = {path: entry for path, entry in waiting.items() if path not in held}
-    return [Run(folder) for folder in folders]
+    return [Run(folder) for folder in folders if not leave_held or folder.has(CONFIG)]  # it may just be beginning there
 
 
 @dataclass(frozen=True)
@@ -207,6 +208,19 @@ class _Begun:
         return cls(epoch, status.precision, status.threads, status.compiled)
 
 
+def _elsewhere(folders: Sequence[RunFolder], begun: _Begun) -> tuple[bool, set[Path]]:
+    """Return whether another process has moved runs on since they were looked at, and those that it works on now."""
+    held: set[Path] = set()
+    for folder in folders:
+        if folder.has(CONFIG):
+            try:
+                with folder.lock():
+                    pass
+            except HeldError:
+                held.add(folder.path)
+    return any(is_finished(folder) or _Begun.of(folder) != begun for folder in folders), held
+
+
 def _train_group(
     group: Sequence[tuple[RunConfig, RunFolder]],
     begun: _Begun,
@@ -231,7 +245,13 @@ def _train_group(
     compiled = means.compiled or begun.compiled
     with torch_threads(means.threads or begun.threads or means.share) as used, ExitStack() as locks:
         # Before there is a folder: what only the start, the data or the memory refuse leaves nothing.
-        starts = [find_start(config, folder, means.parents) for config, folder in group]
+        try:
+            starts = [find_start(config, folder, means.parents) for config, folder in group]
+        except UserError:
+            moved_on, elsewhere = _elsewhere([folder for _, folder in group], begun)
+            if not means.leave_held or not (moved_on or elsewhere):
+                raise
+            return elsewhere
         weights = [start.weights if start else None for start in starts]
         trainer = Trainer(configs, starts=weights, device=means.device, precision=precision, compiled=compiled)
         taken: list[int] = []
