@@ -11,8 +11,8 @@ from polars.testing import assert_frame_equal
 
 from iterhead import machine
 from iterhead.errors import UserError
-from iterhead.runs import execute, journal, load, train, train_population
-from iterhead.runs.execute import run_folder_name
+from iterhead.runs import execute, execution, journal, load, train, train_population
+from iterhead.runs.places import run_folder_name
 from iterhead.runs.run import STATE, checkpoint_name
 from members import MEMBERS, member, members
 
@@ -454,7 +454,7 @@ def test_times_are_shared_among_the_networks_by_hand(tmp_path, monkeypatch):
             return super().train_epoch()
 
     monkeypatch.setattr(execute, "Trainer", Timed)
-    monkeypatch.setattr(execute.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(execution.time, "perf_counter", lambda: clock[0])
     runs = together(members(**EPOCHS), tmp_path, draw=drawn)
     assert [run.status.train_seconds for run in runs] == pytest.approx([40, 40, 40])
     assert [run.status.total_seconds for run in runs] == pytest.approx([140, 140, 140])

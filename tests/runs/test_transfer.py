@@ -8,8 +8,8 @@ import torch
 from iterhead.errors import UserError
 from iterhead.runs import find_runs, from_scratch, journal, load, train, train_many, train_population, transfer
 from iterhead.runs.atomic import digest
-from iterhead.runs.execute import run_folder_name
 from iterhead.runs.many import make_jobs
+from iterhead.runs.places import run_folder_name
 from iterhead.runs.run import PROVENANCE, STATE, STATUS, checkpoint_name, provenance
 from iterhead.runs.store import CONFIG, RunFolder
 from members import member

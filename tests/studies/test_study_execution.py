@@ -13,7 +13,7 @@ from polars.testing import assert_frame_equal
 
 from iterhead.errors import UserError
 from iterhead.runs import load
-from iterhead.runs.execute import run_folder_name
+from iterhead.runs.places import run_folder_name
 from iterhead.studies.collect import collect
 from iterhead.studies.execute import failures, forget_failures, kept_checkpoints, states
 from tiny_study import tiny_study, train_tiny

@@ -4,7 +4,7 @@ import pytest
 
 from iterhead.errors import UserError
 from iterhead.model import Transformer
-from iterhead.runs.execute import run_folder_name
+from iterhead.runs.places import run_folder_name
 from iterhead.settings import RunConfig, parse_config
 from iterhead.studies.execute import kept_checkpoints
 from iterhead.studies.published import ALL, STUDIES, find_scale, find_studies

@@ -16,8 +16,9 @@ from iterhead.cli.display import duration, number
 from iterhead.cli.parsing import filled
 from iterhead.cli.summary import summary
 from iterhead.errors import UserError
-from iterhead.machine import free_cores
+from iterhead.machine import find_device
 from iterhead.runs import Result, train_many
+from iterhead.runs.many import crew_size
 from iterhead.runs.verdict import counted, percent
 from iterhead.settings import RunConfig
 
@@ -55,7 +56,7 @@ def train_seeds(
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     results: list[Result] = []
     if not silent:
-        console.print(filled(_heading(config, seeds, workers)))
+        console.print(filled(_heading(config, seeds, crew_size(workers, find_device(options.device)))))
     with Progress(*columns, console=console, transient=True, disable=silent or not console.is_terminal) as progress:
         task = progress.add_task("runs done", total=len(configs))
         for result in train_many(configs, out=options.out, workers=workers, threads=threads, device=options.device):
@@ -74,11 +75,10 @@ def train_seeds(
     return results
 
 
-def _heading(config: RunConfig, seeds: Sequence[int], workers: int | None) -> str:
-    count = min(workers or free_cores(), len(seeds))
+def _heading(config: RunConfig, seeds: Sequence[int], processes: int) -> str:
     return (
-        f"Training {counted(len(seeds), 'network')} on {config.task}, {count} at a time. Each is saved as it goes: "
-        "Ctrl-C pauses, the same command goes on."
+        f"Training {counted(len(seeds), 'network')} on {config.task}; processes at a time: {processes}. "
+        "Each network is saved as it goes: Ctrl-C pauses, the same command goes on."
     )
 
 

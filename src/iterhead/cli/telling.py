@@ -13,7 +13,7 @@ from iterhead.cli.parsing import filled
 from iterhead.cli.program import command_line
 from iterhead.cli.summary import as_json
 from iterhead.runs import Run
-from iterhead.runs.execute import run_folder_name
+from iterhead.runs.places import run_folder_name
 from iterhead.runs.verdict import Outcome, outcome, verdict
 
 _FILES: Mapping[str, str] = {

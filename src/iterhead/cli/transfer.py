@@ -85,7 +85,7 @@ def comparison(run: "Run") -> dict[str, Any]:
     from iterhead.cli.options import as_options
     from iterhead.measure import epochs_to
     from iterhead.runs import Run, from_scratch
-    from iterhead.runs.execute import is_finished, run_folder_name
+    from iterhead.runs.places import is_finished, run_folder_name
     from iterhead.runs.store import RunFolder
 
     config, out = from_scratch(run.config), run.folder.path.parent

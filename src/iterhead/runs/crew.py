@@ -13,7 +13,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from iterhead.errors import UserError
-from iterhead.runs.execute import is_finished, run_folder_name, start_name, train_population
+from iterhead.runs.execute import train_population
+from iterhead.runs.places import is_finished, run_folder_name, start_name
 from iterhead.runs.run import Run
 from iterhead.runs.store import RunFolder
 from iterhead.settings import RunConfig

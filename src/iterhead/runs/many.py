@@ -11,7 +11,8 @@ from pathlib import Path
 from iterhead.errors import UserError
 from iterhead.machine import find_device, free_cores
 from iterhead.runs.crew import Crew, Result
-from iterhead.runs.execute import MOST_NETWORKS, find_folder, is_finished, run_folder_name, start_name
+from iterhead.runs.execute import MOST_NETWORKS
+from iterhead.runs.places import find_folder, is_finished, run_folder_name, start_name
 from iterhead.runs.run import Run
 from iterhead.settings import RunConfig
 from iterhead.training import population_key
@@ -72,13 +73,18 @@ def train_many(
             yield Result(config, Run(folder))
         else:
             waiting.append(config)
-    crew = workers or (free_cores() if found == "cpu" else 1)
+    crew = crew_size(workers, found)
     jobs = make_jobs(waiting, crew, found)
     crew = min(crew, len(jobs))
     if jobs:
         share = max(1, free_cores() // crew)
         places = Path(out), Path(out if parents is None else parents)
         yield from Crew(jobs, *places, crew, threads, share, found, keep).results(tick, begun)
+
+
+def crew_size(workers: int | None, device: str) -> int:
+    """Return how many processes work at a time, where there is enough to do: one for each free core, one on a GPU."""
+    return workers or (free_cores() if device == "cpu" else 1)
 
 
 def make_jobs(configs: Sequence[RunConfig], workers: int, device: str) -> list[list[RunConfig]]:

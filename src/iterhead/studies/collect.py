@@ -10,7 +10,7 @@ from iterhead.errors import UserError
 from iterhead.measure import headline_lengths
 from iterhead.measure.records import best_pair
 from iterhead.runs import Run
-from iterhead.runs.execute import find_folder, is_finished
+from iterhead.runs.places import find_folder, is_finished
 from iterhead.runs.run import SAMPLE, TEST
 from iterhead.studies.judges.grids import LEARNT, disagreeing
 from iterhead.studies.networks import MEASURES

@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 
 from iterhead.errors import UserError
 from iterhead.runs import Result, atomic, train_many
-from iterhead.runs.execute import is_finished, run_folder_name
+from iterhead.runs.places import is_finished, run_folder_name
 from iterhead.runs.run import Run
 from iterhead.runs.store import RunFolder
 from iterhead.settings import RunConfig

@@ -1,0 +1,91 @@
+"""Settings from nested values and TOML files, and one line about the first thing that is wrong with them."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from iterhead.errors import UserError, nearest, shortened
+from iterhead.settings.configs import RunConfig
+
+
+def parse_config(values: Mapping[str, Any]) -> RunConfig:
+    """Return the settings that nested `values` describe; what is left out takes its default.
+
+    Raises:
+        UserError: one line about the first thing that is wrong.
+    """
+    try:
+        return RunConfig.model_validate(dict(values))
+    except ValidationError as error:
+        raise UserError(_explain(error)) from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the nested settings of a TOML file, unchecked.
+
+    Raises:
+        UserError: when the file cannot be read or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{path}: not TOML: {error}") from None
+
+
+def part_of(field: FieldInfo) -> type[BaseModel] | None:
+    """Return the config that a field holds, or may hold, if it holds one."""
+    kinds = (field.annotation, *get_args(field.annotation))
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+
+
+def option_names(config: type[BaseModel] = RunConfig, prefix: str = "") -> list[str]:
+    """Return every setting as a dotted name, e.g. `data.max_length`."""
+    names: list[str] = []
+    for name, field in config.model_fields.items():
+        if part := part_of(field):
+            names += option_names(part, f"{prefix}{name}.")
+        else:
+            names.append(prefix + name)
+    return names
+
+
+_EXPECTED = {
+    "bool_type": "true or false",
+    "finite_number": "a finite number",
+    "float_type": "a number",
+    "greater_than": "more than {gt:g}",
+    "greater_than_equal": "at least {ge:g}",
+    "int_type": "a whole number",
+    "less_than": "less than {lt:g}",
+    "less_than_equal": "at most {le:g}",
+    "literal_error": "{expected}",
+    "model_type": "a table of settings",
+    "string_type": "text",
+}
+"""What to say that was expected, for each of pydantic's types of error."""
+
+
+def _explain(error: ValidationError) -> str:
+    """Return one line for the first of pydantic's complaints."""
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    context = first.get("ctx", {})
+    cause = context.get("error")
+    if isinstance(cause, UserError):
+        return str(cause)
+    if isinstance(cause, ValueError):
+        return f"{name}.{cause}" if name else str(cause)
+    if first["type"] == "extra_forbidden":
+        hint = nearest(name, option_names()) or " (iterhead run --help lists the settings)"
+        return f"unknown setting {name!r}{hint}"
+    if first["type"] == "missing":
+        return f"{name} is missing: expected a value for it"
+    message = first["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+    expected = _EXPECTED[first["type"]].format_map(context) if first["type"] in _EXPECTED else message
+    return f"{name}={shortened(first['input'])}: expected {expected}"
