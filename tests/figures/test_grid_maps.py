@@ -5,10 +5,11 @@ import io
 import numpy as np
 import pytest
 from matplotlib import colormaps
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from iterhead.figures import contour_map, heat_map, ratio_map
+from iterhead.figures import add_foot, contour_map, heat_map, ratio_map, scale_beside, sheet
 from iterhead.figures.grids import ink_on
 
 NAN = float("nan")
@@ -90,3 +91,25 @@ def test_ratios_with_their_bounds():
 def test_shapes_that_disagree_are_refused(draw):
     with pytest.raises(ValueError, match=r"expected \[2, 3\]"):
         drawn(draw, [1, 2, 3], [1, 2], np.zeros((3, 2)), **LABELS)
+
+
+def test_a_foot_makes_room_and_moves_nothing_in_inches():
+    figure, axes = sheet("Title", "told below it", 2, columns=2, panel=(2.0, 1.5))
+    scale_beside(figure, axes, heat_map(axes[0], [1, 2], [1], np.ones((1, 2)), **LABELS), "", {})
+
+    def inches():
+        width, height = figure.get_size_inches()
+        top = [(ax.get_position().x0 * width, (1 - ax.get_position().y1) * height) for ax in figure.axes]
+        sizes = [(ax.get_position().width * width, ax.get_position().height * height) for ax in figure.axes]
+        return np.array(top), np.array(sizes)
+
+    (places, sizes), (_, height) = inches(), figure.get_size_inches()
+    add_foot(figure, "iterhead study run figure-7")
+    after, sizes_after = inches()
+    np.testing.assert_allclose(after, places)
+    np.testing.assert_allclose(sizes_after, sizes)
+    foot = figure.texts[-1]
+    room = (figure.get_size_inches()[1] - height) / figure.get_size_inches()[1]
+    assert foot.get_text() == "iterhead study run figure-7"
+    drawn = foot.get_window_extent(FigureCanvasAgg(figure).get_renderer()).transformed(figure.transFigure.inverted())
+    assert 0 < drawn.y0 < drawn.y1 < room

@@ -54,6 +54,14 @@ def test_the_published_settings():
     assert {cell.config.training.epochs for cell in study("figure-16").cells} == {10_000}
 
 
+def test_narrow_networks_learn_faster_at_laptop_scale():
+    cells = [cell for name in ("figure-7", "figure-13", "figure-16") for cell in study(name, "laptop").cells]
+    rates = {(cell.config.model.width, cell.config.training.lr) for cell in cells if cell.config.model.layers != 1}
+    assert rates == {(6, 0.017), (10, 0.01), (16, 0.0063), (24, 0.0042), (40, 0.0025), (32, 0.0031), (64, 1e-3)}
+    given = {cell.config.training.lr for cell in study("figure-12", "laptop").cells}  # an axis stays as it is
+    assert given == {1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1}
+
+
 @pytest.mark.parametrize("scale", ["smoke", "laptop"])
 def test_figures_share_their_runs(scale):
     assert names(study("figure-8", scale)) < names(study("figure-7", scale))

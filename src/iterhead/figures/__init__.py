@@ -10,7 +10,7 @@ from iterhead.figures.effects import effect_bars, effects_figure
 from iterhead.figures.grids import contour_map, heat_map, ratio_map
 from iterhead.figures.lines import Band, bands, length_lines, share_bars
 from iterhead.figures.run_figure import HeadMap, RunPicture, render, run_figure, weight_scale
-from iterhead.figures.sheet import SHARES, scale_beside, sheet
+from iterhead.figures.sheet import SHARES, add_foot, scale_beside, sheet
 from iterhead.figures.style import style
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "HeadMap",
     "RunPicture",
     "accuracy_by_length",
+    "add_foot",
     "attention_map",
     "bands",
     "contour_map",

@@ -12,6 +12,8 @@ _EDGE = 0.1
 """Inches left free at the edges."""
 _LINE = 0.16
 """Height of a line of the subtitle."""
+_FOOT = 0.22
+"""Height of the line at the foot."""
 
 
 @style()
@@ -61,6 +63,22 @@ def sheet(
         y = height - head - (row + 1) * (above + panel[1]) - row * below
         axes.append(figure.add_axes((x / width, y / height, panel[0] / width, panel[1] / height)))
     return figure, axes
+
+
+@style()
+def add_foot(figure: Figure, text: str) -> None:
+    """Make room below everything for one small line, and write it there: the command that makes the figure."""
+    width, height = figure.get_size_inches()
+    taller = height + _FOOT
+    figure.set_size_inches(width, taller)
+    for ax in figure.axes:
+        place = ax.get_position(original=True)
+        ax.set_position((place.x0, (place.y0 * height + _FOOT) / taller, place.width, place.height * height / taller))
+    for line in figure.texts:
+        x, y = line.get_position()
+        line.set_position((x, (y * height + _FOOT) / taller))
+    given = {"fontsize": 6.5, "family": "DejaVu Sans Mono", "color": QUIET}
+    figure.text(_EDGE / width, 0.07 / taller, text, va="bottom", **given)
 
 
 SHARES: Mapping[float, str] = {0: "0", 0.5: "0.5", 1: "1"}

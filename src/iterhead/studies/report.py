@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from iterhead.figures import render
+from iterhead.figures import add_foot, render
 from iterhead.runs import atomic
 from iterhead.studies.claims import Finding
 from iterhead.studies.collect import collect
@@ -80,6 +80,7 @@ def report(
         write_tables(tables, folder)
     figures: list[Path] = []
     for name, figure in draw(study, tables).items():
+        add_foot(figure, command(study))
         for file, data in render(figure, name).items():
             atomic.write(folder / file, data)
             figures.append(folder / file)
