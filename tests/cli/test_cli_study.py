@@ -34,7 +34,13 @@ def test_a_study_from_the_list_to_its_report(call, tmp_path):
     folder = tmp_path / "runs/study/tiny-smoke"
     assert {path.name for path in folder.iterdir()} == {"tiny.png", "tiny.pdf", "claims.json", "claims.md", "tables"}
     assert imread(folder / "tiny.png").ndim == 3
-    assert json.loads((folder / "claims.json").read_text())["command"] == "iterhead study run tiny --scale smoke"
+    written = json.loads((folder / "claims.json").read_text())
+    assert (written["command"], written["seeds"]) == ("iterhead study run tiny --scale smoke", [0, 1])
+    spent = [json.loads(path.read_text())["total_seconds"] for path in (tmp_path / "runs").glob("*/status.json")]
+    assert written["seconds"] == pytest.approx(sum(spent), abs=0.1)
+    text = (folder / "claims.md").read_text()
+    assert f"tiny --scale smoke`: 6 of 6 runs, seeds 0, 1, {sum(spent):.0f} s on one core." in text
+    assert "![tiny](tiny.png)" in text
     states = json.loads(call("study status figure-7 --json").out)["studies"]["tiny"]
     assert list(states.values()) == ["finished"] * 6
     # Drawn again from the tables alone, to the same picture.

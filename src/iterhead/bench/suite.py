@@ -11,6 +11,7 @@ import torch
 
 from iterhead.bench import processes
 from iterhead.bench.machine import PRODUCT_OPERATIONS, product
+from iterhead.bench.published import published_epochs
 from iterhead.bench.timing import endless, in_turns, ratio
 from iterhead.machine import free_cores, has_fast_bfloat16
 from iterhead.settings import RunConfig, parse_config
@@ -215,6 +216,14 @@ def slope(values: dict[int, float]) -> float:
     return float((x * y).sum() / x.square().sum())
 
 
+def _study(device: str) -> Iterator[Measured]:
+    """What the published study costs on one core, beside what `iterhead study list --scale paper` estimates."""
+    for epochs in published_epochs(device):
+        size = f"{epochs.name}, {epochs.together} at once"
+        yield Measured(f"{size}: an epoch of one network", epochs.seconds, "s")
+        yield Measured(f"{size}: measured over estimated", epochs.seconds / epochs.estimated, "x")
+
+
 def _gpu(device: str) -> Iterator[Measured]:
     """Networks x epochs a second of populations on a GPU, from their training steps: evaluations come on top."""
     for width in (32, 64, 128):
@@ -247,6 +256,7 @@ GROUPS = (
     Group("memory", "peak memory at the published size", _memory, quick=False),
     Group("emergence", "the default run, five seeds", _emergence, quick=False),
     Group("scaling", "exponents in length, width and networks", _scaling, quick=False),
+    Group("study", "steps of the published study on one core", _study, quick=False),
     Group("gpu", "populations on a GPU", _gpu, quick=False),
 )
 """In the order in which they are measured."""

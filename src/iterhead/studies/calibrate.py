@@ -18,7 +18,7 @@ from iterhead.errors import UserError
 from iterhead.machine import find_device, find_precision, free_cores, torch_threads
 from iterhead.runs import atomic
 from iterhead.runs.many import networks_at_once
-from iterhead.settings import DataConfig, ModelConfig, RunConfig, parse_config
+from iterhead.settings import DataConfig, RunConfig, parse_config
 from iterhead.studies.published.recipe import parameters
 from iterhead.studies.study import Cell, Study, all_cells
 from iterhead.training import Trainer
@@ -151,15 +151,19 @@ def run_seconds(config: RunConfig, calibration: Calibration, together: int = 1) 
     """Return the seconds that one of `together` networks in one computation takes at most, on one core."""
     training = config.training
     short = min(training.short_epochs, training.epochs)
-    epochs = ((short, short_data(config)), (training.epochs - short, config.data))
-    total = 0.0
-    for count, data in epochs:
-        steps, operations = _epoch(data, config.model, training.batch_size)
-        start = calibration.start * config.model.layers / 2 / together
-        total += count * steps * (start + operations / _rate(config, calibration))
-    steps, operations = _epoch(config.data, config.model, training.batch_size)
+    first = config.model_copy(update={"data": short_data(config)})
+    total = short * epoch_seconds(first, calibration, together)
+    total += (training.epochs - short) * epoch_seconds(config, calibration, together)
+    steps, operations = _epoch(config)
     test = steps * operations / 3 / calibration.rate * config.data.test_per_length / config.data.train_per_length
     return total * BESIDE + test
+
+
+def epoch_seconds(config: RunConfig, calibration: Calibration, together: int = 1) -> float:
+    """Return the seconds that one epoch of one of `together` networks trains, on one core; evaluations come on top."""
+    steps, operations = _epoch(config)
+    start = calibration.start * config.model.layers / 2 / together
+    return steps * (start + operations / _rate(config, calibration))
 
 
 def _rate(config: RunConfig, calibration: Calibration) -> float:
@@ -168,11 +172,12 @@ def _rate(config: RunConfig, calibration: Calibration) -> float:
     return calibration.rate * (1.6 if precision == "bfloat16" else 1.0)
 
 
-def _epoch(data: DataConfig, model: ModelConfig, batch_size: int) -> tuple[int, int]:
+def _epoch(config: RunConfig) -> tuple[int, int]:
     """Return an epoch's steps, and the operations of each."""
-    per_length = batch_size // len(data.lengths)
+    data = config.data
+    per_length = config.training.batch_size // len(data.lengths)
     packing = _packing(data.min_length, data.max_length, data.cot, per_length)
-    return max(1, data.train_per_length // per_length), step_operations(model, packing)
+    return max(1, data.train_per_length // per_length), step_operations(config.model, packing)
 
 
 @cache

@@ -29,6 +29,8 @@ class Reported:
         folder: where.
         measured: finished runs in the tables.
         runs: runs that the study has.
+        seeds: of the finished runs, increasing.
+        seconds: that the finished runs took, one after another, evaluations included.
         figures: the files of the figures.
         findings: the claims.
     """
@@ -37,6 +39,8 @@ class Reported:
     folder: Path
     measured: int
     runs: int
+    seeds: tuple[int, ...]
+    seconds: float
     figures: tuple[Path, ...]
     findings: tuple[Finding, ...]
 
@@ -48,6 +52,8 @@ class Reported:
             "folder": str(self.folder),
             "measured": self.measured,
             "runs": self.runs,
+            "seeds": list(self.seeds),
+            "seconds": round(self.seconds, 1),
             "figures": [str(path) for path in self.figures],
             "claims": [finding.as_json() for finding in self.findings],
         }
@@ -86,7 +92,9 @@ def report(
             figures.append(folder / file)
     findings = judge(study, tables)
     total = sum(len(cell.seeds) for cell in study.cells)
-    done = Reported(study, folder, tables["runs"].height, total, tuple(figures), tuple(findings))
+    rows = tables["runs"]
+    seeds, seconds = ((), 0.0) if rows.is_empty() else (rows["seed"].unique().sort(), rows["total_seconds"].sum())
+    done = Reported(study, folder, rows.height, total, tuple(seeds), seconds, tuple(figures), tuple(findings))
     atomic.write(
         folder / CLAIMS_JSON, atomic.json_bytes({**done.as_json(), **_about(study), "figures": _names(figures)})
     )
@@ -115,9 +123,12 @@ def command(study: Study, verb: str = "run") -> str:
 def claims_text(done: Reported) -> str:
     """Return the claims as a page of Markdown: what was measured, what was chosen, and a table."""
     study = done.study
-    lines = [f"# {study.name}: {study.title}", "", f"Made by `{command(study)}` ({done.measured} of {done.runs} runs)."]
-    lines += [
+    lines = [
+        f"# {study.name}: {study.title}",
         "",
+        f"Made by `{command(study)}`: {done.measured} of {done.runs} runs{_spent(done)}.",
+        "",
+        *(f"![{path.stem}]({path.name})\n" for path in done.figures if path.suffix == ".png"),
         f"**Published.** {study.published}",
         "",
         "**Chosen here.**",
@@ -128,6 +139,17 @@ def claims_text(done: Reported) -> str:
     if done.findings:
         lines += claims_table(done.findings)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _spent(done: Reported) -> str:
+    """Return the seeds, as a range unless some are missing, and the time."""
+    if not done.seeds:
+        return ""
+    first, last = done.seeds[0], done.seeds[-1]
+    whole = len(done.seeds) > 2 and done.seeds == tuple(range(first, last + 1))
+    seeds = f"{first} to {last}" if whole else ", ".join(map(str, done.seeds))
+    time = f"{done.seconds:.0f} s" if done.seconds < 120 else f"{done.seconds / 60:.0f} minutes"
+    return f", seeds {seeds}, {time} on one core"
 
 
 def claims_table(findings: Sequence[Finding]) -> list[str]:

@@ -1,0 +1,72 @@
+"""Training steps of the published study at its full size, on one core, and what `study list` estimates for them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+from iterhead.bench.timing import endless, in_turns
+from iterhead.machine import torch_threads
+from iterhead.runs.many import networks_at_once
+from iterhead.settings import RunConfig
+from iterhead.studies.calibrate import calibrate, epoch_seconds
+from iterhead.studies.published import find_studies
+from iterhead.studies.study import AxisValue
+from iterhead.training import Trainer
+
+SAMPLE: tuple[tuple[str, dict[str, AxisValue]], ...] = (
+    ("figure-7", {"network": "two layers", "width": 8, "longest": 16}),
+    ("figure-7", {"network": "two layers", "width": 32, "longest": 16}),
+    ("figure-7", {"network": "two layers", "width": 63, "longest": 31}),
+    ("figure-7", {"network": "two layers, no chain of thought", "width": 32, "longest": 16}),
+    ("figure-7", {"network": "one layer", "width": 32, "longest": 16}),
+    ("figure-9", {"trained": "polynomial"}),
+    ("figure-12", {"optimizer": "adam", "lr": 3e-4, "batch": 16}),
+    ("figure-12", {"optimizer": "adam", "lr": 3e-4, "batch": 2048}),
+    ("figure-13", {"task": "parity"}),
+    ("figure-14", {"positions": "learned", "width": 16, "longest": 31}),
+)
+"""Cells of the published grids, small and large."""
+
+
+@dataclass(frozen=True)
+class Epochs:
+    """What one cell costs.
+
+    Attributes:
+        name: its study and size.
+        together: networks in one computation.
+        seconds: that an epoch of one network trains, measured.
+        estimated: the same by the calibration.
+    """
+
+    name: str
+    together: int
+    seconds: float
+    estimated: float
+
+
+def published_epochs(device: str) -> Iterator[Epochs]:
+    """Time the steps of each cell of the sample, one thread of PyTorch, as many networks at once as a study takes."""
+    with TemporaryDirectory() as folder:
+        calibration = calibrate(Path(folder), device)
+    for name, place in SAMPLE:
+        cell = next(c for c in find_studies(name, "paper")[0].cells if place.items() <= c.axes.items())
+        together = networks_at_once(cell.config, len(cell.seeds), 1, device)
+        configs = [cell.run_config(seed) for seed in cell.seeds[:together]]
+        with torch_threads(1):
+            trainer = Trainer(configs, device=device)
+            (taken,) = in_turns({"": endless(trainer.step_losses)}, rounds=5, turns=4).values()
+        one = configs[0]
+        seconds = median(taken) * trainer.stage(0).batches.steps / len(configs)
+        yield Epochs(_named(name, one), len(configs), seconds, epoch_seconds(one, calibration, len(configs)))
+
+
+def _named(name: str, config: RunConfig) -> str:
+    layers = config.model.layers
+    return (
+        f"{name}, {layers} layer{'s' if layers > 1 else ''}, width {config.model.width}, lengths to "
+        f"{config.data.max_length}, batch {config.training.batch_size}"
+        + ("" if config.data.cot else ", no chain of thought")
+    )
