@@ -8,7 +8,7 @@ from iterhead.studies.calibrate import Calibration
 from iterhead.studies.execute import train_studies
 from iterhead.studies.study import Cell, HeatMaps, Panel, Study
 
-CALIBRATION = Calibration(start=1e-3, rate=1e10, device="cpu")
+CALIBRATION = Calibration(start=1e-3, rate=1e10, memory=1e9, device="cpu")
 
 SEEDS = (0, 1)
 

@@ -5,12 +5,12 @@ import pytest
 from iterhead.bench import published
 from iterhead.bench.published import SAMPLE, published_epochs
 from iterhead.data import make_packing
-from iterhead.settings import parse_config
-from iterhead.studies.calibrate import Calibration, epoch_seconds
+from iterhead.settings import DataConfig, ModelConfig, parse_config
+from iterhead.studies.calibrate import Calibration, epoch_seconds, solve
 from iterhead.studies.published import find_studies
-from iterhead.training.operations import step_operations
+from iterhead.training.operations import step_numbers, step_operations
 
-CALIBRATION = Calibration(start=2e-3, rate=1e9, device="cpu")
+CALIBRATION = Calibration(start=2e-3, rate=1e9, memory=1e8, device="cpu")
 
 
 @pytest.mark.parametrize(("name", "place"), SAMPLE)
@@ -21,11 +21,37 @@ def test_each_sampled_cell_stands_once_in_the_published_grid(name, place):
 
 def test_an_epoch_by_hand():
     config = parse_config({"model": {"width": 32}, "training": {"precision": "float32"}})
-    operations = step_operations(config.model, make_packing(config.data, 4))  # 64 in a batch, 16 lengths
+    packing = make_packing(config.data, 4)  # 64 in a batch, 16 lengths
+    operations, numbers = (count(config.model, packing) for count in (step_operations, step_numbers))
     alone = epoch_seconds(config, CALIBRATION)
-    assert alone == pytest.approx(256 * (2e-3 + operations / 1e9))  # 1,024 of each length
+    assert alone == pytest.approx(256 * (2e-3 + operations / 1e9 + numbers / 1e8))  # 1,024 of each length
     # Starting the operations is shared by the networks of a population; the products are not.
     assert alone - epoch_seconds(config, CALIBRATION, together=4) == pytest.approx(256 * 2e-3 * 3 / 4)
+
+
+def test_numbers_of_a_step_by_hand():
+    # Sequences of one and of two inputs make one row of 4 + 5 = 9 tokens, of which the loss reads 4.
+    config = ModelConfig(width=8, mlp_width=10, vocabulary=6)
+    packing = make_packing(DataConfig(max_length=2, cot=False), 1)
+    of_query = 8 * 8 + 2 * 10 + 3 * 9
+    assert step_numbers(config, packing) == 2 * (4 * 6 + 9 * 8) + (9 + 4) * of_query
+
+
+def test_a_calibration_from_three_steps_by_hand():
+    rows = [(1, 1e6, 1e5), (1, 1e7, 1e7), (1, 1e9, 1e6)]
+    seconds = [2e-3 + operations / 5e10 + numbers / 4e8 for _, operations, numbers in rows]
+    found = solve(rows, seconds, "cpu")
+    assert (found.start, found.rate, found.memory) == pytest.approx((2e-3, 5e10, 4e8))
+    # A large step that took no longer than a small one: nothing negative comes of it.
+    disturbed = solve(rows, [2e-3, 2e-3, 1e-3], "cpu")
+    assert min(disturbed.start, disturbed.rate, disturbed.memory) > 0
+
+
+def test_bfloat16_is_faster_where_it_is_used():
+    config = parse_config({"training": {"precision": "bfloat16"}})
+    assert epoch_seconds(config, CALIBRATION) < 0.7 * epoch_seconds(
+        config.model_copy(update={"training": config.training.model_copy(update={"precision": "float32"})}), CALIBRATION
+    )
 
 
 def test_a_small_cell_is_timed(monkeypatch):

@@ -1,17 +1,20 @@
 """What a study costs: runs, time on this machine, and disk. The time comes from a quick calibration.
 
-A step's time is taken to be the time of starting its operations, the same whatever their size and shared by the
-networks of a population, and the time of their products at a rate: `t = a + operations / r`. Two sizes give a and r.
+A step's time is taken to be that of starting its operations, the same whatever their size and shared by the networks of
+a population, that of its products, and that of everything else, which memory bounds: `t = a + operations / r +
+numbers / m`. Three sizes give a, r and m. `iterhead bench study` tells how far that is right.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeAlias
+
+import numpy as np
 
 from iterhead.data import Packing, make_packing
 from iterhead.errors import UserError
@@ -23,12 +26,12 @@ from iterhead.studies.published.recipe import parameters
 from iterhead.studies.study import Cell, Study, all_cells
 from iterhead.training import Trainer
 from iterhead.training.loop import short_data
-from iterhead.training.operations import step_operations
+from iterhead.training.operations import step_numbers, step_operations
 
 FILE = "study/calibration.json"
 
-SIZES = ((16, 8), (64, 16))
-"""Width and longest length of the two networks whose steps are timed."""
+SIZES = ((8, 4, 64), (8, 16, 256), (128, 8, 64))
+"""Width, longest length and batch size of the networks whose steps are timed; each is mostly one of the three."""
 
 STEPS = 24
 """Of each; the quickest counts, which other work on the machine disturbs least. A second or two in all."""
@@ -53,11 +56,13 @@ class Calibration:
     Attributes:
         start: seconds of a step of two layers whatever its size.
         rate: floating-point operations a second in products.
+        memory: numbers a second that everything else leaves in memory.
         device: that it was measured on.
     """
 
     start: float
     rate: float
+    memory: float
     device: str
 
 
@@ -91,22 +96,35 @@ def calibrate(out: Path, device: str = "auto") -> Calibration:
 
 
 def _measure(device: str) -> Calibration:
-    points = []
+    rows, seconds = [], []
     with torch_threads(1):
-        for width, longest in SIZES:
+        for width, longest, batch in SIZES:
             config = parse_config(
                 {
                     "data": {"max_length": longest, "train_per_length": 256, "test_per_length": 8},
                     "model": {"width": width},
-                    "training": {"batch_size": 64, "short_epochs": 0, "precision": "float32"},
+                    "training": {"batch_size": batch, "short_epochs": 0, "precision": "float32"},
                 }
             )
             trainer = Trainer([config], device=device)
-            operations = step_operations(config.model, trainer.stage(0).batches.packing)
-            points.append((operations, _seconds_of_a_step(trainer)))
-    (less, quick), (more, slow) = points
-    rate = (more - less) / max(slow - quick, 1e-9)
-    return Calibration(start=max(quick - less / rate, 1e-5), rate=rate, device=device)
+            packing = trainer.stage(0).batches.packing
+            rows.append((1, step_operations(config.model, packing), step_numbers(config.model, packing)))
+            seconds.append(_seconds_of_a_step(trainer))
+    return solve(rows, seconds, device)
+
+
+def solve(rows: Sequence[tuple[float, float, float]], seconds: Sequence[float], device: str) -> Calibration:
+    """Return the calibration that gives three steps their seconds, of their starts (1), operations and numbers.
+
+    Where a disturbed measurement would make a part negative, the part is next to nothing.
+    """
+    start, per_operation, per_number = np.linalg.solve(np.asarray(rows, dtype=float), np.asarray(seconds))
+    return Calibration(
+        start=max(float(start), 1e-5),
+        rate=1 / max(float(per_operation), 1e-13),
+        memory=1 / max(float(per_number), 1e-11),
+        device=device,
+    )
 
 
 def _seconds_of_a_step(trainer: Trainer) -> float:
@@ -154,30 +172,31 @@ def run_seconds(config: RunConfig, calibration: Calibration, together: int = 1) 
     first = config.model_copy(update={"data": short_data(config)})
     total = short * epoch_seconds(first, calibration, together)
     total += (training.epochs - short) * epoch_seconds(config, calibration, together)
-    steps, operations = _epoch(config)
-    test = steps * operations / 3 / calibration.rate * config.data.test_per_length / config.data.train_per_length
-    return total * BESIDE + test
+    tested = config.data.test_per_length / config.data.train_per_length
+    return total * BESIDE + tested * epoch_seconds(config, calibration, together) / 3
 
 
 def epoch_seconds(config: RunConfig, calibration: Calibration, together: int = 1) -> float:
     """Return the seconds that one epoch of one of `together` networks trains, on one core; evaluations come on top."""
-    steps, operations = _epoch(config)
+    steps, operations, numbers = _epoch(config)
     start = calibration.start * config.model.layers / 2 / together
-    return steps * (start + operations / _rate(config, calibration))
+    faster = _faster(config, calibration.device)
+    return steps * (start + operations / calibration.rate / faster[0] + numbers / calibration.memory / faster[1])
 
 
-def _rate(config: RunConfig, calibration: Calibration) -> float:
-    """Return the rate of a run's products; twice that of float32 where its number format is bfloat16."""
-    precision = find_precision(config.training.precision, calibration.device, config.model.width)
-    return calibration.rate * (1.6 if precision == "bfloat16" else 1.0)
+def _faster(config: RunConfig, device: str) -> tuple[float, float]:
+    """Return how many times faster products, and all else, are in a run's number format than in float32."""
+    precision = find_precision(config.training.precision, device, config.model.width)
+    return (2.0, 1.2) if precision == "bfloat16" else (1.0, 1.0)
 
 
-def _epoch(config: RunConfig) -> tuple[int, int]:
-    """Return an epoch's steps, and the operations of each."""
+def _epoch(config: RunConfig) -> tuple[int, int, int]:
+    """Return an epoch's steps, and the operations and the numbers of each."""
     data = config.data
     per_length = config.training.batch_size // len(data.lengths)
     packing = _packing(data.min_length, data.max_length, data.cot, per_length)
-    return max(1, data.train_per_length // per_length), step_operations(config.model, packing)
+    steps = max(1, data.train_per_length // per_length)
+    return steps, step_operations(config.model, packing), step_numbers(config.model, packing)
 
 
 @cache

@@ -93,7 +93,9 @@ def report(
     findings = judge(study, tables)
     total = sum(len(cell.seeds) for cell in study.cells)
     rows = tables["runs"]
-    seeds, seconds = ((), 0.0) if rows.is_empty() else (rows["seed"].unique().sort(), rows["total_seconds"].sum())
+    seeds, seconds = (
+        ((), 0.0) if rows.is_empty() else (rows["seed"].unique().sort(), float(rows["total_seconds"].sum()))
+    )
     done = Reported(study, folder, rows.height, total, tuple(seeds), seconds, tuple(figures), tuple(findings))
     atomic.write(
         folder / CLAIMS_JSON, atomic.json_bytes({**done.as_json(), **_about(study), "figures": _names(figures)})

@@ -1,4 +1,4 @@
-"""How many floating-point operations the loss of a batch needs."""
+"""How many floating-point operations the loss of a batch needs, and how many numbers it leaves in memory."""
 
 from iterhead.data import Packing
 from iterhead.settings import ModelConfig
@@ -27,3 +27,17 @@ def step_operations(config: ModelConfig, packing: Packing) -> int:
         )
     total += reads * width * config.vocabulary
     return 2 * 3 * total  # a multiplication and an addition; once forward, twice backward
+
+
+def step_numbers(config: ModelConfig, packing: Packing) -> int:
+    """Return how many numbers the operations of a step's forward pass leave in memory, by which the others are timed.
+
+    Of each query and layer eight vectors of the width and two of the MLP, and three maps; padding counts, since it is
+    computed too.
+    """
+    rows, per_row = packing.slot_RT.shape
+    total = 2 * rows * (packing.reads * config.vocabulary + per_row * config.width)
+    for layer in range(config.layers):
+        queries = rows * (packing.reads if layer == config.layers - 1 else per_row)
+        total += queries * (8 * config.width + 2 * config.hidden + 3 * config.heads * per_row)
+    return total
