@@ -6,7 +6,7 @@ from iterhead.bench import published
 from iterhead.bench.published import SAMPLE, published_epochs
 from iterhead.data import make_packing
 from iterhead.settings import DataConfig, ModelConfig, parse_config
-from iterhead.studies.calibrate import Calibration, epoch_seconds, solve
+from iterhead.studies.calibrate import Calibration, calibrate, epoch_seconds, solve
 from iterhead.studies.published import find_studies
 from iterhead.training.operations import step_numbers, step_operations
 
@@ -45,6 +45,16 @@ def test_a_calibration_from_three_steps_by_hand():
     # A large step that took no longer than a small one: nothing negative comes of it.
     disturbed = solve(rows, [2e-3, 2e-3, 1e-3], "cpu")
     assert min(disturbed.start, disturbed.rate, disturbed.memory) > 0
+
+
+def test_a_calibration_is_measured_once_and_kept(tmp_path):
+    measured = calibrate(tmp_path, "cpu")
+    assert 1e8 < measured.rate < 1e13
+    assert 1e6 < measured.memory < 1e13
+    assert measured.start < 1
+    assert calibrate(tmp_path, "cpu") == measured  # to the bit: read again
+    (tmp_path / "study/calibration.json").write_text('{"start": 1, "rate": 1, "device": "cpu"}')  # of an earlier kind
+    assert calibrate(tmp_path, "cpu").memory > 1
 
 
 def test_bfloat16_is_faster_where_it_is_used():

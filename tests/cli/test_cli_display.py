@@ -147,8 +147,8 @@ def test_numbers_never_say_more_than_is_there():
 
 
 def test_durations():
-    shown = [duration(seconds) for seconds in (0.25, 9.94, 48.4, 120, 7500)]
-    assert shown == ["0.2 s", "9.9 s", "48 s", "2 min", "2 h 5 min"]
+    shown = [duration(seconds) for seconds in (0.25, 9.94, 48.4, 120, 7500, 12_345_678)]
+    assert shown == ["0.2 s", "9.9 s", "48 s", "2 min", "2 h 5 min", "3,429 h"]
 
 
 def test_time_left_is_counted_from_where_this_process_began(finished, monkeypatch):

@@ -149,13 +149,15 @@ def glyphs_for(encoding: str | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time in the units that a person would choose, e.g. `48 s`, `3 min`, `2 h 5 min`."""
+    """Return a time in the units that a person would choose, e.g. `48 s`, `3 min`, `2 h 5 min`, `310 h`."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     if seconds < 100:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60:,} h {minutes % 60} min"
+    if minutes < 100:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min" if minutes < 6000 else f"{seconds / 3600:,.0f} h"
 
 
 def number(value: float | None, digits: int = 2) -> str:

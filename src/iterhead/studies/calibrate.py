@@ -101,7 +101,7 @@ def _measure(device: str) -> Calibration:
         for width, longest, batch in SIZES:
             config = parse_config(
                 {
-                    "data": {"max_length": longest, "train_per_length": 256, "test_per_length": 8},
+                    "data": {"max_length": longest, "train_per_length": STEPS * batch // longest, "test_per_length": 8},
                     "model": {"width": width},
                     "training": {"batch_size": batch, "short_epochs": 0, "precision": "float32"},
                 }
