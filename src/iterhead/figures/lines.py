@@ -14,6 +14,9 @@ from iterhead.figures.style import BLUE, INK, LINE_COLOURS, QUIET, style
 _MOST_SINGLE = 20
 """Up to so many seeds each has a faint line of its own."""
 
+_MOST_APART = 4
+"""With more lines than these, only means and faint intervals can be told apart."""
+
 _MOST_MARKED = 14
 """Up to so many places on the horizontal axis each measurement has a mark."""
 
@@ -40,12 +43,13 @@ class Band:
 @style()
 def bands(ax: Axes, lines: Sequence[Band], *, title: str, x_label: str, legend: bool) -> None:
     """Draw lines with their intervals, of scores of 0 .. 1; the legend stands to the right, where room must be."""
+    many = len(lines) > _MOST_APART
     for line, (colour, dashes) in zip(lines, LINE_COLOURS, strict=False):
         marker = "o" if len(line.xs) <= _MOST_MARKED else ""
-        if len(line.each) <= _MOST_SINGLE:
+        if len(line.each) <= _MOST_SINGLE and not many:
             for own in line.each:
                 ax.plot(line.xs, own, color=colour, linewidth=0.5, alpha=0.25)
-        ax.fill_between(line.xs, line.low, line.high, color=colour, alpha=0.2, linewidth=0)
+        ax.fill_between(line.xs, line.low, line.high, color=colour, alpha=0.08 if many else 0.2, linewidth=0)
         ax.plot(line.xs, line.mean, color=colour, linestyle=dashes, label=line.label, marker=marker, markersize=2.5)
     ax.set_title(title, fontsize=8.5)
     ax.set(xlabel=x_label, ylabel="share", ylim=(-0.03, 1.03))

@@ -11,10 +11,10 @@ from iterhead.measure import headline_lengths
 from iterhead.measure.records import best_pair
 from iterhead.runs import Run
 from iterhead.runs.places import find_folder, is_finished
-from iterhead.runs.run import SAMPLE, TEST
+from iterhead.runs.run import PROVENANCE, SAMPLE, TEST
 from iterhead.studies.judges.grids import LEARNT, disagreeing
 from iterhead.studies.networks import MEASURES
-from iterhead.studies.study import Cell, Study
+from iterhead.studies.study import FULL_EPOCH, Cell, Study
 from iterhead.studies.tables import Tables
 
 Row = dict[str, Any]
@@ -37,7 +37,7 @@ def collect(study: Study, out: Path, tell: Callable[[str], None] = lambda _line:
         out: the folder of run folders.
         tell: is given a line about each run that cannot be read.
     """
-    rows: dict[str, list[Row]] = {"runs": [], "curves": [], "lengths": [], "heads": []}
+    rows: dict[str, list[Row]] = {"runs": [], "curves": [], "lengths": [], "heads": [], "provenance": []}
     finished: list[tuple[Cell, Row, Run]] = []
     for cell, place, run in _finished(study, out, tell):
         finished.append((cell, place, run))
@@ -77,7 +77,17 @@ def _rows(run: Run) -> dict[str, list[Row]]:
         "curves": evaluations,
         "lengths": lengths,
         "heads": _heads(run),
+        "provenance": _provenance(run),
     }
+
+
+def _provenance(run: Run) -> list[Row]:
+    """Return a row of what provenance.json tells in one word each, as text: the versions, and a digest of the task."""
+    if not run.folder.has(PROVENANCE):
+        return []
+    read = run.folder.read_json(PROVENANCE)
+    told = {name: str(value) for name, value in read.items() if isinstance(value, str | int | float)}
+    return [{"run": run.name, "task_digest": told.pop("task", ""), **told}]
 
 
 def full_epochs(run: Run, epoch: int) -> float:
@@ -132,9 +142,9 @@ def _evaluations(run: Run) -> list[Row]:
         scores = by_epoch[epoch]
         pair = best_pair(scores)
         of_roles = {name: scores[name, *pair[name.startswith("second")]] if pair else None for name in _ROLE_SCORES}
-        found.append(
-            {"epoch": epoch, "loss": losses.get(epoch), "accuracy": scores["accuracy", None, None], **of_roles}
-        )
+        full = epoch * run.config.data.train_per_length / WHOLE_EPOCH
+        when = {"epoch": epoch, FULL_EPOCH: full, "loss": losses.get(epoch)}
+        found.append({**when, "accuracy": scores["accuracy", None, None], **of_roles})
     return found
 
 

@@ -26,6 +26,7 @@ from iterhead.studies.judges.transfer import common_bound, median_speed_up, spee
 from iterhead.studies.published.transfer import NOTHING
 from iterhead.studies.statistics import Estimate, mean_band, mean_over
 from iterhead.studies.study import (
+    FULL_EPOCH,
     AttentionMaps,
     Contours,
     Curves,
@@ -45,7 +46,7 @@ LABELS: Mapping[str, str] = {
     "lr": "learning rate",
     "batch": "batch size",
     "position_width": "coordinates with positions, p",
-    "epoch": "epoch",
+    FULL_EPOCH: "epochs of 1,024 sequences of each length",
 }
 """What stands beside an axis."""
 
@@ -164,7 +165,7 @@ def _curves(drawing: Curves, study: Study, tables: Tables) -> Figure | None:
         return None
     count = max(len(band.each) for found in of_panels for band in found)
     told = f"Mean over {count} seed{'s' if count > 1 else ''} at most, and its 95% interval. "
-    if drawing.x == "epoch":
+    if drawing.x == FULL_EPOCH:
         told += "A run that has ended keeps its last score. "
     figure, axes = sheet(
         drawing.title,
@@ -188,7 +189,7 @@ def _bands_of(drawing: Curves, panel: Panel, tables: Tables) -> list[Band]:
     found = []
     for line in drawing.lines:
         where = {**panel.where, **line.where}
-        rows = tables.curves(where) if drawing.x == "epoch" else tables.runs(where)
+        rows = tables.curves(where) if drawing.x == FULL_EPOCH else tables.runs(where)
         if rows.is_empty() or rows[panel.score].is_null().all():
             continue
         xs, each = _by_seed(rows, drawing.x, panel.score)
@@ -204,7 +205,7 @@ def _by_seed(rows: pl.DataFrame, x: str, score: str) -> tuple[Floats, Floats]:
     """
     wide = rows.drop_nulls(score).pivot("seed", index=x, values=score).sort(x)
     values = wide.drop(x)
-    if x == "epoch":
+    if x == FULL_EPOCH:
         values = values.select(pl.all().forward_fill())
     complete = [name for name in values.columns if values[name].null_count() == 0]
     return wide[x].cast(pl.Float64).to_numpy(), values.select(complete).to_numpy().T.astype(float)

@@ -106,9 +106,13 @@ class Contours:
     panels: tuple[Panel, ...]
 
 
+FULL_EPOCH = "full_epoch"
+"""Of curves, the epoch counted in 1,024 sequences of each length, so that shorter epochs stand beside longer ones."""
+
+
 @dataclass(frozen=True)
 class Curves:
-    """Means over seeds with their interval, against the epoch or an axis; a panel for each score."""
+    """Means over seeds with their interval, against `FULL_EPOCH` or an axis; a panel for each score."""
 
     file: str
     title: str

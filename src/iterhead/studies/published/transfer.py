@@ -7,7 +7,7 @@ from typing import Any
 from iterhead.settings import RunConfig
 from iterhead.studies.judges import network, training, transfer
 from iterhead.studies.published.recipe import CHOSEN, make_config
-from iterhead.studies.study import Cell, Curves, Interventions, Line, Panel, Scale, SpeedUps, Study
+from iterhead.studies.study import FULL_EPOCH, Cell, Curves, Interventions, Line, Panel, Scale, SpeedUps, Study
 
 SEEDS: Mapping[Scale, tuple[int, ...]] = {
     "paper": tuple(range(100)),
@@ -157,7 +157,7 @@ def _named(cell: Cell, name: str) -> Cell:
 def _curves(file: str, title: str, names: tuple[str, ...]) -> Curves:
     lines = tuple(Line(name, {"trained": name}) for name in names)
     panels = (Panel("Accuracy", "accuracy"), Panel("Second peakiness", "second_peakiness"))
-    return Curves(file, title, "epoch", lines, panels)
+    return Curves(file, title, FULL_EPOCH, lines, panels)
 
 
 def _chosen(scale: Scale) -> tuple[str, ...]:
