@@ -23,7 +23,7 @@ WIDTHS: Mapping[Scale, tuple[int, ...]] = {
 
 LENGTHS: Mapping[Scale, tuple[int, ...]] = {
     "paper": tuple(range(4, 32)),
-    "laptop": (4, 8, 12, 16, 20),
+    "laptop": (4, 8, 12, 16),
     "smoke": (4, 5),
 }
 
