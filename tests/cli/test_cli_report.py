@@ -5,9 +5,13 @@ import webbrowser
 
 import pytest
 
+from iterhead import report
 from iterhead.cli.report import tell_page
+from iterhead.errors import UserError
 from iterhead.runs import load
 from iterhead.runs.store import RunFolder
+from iterhead.studies import published
+from made_study import made_study, write_made
 
 
 def test_it_writes_the_page_and_says_where(call, copied):
@@ -72,3 +76,88 @@ def test_a_page_that_cannot_be_written_costs_no_run(copied, capsys):
     assert said.out == ""
     assert said.err.startswith("No page was made: ")
     assert said.err.count("\n") == 1
+
+
+@pytest.fixture
+def studies(tmp_path, monkeypatch):
+    """Two studies, of which the first has tables, in place of all; their folder of runs."""
+    first, second = made_study("figure-7"), made_study("figure-8")
+    monkeypatch.setattr(published, "STUDIES", {"figure-7": lambda _scale: first, "figure-8": lambda _scale: second})
+    write_made(first, tmp_path / "runs")
+    return tmp_path / "runs/study"
+
+
+def test_the_page_of_a_study(call, studies):
+    said = call("report figure-7 --scale smoke")
+    assert (said.code, said.err) == (0, "")
+    assert said.out == "runs/study/figure-7-smoke/report.html\n"
+    assert b"A study of <i>x</i><sub>t</sub> by hand" in (studies / "figure-7-smoke/report.html").read_bytes()
+
+
+def test_the_page_of_all_studies(call, studies, monkeypatch):
+    opened = []
+    monkeypatch.setattr(webbrowser, "open", lambda address: opened.append(address) or True)
+    said = call("report all --scale smoke --json --open")
+    assert json.loads(said.out) == {"report": "runs/study/all-smoke/report.html"}
+    assert opened == [(studies / "all-smoke/report.html").as_uri()]
+    page = (studies / "all-smoke/report.html").read_text()
+    assert 'href="../figure-7-smoke/report.html"' in page
+    assert (studies / "figure-7-smoke/report.html").exists()
+    assert not (studies / "figure-8-smoke").exists()
+
+
+def test_the_name_of_a_study_wins_over_a_run(call, studies, copied):
+    copied.rename(copied.with_name("figure-7-my-run"))
+    assert call("report figure-7 --scale smoke").out == "runs/study/figure-7-smoke/report.html\n"
+    assert call("report figure-7-my").out == "runs/figure-7-my-run/report.html\n"
+
+
+NO_TABLES = (
+    "no tables in runs/study{}: `iterhead study report {name} --scale smoke` makes them from finished runs, "
+    "`iterhead study run {name} --scale smoke` trains what is missing"
+)
+
+
+@pytest.mark.usefixtures("studies")
+@pytest.mark.parametrize(("words", "line"), [
+    ("report figure-8 --scale smoke", "figure-8: " + NO_TABLES.format("/figure-8-smoke", name="figure-8")),
+    ("report all --scale smoke --out other", "all: " + NO_TABLES.format("", name="all").replace("runs/", "other/")),
+    ("report figure-7 --scale smok", "scale=smok: expected one of smoke, laptop, paper: did you mean 'smoke'?"),
+    ("report parity --scale smoke", "--scale smoke: expected with a study (figure-7, figure-8, all)"),
+])  # fmt: skip
+def test_bad_input_about_studies_is_one_line(call, words, line):
+    said = call(words)
+    assert said.code == 2
+    assert said.line == f"iterhead: {line}"
+
+
+def test_a_damaged_table_is_one_line(call, studies):
+    (studies / "figure-7-smoke/tables/runs.parquet").write_bytes(b"?")
+    said = call("report figure-7 --scale smoke")
+    assert said.code == 2
+    assert "runs.parquet: cannot be read" in said.line
+
+
+def test_a_study_is_reported_with_its_pages(call, studies):
+    """From the tables alone; the page of all is the one that is told."""
+    said = call("study report figure-7 --redraw --scale smoke")
+    assert said.code == 1, "a claim does not hold"
+    assert said.out.endswith("in a browser: runs/study/figure-7-smoke/report.html\n")
+    write_made(made_study("figure-8"), studies.parent)
+    told = json.loads(call("study report all --redraw --scale smoke --json").out)
+    assert told["report"] == "runs/study/all-smoke/report.html"
+    assert (studies / "figure-8-smoke/report.html").exists()
+
+
+@pytest.mark.parametrize("error", [UserError("the disk refuses"), ZeroDivisionError()])
+def test_a_page_that_fails_costs_no_study(call, studies, monkeypatch, error):
+    def fails(*_):
+        raise error
+
+    monkeypatch.setattr(report, "write_study_report", fails)
+    said = call("study report figure-7 --redraw --scale smoke")
+    assert said.code == 1
+    assert "23 of 27 runs measured" in said.out
+    assert "browser" not in said.out
+    assert said.err == f"No page was made: {error or type(error).__name__}\n"
+    assert (studies / "figure-7-smoke/claims.json").exists()

@@ -32,7 +32,8 @@ def test_a_study_from_the_list_to_its_report(call, tmp_path):
     told = json.loads(said.out)
     assert (told["done"], told["runs"], told["failed"]) == (6, 6, [])
     folder = tmp_path / "runs/study/tiny-smoke"
-    assert {path.name for path in folder.iterdir()} == {"tiny.png", "tiny.pdf", "claims.json", "claims.md", "tables"}
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"tiny.png", "tiny.pdf", "claims.json", "claims.md", "tables", "report.html"}
     assert imread(folder / "tiny.png").ndim == 3
     written = json.loads((folder / "claims.json").read_text())
     assert (written["command"], written["seeds"]) == ("iterhead study run tiny --scale smoke", [0, 1])

@@ -6,10 +6,12 @@ import shutil
 import pytest
 from pages import ABSENT, grown, staged
 
+from iterhead.cli.report import study_pages
 from iterhead.model.handmade import handmade
 from iterhead.report import run_report, write_report
 from iterhead.studies import verify, write_verification
 from iterhead.tasks import task
+from made_study import made_study, write_made
 
 FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
@@ -87,3 +89,20 @@ def made_page(tmp_path):
         return path
 
     return made
+
+
+@pytest.fixture(scope="session")
+def study_pages_made(tmp_path_factory):
+    """The folder of runs with the pages of two studies made by hand, of which one has no claims, and of all."""
+    out = tmp_path_factory.mktemp("studies")
+    studies = [made_study(), made_study("silent", title="Without claims", judges=())]
+    for study in studies:
+        write_made(study, out)
+    study_pages("all", [*studies, made_study("absent")], out)
+    return out
+
+
+@pytest.fixture
+def study_page(open_page, study_pages_made):
+    """The page of the first of them."""
+    return open_page(study_pages_made / "study/made-smoke/report.html")

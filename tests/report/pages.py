@@ -13,6 +13,14 @@ from stored import settings
 ABSENT = "no Chromium found: apt-get install chromium (or let PATH find one), and pip install playwright"
 
 
+NAMELESS = """() => {
+  const kinds = "button, input, select, canvas:not([aria-hidden]), svg:not([aria-hidden]), meter, [role=region]";
+  const named = (e) => e.getAttribute("aria-label") || e.labels?.length || e.textContent.trim();
+  return [...document.querySelectorAll(kinds)].filter((e) => !named(e)).map((e) => e.outerHTML.slice(0, 80));
+}"""
+"""What a screen reader has no name for: buttons, inputs and pictures."""
+
+
 @torch.no_grad()
 def grown(model: Transformer, share: float) -> Transformer:
     """A network between noise (share 0) and `model` (share 1)."""

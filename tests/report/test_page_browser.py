@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from pages import NAMELESS
 from playwright.sync_api import expect
 
 LENGTH = 6
@@ -206,7 +207,7 @@ def test_claims_and_heads(page):
 
 def test_keyboard_alone(page):
     page.keyboard.press("Tab")
-    expect(page.get_by_role("link", name="To the attention maps")).to_be_focused()
+    expect(page.get_by_role("link", name="To the content")).to_be_focused()
     for name in ("Play the training", "One network back"):
         page.keyboard.press("Tab")
         expect(page.get_by_role("button", name=name)).to_be_focused()
@@ -227,13 +228,6 @@ def test_keyboard_alone(page):
     page.get_by_label("its own").first.focus()
     page.keyboard.press("ArrowRight")
     expect(page.get_by_label("ideal").first).to_be_checked()
-
-
-NAMELESS = """() => {
-  const kinds = "button, input, select, canvas:not([aria-hidden]), svg:not([aria-hidden]), meter, [role=region]";
-  const named = (e) => e.getAttribute("aria-label") || e.labels?.length || e.textContent.trim();
-  return [...document.querySelectorAll(kinds)].filter((e) => !named(e)).map((e) => e.outerHTML.slice(0, 80));
-}"""
 
 
 def test_everything_has_a_name(page):

@@ -3,6 +3,7 @@
 import base64
 import gzip
 import json
+import math
 import re
 from html.parser import HTMLParser
 
@@ -12,7 +13,7 @@ from pages import grown, staged
 
 from iterhead.errors import UserError
 from iterhead.model.handmade import handmade
-from iterhead.report import gather, run_report, write_report
+from iterhead.report import gather, overview, run_report, study_page, write_report
 from iterhead.report.assemble import PAGE, assemble, typeset
 from iterhead.report.blob import pack
 from iterhead.report.gather import SCRIPTS, STYLES
@@ -25,10 +26,24 @@ from stored import stored, untrained
 ATTACK = "</script><script>document.title='taken'</script><img src=x onerror=alert(1)> {{data}} & \"x_1\" <img src=y>"
 
 
-def facts_of(page):
+def data_of(page):
+    """The header of a page's data, and the bytes of its arrays."""
     data = re.search(r'id="data">([^<]*)<', page.decode()).group(1)
     raw = gzip.decompress(base64.b64decode(data))
-    return json.loads(raw[4 : 4 + int.from_bytes(raw[:4], "little")])["facts"]
+    end = 4 + int.from_bytes(raw[:4], "little")
+    return json.loads(raw[4:end]), raw[end:]
+
+
+def facts_of(page):
+    return data_of(page)[0]["facts"]
+
+
+def arrays_of(page):
+    header, raw = data_of(page)
+    return {
+        name: np.frombuffer(raw, array["type"], math.prod(array["shape"]), array["start"]).reshape(array["shape"])
+        for name, array in header["arrays"].items()
+    }
 
 
 class Tags(HTMLParser):
@@ -70,8 +85,8 @@ def test_typeset():
 
 def test_texts_are_text():
     texts = dict.fromkeys(("title", "kicker", "headline", "summary"), ATTACK)
-    page = assemble("page.html", STYLES, SCRIPTS, texts, "DATA").decode()
-    plain = assemble("page.html", STYLES, SCRIPTS, dict.fromkeys(texts, "plain"), "DATA").decode()
+    page = assemble("run.html", STYLES, SCRIPTS, texts, "DATA").decode()
+    plain = assemble("run.html", STYLES, SCRIPTS, dict.fromkeys(texts, "plain"), "DATA").decode()
     tags, expected = Tags(), Tags()
     tags.feed(page)
     expected.feed(plain)
@@ -85,7 +100,7 @@ def test_nothing_comes_from_outside(run):
     tags = Tags()
     tags.feed(page)
     assert not [tag for tag in tags.found if {"src", "style", "onclick"} & set(tag[1])]
-    assert {attributes["href"] for _, attributes in tags.found if "href" in attributes} == {"#explorer"}
+    assert {attributes["href"] for _, attributes in tags.found if "href" in attributes} == {"#main"}
     assert "url(" not in page
     assert "@import" not in page
     policy = next(attributes["content"] for _, attributes in tags.found if attributes.get("http-equiv"))
@@ -97,7 +112,8 @@ def test_nothing_comes_from_outside(run):
 
 def test_every_file_of_the_page_is_used():
     names = {place.name for place in PAGE.iterdir()}
-    assert names == {"page.html", *STYLES, *SCRIPTS}
+    templates = {"frame.html", "run.html", "study.html", "overview.html"}
+    assert names == {*templates, *STYLES, *SCRIPTS, *study_page.STYLES, *study_page.SCRIPTS, *overview.SCRIPTS}
 
 
 def test_the_same_run_gives_the_same_page(run):

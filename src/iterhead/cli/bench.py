@@ -18,7 +18,7 @@ def _declare(parser: Parser) -> None:
         "groups",
         metavar="GROUP",
         nargs="*",
-        help="steps, populations, evaluation, workers, memory, emergence, scaling, study, gpu [default: the first four]",
+        help="steps, populations, evaluation, workers, memory, emergence, scaling, study or gpu [default: the first 4]",
     )
     group.add_argument("--all", action="store_true", help="every group: ten minutes on two cores")
     group.add_argument("--device", metavar="NAME", default="auto", help="cpu, cuda, mps or auto [default: auto]")

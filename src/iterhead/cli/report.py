@@ -1,10 +1,11 @@
-"""`iterhead report`: the page of a run, one file to open, explore and send on."""
+"""`iterhead report`: the page of a run or a study, one file to open, explore and send on."""
 
 import argparse
 import json
 import shlex
 import sys
 import webbrowser
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,20 @@ from iterhead.errors import UserError
 
 if TYPE_CHECKING:
     from iterhead.runs import Run
+    from iterhead.settings import RunConfig
+    from iterhead.studies.claims import Finding
+    from iterhead.studies.study import Study
 
 
 def _declare(parser: Parser) -> None:
     given = parser.add_argument_group("options")
-    given.add_argument("run", metavar="RUN", help="a folder, a name, or enough of a name")
+    given.add_argument(
+        "run",
+        metavar="RUN | STUDY",
+        help="a run: a folder, a name, or enough of a name; or a study: figure-7, ..., or all. The name of a study "
+        "wins over a run whose name begins so",
+    )
+    given.add_argument("--scale", metavar="WORD", help="of a study: smoke, laptop or paper [default: laptop]")
     given.add_argument("--out", metavar="FOLDER", default="runs", help="where runs are kept [default: runs]")
     given.add_argument("--open", action="store_true", help="open the page in a browser")
     given.add_argument("--json", action="store_true", help="one JSON object instead, for scripts")
@@ -26,14 +36,25 @@ def _declare(parser: Parser) -> None:
 
 
 def _report(options: argparse.Namespace, _: Interrupts) -> int:
-    """Write the page of a run, and say where it is."""
-    from iterhead.runs import load
-
-    path = make_page(load(options.run, options.out))
+    """Write the page of a run or a study, and say where it is."""
+    path = _page(options)
     print(json.dumps({"report": str(path)}) if options.json else path, flush=True)
     if options.open and not webbrowser.open(path.resolve().as_uri()):
         raise UserError(f"{path}: no browser found to open it with")
     return 0
+
+
+def _page(options: argparse.Namespace) -> Path:
+    from iterhead.studies.published import ALL, STUDIES, find_scale, find_studies
+
+    if options.run in (*STUDIES, ALL):
+        scale = find_scale(options.scale or "laptop")
+        return study_pages(options.run, find_studies(options.run, scale), Path(options.out))
+    if options.scale is not None:
+        raise UserError(f"--scale {options.scale}: expected with a study ({', '.join([*STUDIES, ALL])})")
+    from iterhead.runs import load
+
+    return make_page(load(options.run, options.out))
 
 
 def make_page(run: "Run") -> Path:
@@ -42,11 +63,46 @@ def make_page(run: "Run") -> Path:
     Raises:
         UserError: nothing is trained yet, another process works on the run, or the disk refuses.
     """
-    from iterhead.cli.options import as_options
     from iterhead.report import REPORT, write_report
 
-    write_report(run, shlex.join(["iterhead", "run", *as_options(run.config)]))
+    write_report(run, _run_command(run.config))
     return run.folder.path / REPORT
+
+
+def _run_command(config: "RunConfig") -> str:
+    from iterhead.cli.options import as_options
+
+    return shlex.join(["iterhead", "run", *as_options(config)])
+
+
+def study_pages(
+    name: str, studies: "Sequence[Study]", out: Path, findings: "Mapping[str, Sequence[Finding]] | None" = None
+) -> Path:
+    """Write the page of each study that has tables, and of all of them if there are several; return the last one's.
+
+    Args:
+        name: of the study, or of all of them.
+        studies: of one scale.
+        out: the folder of run folders.
+        findings: the claims of studies by name, where they are checked already.
+
+    Raises:
+        UserError: none of them has tables, or the disk refuses.
+    """
+    from iterhead.report import has_tables, measured, no_tables, write_overview, write_study_report
+    from iterhead.studies.report import STUDY, study_folder
+
+    there = [study for study in studies if has_tables(study, out)]
+    if not there:
+        place = out / STUDY if len(studies) > 1 else study_folder(studies[0], out)
+        raise no_tables(name, studies[0].scale, place)
+    known = findings or {}
+    found = [measured(study, out, known.get(study.name)) for study in there]
+    paths = [write_study_report(study, _run_command) for study in found]
+    if len(studies) > 1:
+        missing = [study for study in studies if study not in there]
+        paths.append(write_overview(name, found, missing, out))
+    return paths[-1]
 
 
 def tell_page(run: "Run", *, anew: bool, silent: bool) -> None:
@@ -73,16 +129,20 @@ def tell_page(run: "Run", *, anew: bool, silent: bool) -> None:
 
 COMMAND = Command(
     name="report",
-    summary="a run as one web page to explore",
+    summary="a run or a study as one web page to explore",
     about=(
-        "Writes report.html into the run's folder: attention maps of every head through the training, curves, claims "
-        "with verdicts, and the network itself, which writes its chain of thought for any input while you replace its "
-        "attention. One file that loads nothing from elsewhere, to be opened in any browser. `iterhead run` makes it "
-        "by itself; make it again after `iterhead verify`, to show the claims it checked."
+        "Of a run, writes report.html into its folder: attention maps of every head through the training, curves, "
+        "claims with verdicts, and the network itself, which writes its chain of thought for any input while you "
+        "replace its attention. `iterhead run` makes it by itself; make it again after `iterhead verify`, to show the "
+        "claims it checked. Of a study, writes report.html beside its figures: the figures, the claims, and every "
+        "cell down to its runs, their curves, settings and commands. `iterhead study run` makes it by itself. Each "
+        "page is one file that loads nothing from elsewhere, to be opened in any browser."
     ),
     examples=(
         ("iterhead report polynomial", "the run whose name begins so: two seconds"),
         ("iterhead report runs/parity-e1cf48a887 --open", "and open it in a browser"),
+        ("iterhead report figure-7", "a study, from its tables: a second"),
+        ("iterhead report all --scale smoke", "every study that has tables, and one page of all their claims"),
         ("iterhead report polynomial --json", "for scripts: where the page is"),
     ),
     declare=_declare,

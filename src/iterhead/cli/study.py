@@ -104,12 +104,13 @@ def _run(options: argparse.Namespace, interrupts: Interrupts) -> int:
     except KeyboardInterrupt:
         print(interrupts.message(), file=sys.stderr)
         return INTERRUPTED
+    page = _pages(reported, options)
     failed = failures(kept_checkpoints(studies), out)
     if options.json:
         told = {"done": progress.done, "runs": progress.total, "failed": [failure.__dict__ for failure in failed]}
-        print(json.dumps({**told, "studies": [done.as_json() for done in reported]}, allow_nan=False))
+        print(json.dumps({**told, **_as_json(reported, page)}, allow_nan=False))
     else:
-        _tell_reports(reported)
+        _tell_reports(reported, page)
     for failure in failed:
         print(f"{failure.name} failed: {failure.error}", file=sys.stderr)
     if failed:
@@ -144,12 +145,13 @@ def _retry(options: argparse.Namespace, interrupts: Interrupts) -> int:
 
 
 def _report(options: argparse.Namespace, _: Interrupts) -> int:
-    """Write a study's tables, figures and claims, and print the claims."""
+    """Write a study's tables, figures, claims and page, and print the claims."""
     reported = [_reported(study, options) for study in _studies(options)]
+    page = _pages(reported, options)
     if options.json:
-        print(json.dumps({"studies": [done.as_json() for done in reported]}, allow_nan=False))
+        print(json.dumps(_as_json(reported, page), allow_nan=False))
     else:
-        _tell_reports(reported)
+        _tell_reports(reported, page)
     no = any(finding.verdict == "does not hold" for done in reported for finding in done.findings)
     return SCIENCE_SAYS_NO if no else 0
 
@@ -160,11 +162,31 @@ def _reported(study: "Study", options: argparse.Namespace) -> "Reported":
     return report(study, Path(options.out), redraw=options.redraw, tell=lambda line: print(line, file=sys.stderr))
 
 
-def _tell_reports(reported: "Sequence[Reported]") -> None:
+def _pages(reported: "Sequence[Reported]", options: argparse.Namespace) -> Path | None:
+    """Write the pages of studies of which anything is measured; one that fails is told of, and costs no study."""
+    from iterhead.cli.report import study_pages
+
+    if not any(done.measured for done in reported):
+        return None
+    findings = {done.study.name: done.findings for done in reported}
+    try:
+        return study_pages(options.name, [done.study for done in reported], Path(options.out), findings)
+    except Exception as error:  # days of training stand behind this, and their claims are still to be told
+        print(f"No page was made: {error or type(error).__name__}", file=sys.stderr)
+        return None
+
+
+def _as_json(reported: "Sequence[Reported]", page: Path | None) -> dict[str, Any]:
+    return {"studies": [done.as_json() for done in reported], "report": None if page is None else str(page)}
+
+
+def _tell_reports(reported: "Sequence[Reported]", page: Path | None) -> None:
     from iterhead.cli.study_display import show_report
 
     for done in reported:
         show_report(done)
+    if page is not None:
+        print(f"\nTo look at and to look into, in a browser: {page}")
 
 
 def _studies(options: argparse.Namespace) -> "list[Study]":

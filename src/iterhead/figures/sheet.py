@@ -77,8 +77,8 @@ def add_foot(figure: Figure, text: str) -> None:
     for line in figure.texts:
         x, y = line.get_position()
         line.set_position((x, (y * height + _FOOT) / taller))
-    given = {"fontsize": 6.5, "family": "DejaVu Sans Mono", "color": QUIET}
-    figure.text(_EDGE / width, 0.07 / taller, text, va="bottom", **given)
+    left, bottom = _EDGE / width, 0.07 / taller
+    figure.text(left, bottom, text, va="bottom", fontsize=6.5, family="DejaVu Sans Mono", color=QUIET)
 
 
 SHARES: Mapping[float, str] = {0: "0", 0.5: "0.5", 1: "1"}

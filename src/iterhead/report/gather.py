@@ -21,10 +21,11 @@ from iterhead.tasks import Task, Vocabulary
 
 REPORT = "report.html"
 
-STYLES = ("colours.css", "page.css", "explorer.css", "chain.css", "media.css")
+STYLES = ("colours.css", "page.css", "tables.css", "charts.css", "explorer.css", "chain.css", "media.css")
 
 SCRIPTS = (
-    *("data.js", "text.js", "network.js", "interventions.js", "colours.js", "maps.js", "curves.js", "state.js"),
+    *("data.js", "text.js", "start.js", "state.js", "colours.js", "chart.js", "claims.js"),
+    *("network.js", "interventions.js", "maps.js", "curves.js"),
     *("player.js", "explorer.js", "tables.js", "chain.js", "arcs.js", "main.js"),
 )
 
@@ -63,7 +64,7 @@ def run_report(run: Run, command: str = "") -> bytes:
     while True:
         found = plan(run, budget)
         data = pack({**facts, "story": _story(run, found)}, {**arrays, **replay(run, found)})
-        page = assemble("page.html", STYLES, SCRIPTS, texts, data)
+        page = assemble("run.html", STYLES, SCRIPTS, texts, data)
         if len(page) <= MOST_BYTES or found == plan(run, budget // 2):
             return page
         budget //= 2

@@ -1,7 +1,6 @@
 // Accuracy by length and peakiness over the epochs, with a cursor at the network shown.
 
 const MOST_COLUMNS = 150; // of the heat map; of more evaluations, some are left out evenly
-const MARGIN = { left: 40, right: 14, top: 10, bottom: 34 };
 
 const LINES = {
   second: { label: "iteration head's peakiness", class: "second" },
@@ -22,8 +21,7 @@ class Curves {
   build(repaint = false) {
     const width = Math.max(200, byId("accuracy").clientWidth);
     if (width === this.box?.width && !repaint) return;
-    const height = 230;
-    this.box = { width, height, right: width - MARGIN.right, bottom: height - MARGIN.bottom };
+    this.box = chartBox(width);
     const { epochs } = this.curves;
     const span = epochs.at(-1) - epochs[0];
     const half = (span || 1) / Math.max(1, epochs.length - 1) / 2;
@@ -36,7 +34,6 @@ class Curves {
   chart(parts, cursor) {
     const { width, height, bottom } = this.box;
     const { epochs } = this.curves;
-    const ticks = nice(epochs[0], epochs.at(-1), Math.max(2, Math.floor(width / 70)));
     return make(
       "svg",
       {
@@ -48,8 +45,7 @@ class Curves {
         pointermove: (e) => e.buttons && this.jump(e),
       },
       ...parts,
-      ...ticks.map((epoch) => make("text", { x: this.x(epoch), y: bottom + 14, class: "tick middle" }, String(epoch))),
-      make("text", { x: (MARGIN.left + this.box.right) / 2, y: height - 3, class: "tick middle" }, "epoch"),
+      ...epochTicks(epochs[0], epochs.at(-1), this.x, this.box),
       make("line", { id: cursor, y1: MARGIN.top - 4, y2: bottom + 3, class: "cursor" }),
     );
   }
@@ -93,10 +89,7 @@ class Curves {
     const { epochs } = this.curves;
     const { bottom, right } = this.box;
     const y = (this.y = scale(0, 1, bottom, MARGIN.top));
-    const grid = [0, 0.25, 0.5, 0.75, 1].flatMap((share) => [
-      make("line", { x1: MARGIN.left, x2: right, y1: y(share), y2: y(share), class: "grid" }),
-      make("text", { x: MARGIN.left - 6, y: y(share) + 4, class: "tick end" }, String(share)),
-    ]);
+    const grid = shareLevels.flatMap((share) => level(share, y, right));
     const { threshold } = this.facts;
     const asked = this.curves.second.some((value) => value !== null)
       ? [
@@ -105,14 +98,8 @@ class Curves {
         ]
       : [];
     const paths = this.lines.map((name) => {
-      let pen = "M";
-      const points = this.curves[name].map((value, i) => {
-        if (value === null) return (pen = "M") && "";
-        const point = `${pen}${this.x(epochs[i]).toFixed(1)} ${y(value).toFixed(1)}`;
-        pen = "L";
-        return point;
-      });
-      return make("path", { d: points.join(""), class: `curve ${LINES[name].class}` });
+      const d = linePath(epochs, this.curves[name], this.x, y);
+      return make("path", { d, class: `curve ${LINES[name].class}` });
     });
     return [...grid, ...asked, ...[...paths].reverse()];
   }
@@ -160,17 +147,4 @@ class Curves {
     const distances = this.story.epochs.map((epoch) => -Math.abs(this.x(epoch) - place));
     this.player.go(argmax(distances));
   }
-}
-
-/** Return the function that takes from .. to onto start .. end. */
-function scale(from, to, start, end) {
-  return (value) => start + ((value - from) / (to - from || 1)) * (end - start);
-}
-
-/** Return at most so many whole numbers between two, at round steps. */
-function nice(from, to, most) {
-  const steps = [1, 2, 5].flatMap((digit) => [digit, digit * 10, digit * 100, digit * 1000]).sort((a, b) => a - b);
-  const step = steps.find((size) => (to - from) / size < most) ?? to - from;
-  const first = Math.ceil(from / step) * step;
-  return Array.from({ length: Math.floor((to - first) / step) + 1 }, (_, i) => first + i * step);
 }

@@ -38,3 +38,10 @@ function fromFloat16(bits) {
   }
   return numbers;
 }
+
+/** Return the index of the largest value, the first of equals. */
+function argmax(values) {
+  let best = 0;
+  for (let i = 1; i < values.length; i++) if (values[i] > values[best]) best = i;
+  return best;
+}

@@ -1,7 +1,6 @@
 // From the data to a page that answers.
 
-async function begin() {
-  const data = await readData(byId("data"));
+async function begin(data) {
   const { facts } = data;
   const colours = new Colours();
   const story = new Story(data);
@@ -19,23 +18,13 @@ async function begin() {
   showOrigin(facts);
   byId("no-chain").hidden = facts.cot;
   byId("key").hidden = byId("arcs-told").hidden = !facts.best;
-  const repaint = () => {
-    colours.read();
-    state.set({ theme: state.get("theme") + 1 });
-  };
-  for (const query of ["(prefers-color-scheme: dark)", "print"])
-    window.matchMedia(query).addEventListener("change", repaint);
+  followTheme(colours, state);
   window.addEventListener("beforeprint", () => player.pause());
   // For the console, and for the tests: report.chain.network, report.state.set({stop: 3}), ...
   globalThis.report = { ...data, story, state, player, chain, interactive: performance.now() };
   if (!still) player.play();
   await new Promise((done) => setTimeout(done)); // the maps are drawn and answer before the network sets to work
   chain.begin();
-  document.documentElement.dataset.ready = "true";
 }
 
-begin().catch((error) => {
-  byId("failure").hidden = false;
-  byId("failure").textContent = `This page could not be drawn (${error.message}). It needs a browser of 2023 or later.`;
-  throw error;
-});
+start(begin);

@@ -140,10 +140,3 @@ function erf(z) {
   }
   return (2 / Math.sqrt(Math.PI)) * Math.exp(-z * z) * total;
 }
-
-/** Return the index of the largest value, the first of equals. */
-function argmax(values) {
-  let best = 0;
-  for (let i = 1; i < values.length; i++) if (values[i] > values[best]) best = i;
-  return best;
-}

@@ -59,8 +59,6 @@ class HeadsTable {
   }
 }
 
-const VERDICT_SIGNS = { holds: "✓", "does not hold": "✗", undecided: "?" };
-
 function showClaims(facts) {
   byId("claims-part").hidden = !facts.cot;
   byId("claims").hidden = !facts.claims;
@@ -72,37 +70,8 @@ function showClaims(facts) {
     return;
   }
   const { claims, circuit } = facts.claims;
-  const counts = Object.keys(VERDICT_SIGNS).map((verdict) => [
-    claims.filter((claim) => claim.verdict === verdict).length,
-    verdict,
-  ]);
-  const told = counts
-    .filter(([count]) => count)
-    .map(
-      ([count, verdict]) =>
-        `${count} ${count === 1 ? verdict : verdict.replace("holds", "hold").replace("does", "do")}`,
-    );
-  tell(
-    byId("claims-told"),
-    `${circuit[0].toUpperCase()}${circuit.slice(1)}. Of ${claims.length} claims, ${told.join(", ")}.`,
-  );
-  const rows = claims.map((claim) =>
-    make(
-      "tr",
-      {},
-      make("th", { scope: "row" }, claim.id),
-      make("td", {}, ...typeset(claim.claim)),
-      make("td", { class: "number" }, claim.value.toFixed(3)),
-      make("td", { class: "number quiet" }, `${claim.low.toFixed(3)} to ${claim.high.toFixed(3)}`),
-      make("td", { class: "number" }, `${claim.bound === "at least" ? "≥" : "≤"} ${claim.threshold.toFixed(2)}`),
-      make(
-        "td",
-        { class: `verdict ${claim.verdict.replaceAll(" ", "-")}` },
-        `${VERDICT_SIGNS[claim.verdict]} ${claim.verdict}`,
-      ),
-    ),
-  );
-  byId("claims").tBodies[0].replaceChildren(...rows);
+  tell(byId("claims-told"), `${capital(circuit)}. Of ${claims.length} claims, ${verdictCounts(claims)}.`);
+  fillClaims(byId("claims"), [{ claims }]);
 }
 
 /** Say how the numbers were made, what is not in the page, and how to make the run again. */
@@ -110,14 +79,7 @@ function showOrigin({ run, story, network, curves }) {
   const tested = curves.sampled
     ? `the first ${counted(curves.sequences, "test sequence")} of each length (or all)`
     : "all test sequences";
-  const settings = Object.entries({
-    ...run.settings,
-    ...run.settings.data,
-    ...run.settings.model,
-    ...run.settings.training,
-  })
-    .filter(([, value]) => value !== null && typeof value !== "object")
-    .map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, String(value))));
+  const settings = { ...run.settings, ...run.settings.data, ...run.settings.model, ...run.settings.training };
   const versions = Object.entries(run.versions).map(([name, value]) => `${name} ${value}`);
   const sentences = [
     `Test sequences were ${run.origin}.`,
@@ -129,7 +91,7 @@ function showOrigin({ run, story, network, curves }) {
     "Nothing is loaded from elsewhere, and nothing leaves this page.",
   ];
   byId("origin").replaceChildren(...sentences.filter(Boolean).map((sentence) => make("li", {}, ...typeset(sentence))));
-  byId("settings").replaceChildren(...settings);
+  byId("settings").replaceChildren(...pairs(settings));
   const state = `Run ${run.name}: ${run.state} at epoch ${run.epoch}, ${run.seconds.toFixed(0)} s of training`;
   tell(byId("versions"), `${[state, versions.join(", ")].filter(Boolean).join("; ")}.`);
   byId("command").textContent = run.command;

@@ -1,0 +1,213 @@
+"""The cells and runs of a study as the page needs them: joined from its value and its tables.
+
+Letters: `R` runs that the study has, in its order; `Y`, `X` places on the axes of a map.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from iterhead.errors import UserError
+from iterhead.runs.places import run_folder_name
+from iterhead.settings import RunConfig, option_names
+from iterhead.studies.draw import LABELS, on_grid, scores_at
+from iterhead.studies.study import Cell, Contours, HeatMaps, Panel, Study
+from iterhead.studies.tables import Tables
+
+Facts = dict[str, Any]
+
+MISSING = 65535
+"""Where a share is not known."""
+
+STEPS = 10_000
+"""A share of 0 .. 1 is stored in so many steps."""
+
+STATES = ("not there", "finished", "diverged")
+
+INDEX = "index of the run"
+"""The column of `placed`."""
+_NUMBERS = ("epochs", "train_seconds", "epochs_to_90")
+SHARES = ("accuracy", "first_peakiness", "second_peakiness")
+
+
+def shares(values: NDArray[np.floating]) -> NDArray[np.uint16]:
+    """Return shares of 0 .. 1 in steps of 1 / 10,000, rounded down but never to nothing; nan is MISSING.
+
+    So all of them is only what was 1, and none only what was 0.
+    """
+    steps = np.floor(np.nan_to_num(values) * STEPS + 1e-6)
+    steps = np.where((values > 0) & (steps < 1), 1, steps)
+    return np.where(np.isnan(values), MISSING, np.clip(steps, 0, STEPS)).astype(np.uint16)
+
+
+def placed(study: Study, frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of a table that belong to a run of the study, with the run's index [0, R), in that order.
+
+    Raises:
+        UserError: the table has other axes: it was made by another version of the study.
+    """
+    keys = [*study.axes, "seed"]
+    if frame.is_empty():
+        return pl.DataFrame(schema={INDEX: pl.Int64, **dict.fromkeys(keys, pl.Int64)})
+    places = pl.DataFrame([{**cell.axes, "seed": seed} for cell, seed, _ in study.runs()], infer_schema_length=None)
+    try:
+        return frame.join(places.with_row_index(INDEX), on=keys, how="inner", maintain_order="left").sort(
+            INDEX, maintain_order=True
+        )
+    except pl.exceptions.PolarsError:
+        raise UserError(
+            f"{study.name}: its tables stand on other axes: iterhead study report {study.name} --scale {study.scale} "
+            "makes them anew"
+        ) from None
+
+
+def indices(rows: pl.DataFrame) -> NDArray[np.int64]:
+    """Return the index of the run of each row of `placed`."""
+    return rows[INDEX].to_numpy().astype(np.int64)
+
+
+def column(rows: pl.DataFrame, name: str) -> NDArray[np.float64]:
+    """Return a column as numbers; nan where there is none."""
+    if name not in rows.columns:
+        return np.full(rows.height, np.nan)
+    return rows[name].cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy()
+
+
+def runs_facts(study: Study, tables: Tables) -> tuple[Facts, dict[str, NDArray[Any]]]:
+    """Return the names of the runs, their versions, and arrays [R]: state, shares, epochs, seconds, version."""
+    configs = [config for _, _, config in study.runs()]
+    rows = placed(study, tables["runs"])
+    at, total = indices(rows), len(configs)
+    arrays: dict[str, NDArray[Any]] = {}
+    states = np.zeros(total, dtype=np.uint8)
+    if rows.height:
+        states[at] = [STATES.index(state) for state in rows["state"]]
+    arrays["state"] = states
+    for name in _NUMBERS:
+        arrays[name] = np.full(total, np.nan, dtype=np.float32)
+        arrays[name][at] = column(rows, name)
+    for name in SHARES:
+        arrays[name] = np.full(total, MISSING, dtype=np.uint16)
+        arrays[name][at] = shares(column(rows, name))
+    known = dict(zip(at.tolist(), rows["run"], strict=True)) if rows.height else {}
+    names = [known.get(index) or run_folder_name(config) for index, config in enumerate(configs)]
+    versions, arrays["version"] = _versions(study, tables, total)
+    return {"names": names, "versions": versions, "states": STATES}, arrays
+
+
+def _versions(study: Study, tables: Tables, total: int) -> tuple[list[dict[str, str]], NDArray[np.uint16]]:
+    """Return what runs were made with, each kind once, and each run's; MISSING where it was not recorded."""
+    which = np.full(total, MISSING, dtype=np.uint16)
+    rows = placed(study, tables["provenance"])
+    if rows.is_empty():
+        return [], which
+    told = rows.drop(INDEX, "seed", "run", "task_digest", *study.axes, strict=False)
+    kinds: dict[tuple[str | None, ...], int] = {}
+    for index, values in zip(indices(rows), told.iter_rows(), strict=True):
+        which[index] = kinds.setdefault(values, len(kinds))
+    named = [{name: str(value) for name, value in zip(told.columns, kind, strict=True) if value} for kind in kinds]
+    return named, which
+
+
+def cells_facts(study: Study, command_of: Callable[[RunConfig], str]) -> Facts:
+    """Return the cells with their places, seeds and commands, and every setting: those in common once.
+
+    Args:
+        study: whose cells.
+        command_of: returns the command that makes a run; the page adds the seed and the start to it.
+    """
+    flat = [_flat(cell.config) for cell in study.cells]
+    common = {name: value for name, value in flat[0].items() if all(other[name] == value for other in flat)}
+    return {
+        "axes": list(study.axes),
+        "labels": {axis: LABELS.get(axis, axis) for axis in study.axes},
+        "settings": common,
+        "cells": [
+            {
+                "place": list(cell.axes.values()),
+                "seeds": list(cell.seeds),
+                "settings": {name: value for name, value in settings.items() if name not in common},
+                "command": command_of(cell.config.model_copy(update={"seed": 0, "start": None})),
+                "start": _start(cell),
+            }
+            for cell, settings in zip(study.cells, flat, strict=True)
+        ],
+    }
+
+
+def _flat(config: RunConfig) -> Facts:
+    """Return the settings by dotted name, but for the seed and the start, which each run has of its own."""
+    dumped = config.model_dump(mode="json")
+    found = {}
+    for name in option_names():
+        part, _, rest = name.rpartition(".")
+        if part != "start" and name != "seed":
+            found[name] = dumped[part][rest] if part else dumped[rest]
+    return found
+
+
+def _start(cell: Cell) -> Facts | None:
+    """Return what a cell's runs start from: the run of each seed, and which checkpoint."""
+    if cell.parent is None:
+        return None
+    runs = [run_folder_name(cell.parent.run_config(seed)) for seed in cell.seeds]
+    return {"runs": runs, "epoch": cell.parent_epoch}
+
+
+def maps_facts(study: Study, tables: Tables) -> tuple[list[Facts], dict[str, NDArray[np.uint16]]]:
+    """Return the maps of the study's figures: their places and cells, and arrays `map.D.P` [3, Y, X].
+
+    An array has the mean over seeds, the least and the largest, of panel P of drawing D, as in the figure.
+    """
+    facts: list[Facts] = []
+    arrays = {}
+    for drawing in study.drawings:
+        if not isinstance(drawing, HeatMaps | Contours):
+            continue
+        xs, ys = (_places(study, axis, drawing.panels) for axis in (drawing.x, drawing.y))
+        panels = []
+        for number, panel in enumerate(drawing.panels):
+            arrays[f"map.{len(facts)}.{number}"] = shares(_scores(tables, panel, drawing.x, drawing.y, xs, ys))
+            cells = _cells(study, panel, drawing.x, drawing.y, xs, ys)
+            panels.append({"title": panel.title, "score": panel.score, "epoch": panel.epoch, "cells": cells})
+        facts.append({"title": drawing.title, "x": drawing.x, "y": drawing.y, "xs": xs, "ys": ys, "panels": panels})
+    return facts, arrays
+
+
+def _places(study: Study, axis: str, panels: Sequence[Panel]) -> list[Any]:
+    shown: list[Mapping[str, Any]] = [
+        cell.axes for cell in study.cells if any(_stands(cell.axes, panel.where) for panel in panels)
+    ]
+    return sorted({axes[axis] for axes in shown})
+
+
+def _stands(axes: Mapping[str, Any], where: Mapping[str, Any]) -> bool:
+    return all(axes[name] == value for name, value in where.items())
+
+
+def _scores(tables: Tables, panel: Panel, x: str, y: str, xs: list[Any], ys: list[Any]) -> NDArray[np.float64]:
+    """Return mean, least and largest over seeds [3, Y, X]; places that the study has no more are left out."""
+    rows = scores_at(tables, panel)
+    if not rows.is_empty():
+        rows = rows.filter(pl.col(x).is_in(xs) & pl.col(y).is_in(ys))
+    return np.stack(on_grid(rows, x, y, xs, ys))
+
+
+def _cells(study: Study, panel: Panel, x: str, y: str, xs: list[Any], ys: list[Any]) -> list[list[int]]:
+    """Return the index of the cell at each place [Y, X]; -1 where the study has none."""
+    found = [[-1] * len(xs) for _ in ys]
+    for index, cell in enumerate(study.cells):
+        if _stands(cell.axes, panel.where):
+            found[ys.index(cell.axes[y])][xs.index(cell.axes[x])] = index
+    return found
+
+
+def finite(value: float) -> float | str | None:
+    """Return a number for JSON: None for nan, a sign for infinity."""
+    if math.isnan(value):
+        return None
+    return value if math.isfinite(value) else ("∞" if value > 0 else "-∞")

@@ -1,0 +1,130 @@
+// A score over the epochs, one line for each seed of the chosen cell; the chosen seed stands out.
+
+class SeedCurves {
+  constructor(cells, state) {
+    Object.assign(this, { cells, state, at: null });
+    const options = Object.entries(SCORES).map(([name, label]) => make("option", { value: name }, capital(label)));
+    byId("score").replaceChildren(...options);
+    byId("score").addEventListener("change", () => state.set({ score: byId("score").value }));
+    byId("curves").addEventListener("keydown", (event) => this.move(event));
+    state.watch(["cell", "score", "seed", "theme"], () => this.build());
+    new ResizeObserver(() => this.build()).observe(byId("curves"));
+  }
+
+  build() {
+    const width = Math.max(200, byId("curves").clientWidth);
+    const [index, name, chosen] = ["cell", "score", "seed"].map((key) => this.state.get(key));
+    const key = [width, index, name, chosen, this.state.get("theme")].join();
+    if (key === this.key) return;
+    this.key = key;
+    const cell = this.cells.list[index];
+    this.curves = cell.runs.map((run) => this.cells.curve(run, name));
+    const known = this.curves.flatMap(({ values }) => values.filter((value) => !Number.isNaN(value)));
+    byId("score").value = name;
+    if (!known.length) return this.absent(index, name);
+    const epochs = this.curves.flatMap((curve) => curve.epochs);
+    this.box = chartBox(width);
+    const last = epochs.reduce((most, epoch) => Math.max(most, epoch), 0);
+    const most = known.reduce((least, value) => Math.max(least, value), 0);
+    const levels = name === "loss" ? levelsTo(most || 1) : shareLevels;
+    this.x = scale(0, last || 1, MARGIN.left, this.box.right);
+    this.y = scale(0, levels.at(-1), this.box.bottom, MARGIN.top);
+    const order = cell.seeds.map((_, i) => i).sort((a, b) => (a === chosen) - (b === chosen)); // the chosen one on top
+    const lines = order.map((i) => {
+      const d = linePath(this.curves[i].epochs, this.curves[i].values, this.x, this.y);
+      return make("path", { d, class: i === chosen ? "curve second" : "curve seed" });
+    });
+    this.dot = make("circle", { r: 4.5, class: "dot" });
+    const { height } = this.box;
+    byId("curves").replaceChildren(
+      make(
+        "svg",
+        {
+          viewBox: `0 0 ${width} ${height}`,
+          width,
+          height,
+          "aria-hidden": "true",
+          pointermove: (event) => this.nearest(event),
+          click: (event) => this.state.set({ seed: this.nearest(event).seed }),
+        },
+        ...levels.flatMap((value) => level(value, this.y, this.box.right)),
+        ...lines,
+        ...epochTicks(0, last, this.x, this.box),
+        this.dot,
+      ),
+    );
+    this.point({ seed: chosen, at: this.curves[chosen].epochs.length - 1 });
+  }
+
+  /** Say that there is nothing to draw, and why. */
+  absent(index, name) {
+    this.x = null;
+    const label = SCORES[name];
+    let why = `The ${label} of these runs is not on this page.`;
+    if (!this.cells.measured(index).length) why = "None of these runs is measured yet.";
+    else if (this.cells.facts.left_out.startsWith("The curves")) why = this.cells.facts.left_out;
+    else if (name.endsWith("peakiness") && !this.cells.hasChain(index))
+      why = "Without a chain of thought there is no peakiness.";
+    byId("curves").replaceChildren(make("p", { class: "notice" }, why));
+    byId("curve-told").textContent = "";
+    this.describe(0, 0, why);
+  }
+
+  /** Show the evaluation nearest to the pointer, and return it. */
+  nearest(event) {
+    const box = event.currentTarget.getBoundingClientRect();
+    const [left, top] = [event.clientX - box.left, event.clientY - box.top];
+    let found = this.at;
+    let least = Infinity;
+    this.curves.forEach(({ epochs, values }, seed) =>
+      epochs.forEach((epoch, at) => {
+        const distance = Math.hypot(this.x(epoch) - left, this.y(values[at]) - top);
+        if (distance < least) [least, found] = [distance, { seed, at }];
+      }),
+    );
+    this.point(found);
+    return found;
+  }
+
+  /** Show one evaluation of one seed. */
+  point(found) {
+    this.at = found;
+    const { epochs, values } = this.curves[found.seed];
+    const seed = this.cells.list[this.state.get("cell")].seeds[found.seed];
+    const value = values[found.at];
+    const known = value !== undefined && !Number.isNaN(value);
+    const name = this.state.get("score");
+    const number = !known ? "not measured" : name === "loss" ? value.toFixed(3) : percent(value);
+    const told = epochs.length
+      ? `Seed ${seed}, epoch ${epochs[found.at]}: ${SCORES[name]} ${number}`
+      : `Seed ${seed}: not measured yet`;
+    this.dot.setAttribute("visibility", known ? "visible" : "hidden");
+    if (known) {
+      this.dot.setAttribute("cx", this.x(epochs[found.at]));
+      this.dot.setAttribute("cy", this.y(value));
+    }
+    tell(byId("curve-told"), `${told}.`);
+    this.describe(found.at, epochs.length - 1, told);
+  }
+
+  describe(now, most, told) {
+    const chart = byId("curves");
+    chart.setAttribute("aria-valuemax", Math.max(0, most));
+    chart.setAttribute("aria-valuenow", Math.max(0, now));
+    chart.setAttribute("aria-valuetext", told);
+  }
+
+  /** Left and right: another evaluation; up and down: another seed. */
+  move(event) {
+    if (!this.x) return;
+    const last = this.curves[this.at.seed].epochs.length - 1;
+    const to = { ArrowLeft: this.at.at - 1, ArrowRight: this.at.at + 1, Home: 0, End: last }[event.key];
+    const step = { ArrowUp: 1, ArrowDown: -1 }[event.key];
+    if (to === undefined && !step) return;
+    event.preventDefault();
+    if (step) {
+      const seed = (this.at.seed + step + this.curves.length) % this.curves.length;
+      this.state.set({ seed });
+    } else this.point({ seed: this.at.seed, at: Math.min(Math.max(to, 0), last) });
+  }
+}

@@ -1,0 +1,180 @@
+"""The page of a study: its figures, its claims, and every cell down to the runs, their curves and settings."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from iterhead.errors import UserError
+from iterhead.report.assemble import assemble
+from iterhead.report.blob import pack
+from iterhead.report.cells import cells_facts, finite, maps_facts, placed, runs_facts
+from iterhead.report.gather import REPORT
+from iterhead.report.pictures import pictures
+from iterhead.report.seed_curves import NOTHING, seed_curves
+from iterhead.runs import atomic
+from iterhead.runs.verdict import counted
+from iterhead.settings import RunConfig
+from iterhead.studies.claims import Finding
+from iterhead.studies.report import command, judge, study_folder
+from iterhead.studies.study import Scale, Study
+from iterhead.studies.tables import FOLDER, Tables, read_tables
+
+STYLES = ("colours.css", "page.css", "tables.css", "charts.css", "study.css", "media.css")
+
+SCRIPTS = (
+    *("data.js", "text.js", "start.js", "state.js", "colours.js", "chart.js", "claims.js"),
+    *("cells.js", "cell_maps.js", "cell_list.js", "run_list.js", "seed_curves.js", "study.js"),
+)
+
+MOST_BYTES = 8_000_000
+"""Of the page of a study, at which curves begin to give way. At laptop scale it is a tenth of that."""
+
+Facts = dict[str, Any]
+
+CommandOf = Callable[[RunConfig], str]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A study with what was measured of it.
+
+    Attributes:
+        study: as a value.
+        folder: of its figures, tables and page.
+        tables: as they are on the disk.
+        findings: its claims, checked on the tables.
+    """
+
+    study: Study
+    folder: Path
+    tables: Tables
+    findings: Sequence[Finding]
+
+    @property
+    def headline(self) -> str:
+        """What became of it, in a sentence; raises UserError for tables of another version."""
+        runs = placed(self.study, self.tables["runs"])
+        diverged = runs.filter(runs["state"] == "diverged").height if runs.height else 0
+        total = sum(len(cell.seeds) for cell in self.study.cells)
+        return headline(self.findings, runs.height, total, diverged)
+
+
+def measured(study: Study, out: Path, findings: Sequence[Finding] | None = None) -> Measured:
+    """Return what was measured of a study, from its tables alone.
+
+    Args:
+        study: whose tables.
+        out: the folder of run folders.
+        findings: its claims, if they are checked already.
+
+    Raises:
+        UserError: there are no tables, or one cannot be read.
+    """
+    folder = study_folder(study, out)
+    tables = read_tables(study.name, folder)
+    return Measured(study, folder, tables, judge(study, tables) if findings is None else findings)
+
+
+def no_tables(name: str, scale: Scale, place: Path) -> UserError:
+    """Return what to tell where there is nothing to make a page from."""
+    study = f"{name} --scale {scale}"
+    return UserError(
+        f"{name}: no tables in {place}: `iterhead study report {study}` makes them from finished runs, "
+        f"`iterhead study run {study}` trains what is missing"
+    )
+
+
+def has_tables(study: Study, out: Path) -> bool:
+    """Whether a study has been reported, so that a page can be made."""
+    return any((study_folder(study, out) / FOLDER).glob("*.parquet"))
+
+
+def write_study_report(found: Measured, command_of: CommandOf) -> Path:
+    """Write a study's page, report.html, into its folder, and return its path.
+
+    Args:
+        found: the study.
+        command_of: returns the command that makes a run.
+
+    Raises:
+        UserError: the tables are those of another version of the study, or the disk refuses.
+    """
+    path = found.folder / REPORT
+    atomic.write(path, study_report(found, command_of))
+    return path
+
+
+def study_report(found: Measured, command_of: CommandOf) -> bytes:
+    """Return a study's page, below 8 MB wherever its figures and the number of its runs allow."""
+    study = found.study
+    drawn = pictures(study, found.folder, f"{command(study, 'report')} --redraw")
+    texts = {
+        "title": f"{study.name} ({study.scale}): {study.title} - iterhead",
+        "kicker": f"{study.name} · scale {study.scale}",
+        "headline": study.title,
+        "summary": found.headline,
+        "published": study.published,
+        "command": command(study),
+    }
+    facts, arrays = _facts(found, command_of)
+    curves = seed_curves(study, found.tables)
+    arrays["emerged"] = curves.emerged()
+    every = 1
+    while True:
+        told = {**facts, "left_out": _left_out(every)}
+        page = assemble("study.html", STYLES, SCRIPTS, texts, pack(told, {**arrays, **curves.arrays(every)}), drawn)
+        if len(page) <= MOST_BYTES or every == NOTHING:
+            return page
+        every = every * 2 if every < curves.most else NOTHING
+
+
+def _left_out(every: int) -> str:
+    if every == 1:
+        return ""
+    most = f"so that the page stays below {MOST_BYTES / 1e6:g} MB"
+    if every == NOTHING:
+        return f"The curves are left out, {most}; tables/curves.parquet in the study's folder has them."
+    which = "second" if every == 2 else f"{every}th"
+    return f"Of the curves every {which} evaluation is kept, {most}; tables/curves.parquet has all of them."
+
+
+def _facts(found: Measured, command_of: CommandOf) -> tuple[Facts, dict[str, Any]]:
+    """Return what does not depend on how much of the curves fits."""
+    study = found.study
+    runs, arrays = runs_facts(study, found.tables)
+    maps, of_maps = maps_facts(study, found.tables)
+    facts = {
+        "study": {"name": study.name, "scale": study.scale, "chosen": list(study.chosen)},
+        "claims": [claim_facts(finding) for finding in found.findings],
+        "maps": maps,
+        **cells_facts(study, command_of),
+        **runs,
+    }
+    return facts, {**arrays, **of_maps}
+
+
+def claim_facts(finding: Finding) -> Facts:
+    """Return a claim as JSON; nan is None, and infinity its sign."""
+    numbers = {name: finite(getattr(finding, name)) for name in ("value", "low", "high")}
+    return {**finding.as_json(), **numbers}
+
+
+def headline(findings: Sequence[Finding], done: int, total: int, diverged: int = 0) -> str:
+    """Return what became of claims and runs, in a sentence."""
+    runs = f"{done:,} of {counted(total, 'run')} finished"
+    if diverged:
+        runs += f" ({diverged:,} diverged)"
+    if not findings:
+        return f"{runs}."
+    if len(findings) == 1:
+        verdict = findings[0].verdict
+        return f"The claim {'is ' if verdict == 'undecided' else ''}{verdict}; {runs}."
+    count = {name: sum(finding.verdict == name for finding in findings) for name in ("does not hold", "undecided")}
+    holding = len(findings) - sum(count.values())
+    parts = [f"{holding} of {counted(len(findings), 'claim')} hold{'s' if holding == 1 else ''}"]
+    if no := count["does not hold"]:
+        parts.append(f"{no} do{'es' if no == 1 else ''} not")
+    if open_ := count["undecided"]:
+        parts.append(f"{open_} {'is' if open_ == 1 else 'are'} undecided")
+    return f"{', '.join(parts)}; {runs}."
