@@ -5,7 +5,7 @@ import json
 import pytest
 from matplotlib.image import imread
 
-from iterhead.cli.study_display import told_progress
+from iterhead.cli.study_display import Display, told_progress
 from iterhead.errors import UserError
 from iterhead.studies import calibrate, published
 from iterhead.studies.calibrate import cost
@@ -108,3 +108,11 @@ def test_progress_in_words():
 def test_scales_are_named_in_errors():
     with pytest.raises(UserError, match="did you mean 'paper'"):
         published.find_scale("papr")
+
+
+def test_looking_into_networks_is_told(capsys):
+    loud, silent = Display(silent=False), Display(silent=True)
+    for display in (loud, silent):
+        display.measuring(published.STUDIES["figure-6"]("smoke"))
+        display.measuring(tiny_study())  # nothing to look into
+    assert capsys.readouterr().out == "figure-6: measuring its networks\n"

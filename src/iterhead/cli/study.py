@@ -100,7 +100,10 @@ def _run(options: argparse.Namespace, interrupts: Interrupts) -> int:
                 watch=display.watch,
                 tell=display.tell,
             )
-            reported = [_reported(study, options) for study in studies]
+            reported = []
+            for study in studies:
+                display.measuring(study)
+                reported.append(_reported(study, options))
     except KeyboardInterrupt:
         print(interrupts.message(), file=sys.stderr)
         return INTERRUPTED

@@ -115,6 +115,11 @@ class Display:
             print(f"{progress.done:,} of {progress.total:,} done, {told}", flush=True)
             self._said = (time.monotonic(), told)
 
+    def measuring(self, study: Study) -> None:
+        """Say that a study's networks are looked into, which can take minutes."""
+        if study.measures and not self._silent:
+            self._bar.console.print(f"{study.name}: measuring its networks")
+
     def tell(self, result: Result) -> None:
         """Say that a run failed, or diverged."""
         if self._silent:
