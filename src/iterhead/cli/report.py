@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from iterhead.cli.interrupts import Interrupts
 from iterhead.cli.parsing import Command, Parser
-from iterhead.errors import UserError
+from iterhead.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from iterhead.runs import Run
@@ -54,7 +54,12 @@ def _page(options: argparse.Namespace) -> Path:
         raise UserError(f"--scale {options.scale}: expected with a study ({', '.join([*STUDIES, ALL])})")
     from iterhead.runs import load
 
-    return make_page(load(options.run, options.out))
+    try:
+        run = load(options.run, options.out)
+    except UserError as error:
+        study = nearest(options.run, [*STUDIES, ALL])
+        raise UserError(f"{error}; or a study{study}" if study else str(error)) from None
+    return make_page(run)
 
 
 def make_page(run: "Run") -> Path:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from iterhead.errors import UserError
 from iterhead.runs.places import run_folder_name
 from iterhead.settings import RunConfig, option_names
-from iterhead.studies.draw import LABELS, on_grid, scores_at
+from iterhead.studies.draw_grids import LABELS, on_grid, scores_at
 from iterhead.studies.study import Cell, Contours, HeatMaps, Panel, Study
 from iterhead.studies.tables import Tables
 

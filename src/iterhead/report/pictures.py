@@ -5,7 +5,7 @@ import html
 from collections.abc import Sequence
 from pathlib import Path
 
-from iterhead.studies.draw import LABELS
+from iterhead.studies.draw_grids import LABELS
 from iterhead.studies.study import (
     AttentionMaps,
     Contours,
