@@ -2,6 +2,7 @@
 
 import json
 
+import polars as pl
 import pytest
 from matplotlib.image import imread
 
@@ -53,6 +54,19 @@ def test_a_study_from_the_list_to_its_report(call, tmp_path):
     assert (again.code, again.err) == (0, "")
     assert (folder / "tiny.png").read_bytes() == before
     assert "6 of 6 runs measured" in again.out
+
+
+@pytest.mark.usefixtures("tiny")
+def test_tables_of_another_version_are_told_of(call, tmp_path):
+    folder = tmp_path / "runs/study/tiny-smoke/tables"
+    folder.mkdir(parents=True)
+    pl.DataFrame({"what": ["parity"], "seed": [0], "precision": [1.0]}).write_parquet(folder / "runs.parquet")
+    said = call("study report figure-7 --redraw")
+    assert said.code == 2
+    assert said.line == (
+        'iterhead: runs/study/tiny-smoke/tables: of another version, unable to find column "accuracy"; valid columns: '
+        '["what", "seed", "precision"]: iterhead study report tiny --scale smoke makes them from the runs'
+    )
 
 
 @pytest.mark.usefixtures("tiny")

@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
+from iterhead.errors import UserError
 from iterhead.figures import add_foot, render
 from iterhead.runs import atomic
 from iterhead.studies.claims import Finding
 from iterhead.studies.collect import collect
 from iterhead.studies.draw import draw
 from iterhead.studies.study import Study
+from iterhead.studies.tables import FOLDER as TABLES
 from iterhead.studies.tables import Tables, read_tables, write_tables
 
 STUDY = "study"
@@ -76,7 +80,7 @@ def report(
         tell: is given a line about each run that cannot be read.
 
     Raises:
-        UserError: the disk refuses, or there are no tables to redraw from.
+        UserError: the disk refuses, or there are no tables to redraw from, or only those of another version.
     """
     folder = study_folder(study, out)
     if redraw:
@@ -84,13 +88,18 @@ def report(
     else:
         tables = collect(study, out, tell)
         write_tables(tables, folder)
+    try:
+        drawn, findings = draw(study, tables), judge(study, tables)
+    except pl.exceptions.ColumnNotFoundError as error:
+        missing = str(error).partition("\n")[0]
+        again = command(study, "report")
+        raise UserError(f"{folder / TABLES}: of another version, {missing}: {again} makes them from the runs") from None
     figures: list[Path] = []
-    for name, figure in draw(study, tables).items():
+    for name, figure in drawn.items():
         add_foot(figure, command(study))
         for file, data in render(figure, name).items():
             atomic.write(folder / file, data)
             figures.append(folder / file)
-    findings = judge(study, tables)
     total = sum(len(cell.seeds) for cell in study.cells)
     rows = tables["runs"]
     seeds, seconds = (
