@@ -42,16 +42,18 @@ def test_a_calibration_from_three_steps_by_hand():
     seconds = [2e-3 + operations / 5e10 + numbers / 4e8 for _, operations, numbers in rows]
     found = solve(rows, seconds, "cpu")
     assert (found.start, found.rate, found.memory) == pytest.approx((2e-3, 5e10, 4e8))
-    # A large step that took no longer than a small one: nothing negative comes of it.
-    disturbed = solve(rows, [2e-3, 2e-3, 1e-3], "cpu")
-    assert min(disturbed.start, disturbed.rate, disturbed.memory) > 0
+    # A large step that took no longer than a small one: its part costs next to nothing, and the rest still fits.
+    disturbed = solve(rows, [2.25e-3, 27e-3, 4.3e-3], "cpu")
+    assert disturbed.rate > 1e13
+    assert disturbed.start + 1e7 / disturbed.memory == pytest.approx(27e-3, rel=0.1)
+    assert 1e-3 < disturbed.start < 3e-3
 
 
 def test_a_calibration_is_measured_once_and_kept(tmp_path):
     measured = calibrate(tmp_path, "cpu")
-    assert 1e8 < measured.rate < 1e13
-    assert 1e6 < measured.memory < 1e13
-    assert measured.start < 1
+    assert measured.rate > 1e8
+    assert measured.memory > 1e6
+    assert 0 < measured.start < 1
     assert calibrate(tmp_path, "cpu") == measured  # to the bit: read again
     (tmp_path / "study/calibration.json").write_text('{"start": 1, "rate": 1, "device": "cpu"}')  # of an earlier kind
     assert calibrate(tmp_path, "cpu").memory > 1

@@ -123,8 +123,8 @@ NO_TABLES = (
     ("report figure-8 --scale smoke", "figure-8: " + NO_TABLES.format("/figure-8-smoke", name="figure-8")),
     ("report all --scale smoke --out other", "all: " + NO_TABLES.format("", name="all").replace("runs/", "other/")),
     ("report figure-7 --scale smok", "scale=smok: expected one of smoke, laptop, paper: did you mean 'smoke'?"),
-    ("report figure-77", "figure-77: no such run, runs has none yet (iterhead run makes one; --out names another folder); "
-     "or a study: did you mean 'figure-7'?"),
+    ("report figure-77", "figure-77: no such run, runs has none yet (iterhead run makes one; --out names another "
+     "folder); or a study: did you mean 'figure-7'?"),
     ("report parity --scale smoke", "--scale smoke: expected with a study (figure-7, figure-8, all)"),
 ])  # fmt: skip
 def test_bad_input_about_studies_is_one_line(call, words, line):

@@ -17,15 +17,27 @@ from iterhead.studies.statistics import (
 )
 
 
-def test_the_mean_of_three_runs_from_the_least_to_the_largest():
-    # Of three, all three draws are the least one in 1 of 27 resamples: 3.7%, more than the 2.5% that are cut off.
+def test_the_mean_of_three_by_hand():
+    # sd 0.25; Student's t of two degrees of freedom is 4.3027 at 97.5%: 4.3027 * 0.25 / sqrt(3) = 0.62104.
     found = mean_over([0.25, 0.5, 0.75])
-    assert (found.value, found.low, found.high, found.n) == (0.5, 0.25, 0.75, 3)
+    assert (found.value, found.n) == (0.5, 3)
+    assert (found.low, found.high) == pytest.approx((-0.12104, 1.12104), abs=1e-5)
+    cut = mean_over([0.25, 0.5, 0.75], within=(0, 1))
+    assert (cut.low, cut.high) == (0, 1)
+
+
+def test_the_mean_of_ten_by_hand():
+    # 0 .. 9: sd 3.02765, t of nine degrees of freedom 2.26216: 2.26216 * 3.02765 / sqrt(10) = 2.16585.
+    found = mean_over(list(map(float, range(10))))
+    assert (found.low, found.high) == pytest.approx((4.5 - 2.16585, 4.5 + 2.16585), abs=1e-5)
+    assert mean_over([0.3]) == type(NOTHING)(0.3, 0.3, 0.3, 1)
 
 
 def test_equal_values_have_no_width():
     assert mean_over([0.25] * 4) == type(NOTHING)(0.25, 0.25, 0.25, 4)
     assert mean_over([0.0, 0.0]) == type(NOTHING)(0.0, 0.0, 0.0, 2)
+    tenths = mean_over([0.1] * 3)
+    assert tenths.low == tenths.high == tenths.value
 
 
 @pytest.mark.parametrize("estimate", [mean_over, median_over])
@@ -67,11 +79,14 @@ def test_spreads_need_two_values_each():
     assert difference_of_spreads([0.0, 2.0], [1.0, 1.0]).value == pytest.approx(math.sqrt(2))
 
 
-def test_the_band_resamples_whole_seeds():
-    mean, low, high = mean_band(np.array([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]))
-    np.testing.assert_allclose(mean, [2 / 3, 2 / 3])
-    np.testing.assert_allclose(low, [0, 0])
-    np.testing.assert_allclose(high, [1, 1])
+def test_the_band_is_the_interval_of_each_column():
+    columns = np.array([[0.0, 0.5], [1.0, 0.51], [0.5, 0.52]])
+    mean, low, high = mean_band(columns)
+    for place, column in enumerate(columns.T):
+        found = mean_over(list(column), within=(0, 1))
+        assert (mean[place], low[place], high[place]) == pytest.approx((found.value, found.low, found.high))
+    assert (low[0], high[0]) == (0, 1)
+    np.testing.assert_array_equal(mean_band(np.array([[0.2, 0.4]])), [[0.2, 0.4]] * 3)  # of one seed
 
 
 @pytest.mark.parametrize(("first", "second", "expected"), [

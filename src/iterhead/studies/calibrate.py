@@ -15,6 +15,7 @@ from time import perf_counter
 from typing import Any, TypeAlias
 
 import numpy as np
+from scipy.optimize import nnls  # type: ignore[import-untyped]
 
 from iterhead.data import Packing, make_packing
 from iterhead.errors import UserError
@@ -116,15 +117,14 @@ def _measure(device: str) -> Calibration:
 def solve(rows: Sequence[tuple[float, float, float]], seconds: Sequence[float], device: str) -> Calibration:
     """Return the calibration that gives three steps their seconds, of their starts (1), operations and numbers.
 
-    Where a disturbed measurement would make a part negative, the part is next to nothing.
+    No part is negative: what a disturbed measurement leaves no room for costs next to nothing, and the others take it
+    over, by least squares of the relative errors.
     """
-    start, per_operation, per_number = np.linalg.solve(np.asarray(rows, dtype=float), np.asarray(seconds))
-    return Calibration(
-        start=max(float(start), 1e-5),
-        rate=1 / max(float(per_operation), 1e-13),
-        memory=1 / max(float(per_number), 1e-11),
-        device=device,
-    )
+    scaled = np.asarray(rows, dtype=float) / np.asarray(seconds)[:, None]
+    size = scaled.max(0)
+    found, _ = nnls(scaled / size, np.ones(len(seconds)))
+    start, per_operation, per_number = np.maximum(found / size, (1e-6, 1e-14, 1e-12))
+    return Calibration(float(start), float(1 / per_operation), float(1 / per_number), device)
 
 
 def _seconds_of_a_step(trainer: Trainer) -> float:

@@ -142,8 +142,7 @@ def _evaluations(run: Run) -> list[Row]:
         scores = by_epoch[epoch]
         pair = best_pair(scores)
         of_roles = {name: scores[name, *pair[name.startswith("second")]] if pair else None for name in _ROLE_SCORES}
-        full = epoch * run.config.data.train_per_length / WHOLE_EPOCH
-        when = {"epoch": epoch, FULL_EPOCH: full, "loss": losses.get(epoch)}
+        when = {"epoch": epoch, FULL_EPOCH: full_epochs(run, epoch), "loss": losses.get(epoch)}
         found.append({**when, "accuracy": scores["accuracy", None, None], **of_roles})
     return found
 

@@ -1,5 +1,6 @@
 """From the tables of a study to its figures: nothing is trained, no run is read."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -21,7 +22,7 @@ from iterhead.studies.draw_grids import LABELS, Floats, contours, heat_maps
 from iterhead.studies.draw_maps import attention_maps
 from iterhead.studies.judges.transfer import common_bound, median_speed_up, speed_ups
 from iterhead.studies.published.transfer import NOTHING
-from iterhead.studies.statistics import Estimate, mean_band, mean_over
+from iterhead.studies.statistics import SHARES, Estimate, mean_band, mean_over
 from iterhead.studies.study import (
     FULL_EPOCH,
     AttentionMaps,
@@ -100,7 +101,8 @@ def _by_seed(rows: pl.DataFrame, x: str, score: str) -> tuple[Floats, Floats]:
 
     Of epochs, a seed that ended early keeps its last score. Of other axes, seeds that miss a place are left out.
     """
-    wide = rows.drop_nulls(score).pivot("seed", index=x, values=score).sort(x)
+    # The short epochs at the beginning all stand at 0: the last of them counts.
+    wide = rows.drop_nulls(score).pivot("seed", index=x, values=score, aggregate_function="last").sort(x)
     values = wide.drop(x)
     if x == FULL_EPOCH:
         values = values.select(pl.all().forward_fill())
@@ -117,7 +119,7 @@ def _head_shares(drawing: HeadShares, study: Study, tables: Tables) -> Figure | 
     names = [f"layer {part['layer'][0] + 1}, head {part['head'][0] + 1}" for part in parts]
     each = [part["second_weight"].to_list() for part in parts]
     each += [runs["best_second_weight"].drop_nulls().to_list(), runs["second_mass"].drop_nulls().to_list()]
-    estimates = [mean_over(values) for values in each]
+    estimates = [mean_over(values, (0, math.inf)) for values in each]
     names += ["the best head of each network", "all heads together"]
     seeds = runs["seed"].n_unique()
     told = f"Mean over {seeds} seed{'s' if seeds > 1 else ''} and its 95% interval; lengths from 4 on. "
@@ -139,7 +141,7 @@ def _interventions(drawing: Interventions, study: Study, tables: Tables) -> Figu
     if rows.is_empty():
         return None
     names = rows["name"].unique(maintain_order=True).to_list()
-    estimates = [mean_over(rows.filter(pl.col("name") == name)["by_token"].to_list()) for name in names]
+    estimates = [mean_over(rows.filter(pl.col("name") == name)["by_token"].to_list(), SHARES) for name in names]
     chance = float(rows["chance"].to_numpy().mean())
     networks = rows["seed"].n_unique()
     title = f"{drawing.title} ({networks} network{'s' if networks > 1 else ''}, scale: {study.scale})"

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom, rankdata  # type: ignore[import-untyped]
+from scipy.stats import t as student
 
-from iterhead.intervene import bootstrap_interval
 from iterhead.seeds import named_seed
 
 Floats = NDArray[np.float64]
@@ -38,15 +38,21 @@ class Estimate:
 NOTHING = Estimate(math.nan, math.nan, math.nan, 0)
 
 
-def mean_over(values: Sequence[float]) -> Estimate:
-    """Return the mean, with the percentile bootstrap; values that are all the same have no width.
+ANY, SHARES = (-math.inf, math.inf), (0.0, 1.0)
+"""Between what a figure can lie."""
 
-    Of three seeds the interval runs from the least to the largest: with few seeds it is rather too narrow.
+
+def mean_over(values: Sequence[float], within: tuple[float, float] = ANY) -> Estimate:
+    """Return the mean, with Student's interval, cut where no figure can lie; one value, or equal ones, have no width.
+
+    Few seeds are the rule here. Of ten, the percentile bootstrap of a mean is a fifth narrower than this; of three it
+    ends at the least and the largest, where this is about two and a half times as wide.
     """
     if not values:
         return NOTHING
-    low, high = bootstrap_interval(values) if len(set(values)) > 1 else (values[0], values[0])
-    return Estimate(float(np.mean(values)), low, high, len(values))
+    each = np.asarray(values, dtype=float)
+    mean, low, high = mean_band(each[:, None], within)
+    return Estimate(float(mean[0]), float(low[0]), float(high[0]), len(values))
 
 
 def median_over(
@@ -99,16 +105,15 @@ def _resampled(values: Floats, generator: np.random.Generator) -> Floats:
     return values[generator.integers(len(values), size=(RESAMPLES, len(values)))]
 
 
-def mean_band(values_NE: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return the mean over N seeds and the ends of its bootstrap interval, each [E].
-
-    One and the same resampling of seeds serves all E columns, since a seed's row is one curve.
-    """
+def mean_band(values_NE: Floats, within: tuple[float, float] = SHARES) -> tuple[Floats, Floats, Floats]:
+    """Return the mean over N seeds and the ends of its interval as for `mean_over`, each [E]."""
     N = len(values_NE)
-    generator = np.random.Generator(np.random.Philox(key=named_seed(0, "band")))
-    counts = generator.multinomial(N, [1 / N] * N, size=RESAMPLES) / N
-    low, high = np.quantile(counts @ values_NE, [0.025, 0.975], axis=0)
-    return values_NE.mean(0), low, high
+    mean = values_NE.mean(0)
+    if N == 1:
+        return mean, mean, mean
+    spread = student.ppf(0.975, N - 1) * values_NE.std(0, ddof=1) / math.sqrt(N)
+    spread[np.ptp(values_NE, axis=0) == 0] = 0.0  # rounding leaves equal values a spread
+    return mean, np.maximum(mean - spread, within[0]), np.minimum(mean + spread, within[1])
 
 
 def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:

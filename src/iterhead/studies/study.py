@@ -107,7 +107,8 @@ class Contours:
 
 
 FULL_EPOCH = "full_epoch"
-"""Of curves, the epoch counted in 1,024 sequences of each length, so that shorter epochs stand beside longer ones."""
+"""Of curves, the epoch counted in 1,024 sequences of each length, so that epochs of other sizes stand beside it; the
+short epochs at the beginning count as nothing."""
 
 
 @dataclass(frozen=True)

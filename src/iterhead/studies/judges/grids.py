@@ -7,7 +7,7 @@ import polars as pl
 from iterhead.intervene.describe import SOLVED
 from iterhead.studies.claims import Finding
 from iterhead.studies.judges.finding import found
-from iterhead.studies.statistics import NOTHING, Estimate, mean_over, rank_correlation, threshold
+from iterhead.studies.statistics import NOTHING, SHARES, Estimate, mean_over, rank_correlation, threshold
 from iterhead.studies.study import Where
 from iterhead.studies.tables import Tables
 
@@ -44,7 +44,7 @@ def not_learnt_at_any_width(
         f"{what}, the best of {rows.select('width', 'longest').n_unique()} cells with lengths to {longest} or more "
         "gets {value} of its test sequences right ({range})."
     )
-    return [found(tables, id_, claim, mean_over(best["accuracy"].to_list()), most, sentence, bound="at most")]
+    return [found(tables, id_, claim, mean_over(best["accuracy"].to_list(), SHARES), most, sentence, bound="at most")]
 
 
 def small_widths_break_the_subtraction(tables: Tables, *, where: Where) -> list[Finding]:
@@ -52,7 +52,7 @@ def small_widths_break_the_subtraction(tables: Tables, *, where: Where) -> list[
     rows = tables.runs(where)
     broken = rows.filter(pl.col("second_peakiness") <= GONE) if not rows.is_empty() else rows
     per_seed = broken.group_by("seed").agg(pl.col("first_peakiness").mean()).sort("seed") if len(broken) else broken
-    estimate = mean_over(per_seed["first_peakiness"].to_list()) if len(per_seed) else NOTHING
+    estimate = mean_over(per_seed["first_peakiness"].to_list(), SHARES) if len(per_seed) else NOTHING
     claim = "Where a small width breaks the iteration head, the first head is still there"
     first = found(
         tables,
@@ -75,7 +75,7 @@ def small_widths_break_the_subtraction(tables: Tables, *, where: Where) -> list[
         tables,
         "9b",
         "The width that the iteration head needs grows with the longest length",
-        mean_over(growth),
+        mean_over(growth, (0, math.inf)),
         1.0,
         f"The least width with second peakiness {PRESENT} is {{value}} times as large ({{range}}) at the longest "
         f"length that has one as at the shortest{f' (lengths to {ends[1]} and {ends[0]})' if ends else ''}.",
@@ -103,7 +103,7 @@ def accuracy_goes_with_peakiness(tables: Tables, *, where: Where) -> list[Findin
             tables,
             "10",
             "Accuracy goes with second peakiness",
-            mean_over([r for r in each if not math.isnan(r)]),
+            mean_over([r for r in each if not math.isnan(r)], (-1, 1)),
             0.8,
             f"Over the grid, Spearman's correlation is {{value}} ({{range}}); accuracy and second peakiness are more "
             f"than {APART} apart in {exceptions} of {len(rows)} networks (listed in exceptions.parquet).",
@@ -167,7 +167,7 @@ def frozen_positions_need_more(tables: Tables, *, learned: Where, frozen: Where)
             tables,
             "17a",
             "Frozen positions need a larger width",
-            mean_over(gaps),
+            mean_over(gaps, (0, math.inf)),
             1.0,
             f"The least width that reaches accuracy {LEARNT} is {{value}} times as large with frozen positions as with "
             "learned ones ({range}), over the lengths where both reach it.",
@@ -195,7 +195,7 @@ def positions_need_room(tables: Tables, *, where: Where, most: int) -> list[Find
             tables,
             "17b",
             f"Learned positions on {most} of {WIDTH} coordinates are enough",
-            mean_over(counted),
+            mean_over(counted, (0, WIDTH + 1)),
             most,
             f"Accuracy {LEARNT} takes positions on {{value}} coordinates at least ({{range}}); {len(finite)} of "
             f"{len(each)} seeds reach it, the others count as {WIDTH + 1}.",
