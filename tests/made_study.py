@@ -33,7 +33,7 @@ ACCURACY = {
 
 EPOCHS = 4
 
-VERSIONS = {"iterhead": "0.1.0", "torch": "2.13.0"}
+VERSIONS = {"iterhead": "0.1.0", "torch": "2.13.0", "precision": "bfloat16", "device": "cpu", "threads": "1"}
 
 
 def config(width, longest, *, cot=True):

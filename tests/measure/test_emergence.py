@@ -1,8 +1,12 @@
 """When a head has emerged: three evaluations in a row at the thresholds or above."""
 
+import math
+from itertools import product
+
+import polars as pl
 import pytest
 
-from iterhead.measure import Scores, epochs_to, has_emerged, is_peaked_and_right
+from iterhead.measure import Scores, emergences, epochs_to, has_emerged, is_peaked_and_right
 
 
 def scores(accuracy=0.99, peakiness=0.95):
@@ -41,6 +45,19 @@ def test_thresholds_are_inclusive(accuracy, peakiness, shows):
 )
 def test_the_last_three_evaluations_count(history, emerged):
     assert has_emerged([scores(peakiness=1.0 if mark == "+" else 0.9) for mark in history]) is emerged
+
+
+def test_of_many_runs_the_first_evaluation_at_which_each_has_emerged():
+    """Every run of five evaluations, and epoch 0 before them, which does not count."""
+    kinds = {"+": (0.99, 0.95), "-": (0.98, 1.0), "0": (1.0, None), "n": (1.0, math.nan)}
+    runs = ["+" + "".join(marks) for marks in product(kinds, repeat=5)]
+    rows = [(run, 2 * at, *kinds[mark]) for run in runs for at, mark in enumerate(run)]
+    columns = ["run", "epoch", "accuracy", "second_peakiness"]
+    found = dict(emergences(pl.DataFrame(rows, schema=columns, orient="row"), "run").iter_rows())
+    for run in runs:
+        history = [scores(*kinds[mark]) for mark in run[1:]]
+        first = next((2 * count for count in range(1, 6) if has_emerged(history[:count])), None)
+        assert found.get(run) == first, run
 
 
 HISTORY = {0: 0.1, 5: 0.899, 10: 0.9, 15: 0.5, 20: 1.0}

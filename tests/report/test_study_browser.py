@@ -1,14 +1,22 @@
 """The page of a study in a browser, as a person uses it. Every test fails on a console message or a request outside."""
 
 import re
+import shlex
+from dataclasses import replace
+from pathlib import Path
 
+import polars as pl
 import pytest
 from pages import NAMELESS
 from playwright.sync_api import expect
 
 from iterhead.cli.options import read_config
+from iterhead.cli.report import study_pages
 from iterhead.cli.run import COMMAND as RUN
-from made_study import ACCURACY, AFTER, CHAIN, SEEDS, WITHOUT, made_study
+from iterhead.runs.places import run_folder_name
+from iterhead.studies.study import Cell, HeatMaps, Panel
+from iterhead.studies.tables import Tables
+from made_study import ACCURACY, AFTER, CHAIN, SEEDS, WITHOUT, config, made_study, write_made
 
 WIDER = """(width) => [...document.body.querySelectorAll("*")]
   .filter((e) => e.getBoundingClientRect().right > width && !e.closest("svg, .unseen, .skip"))
@@ -105,6 +113,87 @@ def test_a_cell_chosen_by_keyboard(study_page):
     assert study_page.evaluate("document.activeElement.closest('[role=grid]').ariaLabel").startswith("Without:")
 
 
+def test_tab_goes_back_to_the_cell_that_was_clicked(study_page):
+    chosen = cell(study_page, "With chain", 6, 8)
+    chosen.click()
+    grid = study_page.get_by_role("grid").first
+    assert grid.locator("button[tabindex='0']").count() == 1
+    study_page.keyboard.press("Tab")
+    study_page.keyboard.press("Shift+Tab")
+    expect(chosen).to_be_focused()
+
+
+def test_what_is_pointed_at_is_told_in_sight_and_not_twice_aloud(study_page):
+    cell(study_page, "With chain", 6, 8).hover()
+    expect(study_page.locator("#maps .readout")).to_contain_text("longest length 6, width d 8: accuracy 0.12")
+    assert study_page.locator("#maps [aria-live], #maps [role=status]").count() == 0
+
+
+def test_columns_tell_which_epochs_they_count(study_page):
+    heads = {name: study_page.locator(f"#{name} thead th").all_inner_texts() for name in ("list", "runs")}
+    assert heads["list"][-2:] == ["epochs trained", "full epochs to accuracy 0.9"]
+    assert heads["runs"][-3:] == ["epochs trained", "emerged at epoch", "training time"]
+    expect(study_page.locator("#curves text").filter(has_text="epoch")).to_have_text("epochs trained")
+    for name in heads:
+        assert study_page.locator(f"#{name}").evaluate("(t) => t.scrollWidth <= t.parentElement.clientWidth"), name
+    expect(study_page.locator("#list-part p")).to_contain_text("a full epoch is 1,024 sequences of each length")
+
+
+def large(tmp_path):
+    """The page of a study with a map of 20 x 40 cells, of which none is measured but one."""
+    places = [(width, longest) for width in range(2, 42) for longest in range(100, 120)]
+    cells = [Cell({"width": w, "longest": n}, config(w, 4), (0,)) for w, n in places]
+    drawing = HeatMaps("large", "A large map", "longest", "width", (Panel("All"),))
+    study = made_study("large", cells=tuple(cells), drawings=(drawing,), judges=())
+    place = {"width": [2], "longest": [100], "seed": [0], "state": ["finished"], "accuracy": [0.5]}
+    write_made(study, tmp_path, Tables("large", {"runs": pl.DataFrame(place)}))
+    return study_pages("large", [study], tmp_path)
+
+
+@pytest.mark.parametrize("width", [1200, 360])
+def test_a_large_map_scrolls_by_itself_and_can_be_hit_and_read(open_page, tmp_path, width):
+    page = open_page(large(tmp_path), viewport={"width": width, "height": 800})
+    buttons = page.get_by_role("grid").get_by_role("button")
+    assert buttons.count() == 800
+    assert page.evaluate(SMALL) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    window = page.locator("#maps .scroll").bounding_box()
+    assert window["height"] <= 512
+    names = page.locator("#maps th span:not(.unseen)")
+    assert names.all_inner_texts() == [str(n) for n in range(100, 120, 2)]
+    sizes = page.locator("#maps th").evaluate_all("(all) => all.map((th) => parseFloat(getComputedStyle(th).fontSize))")
+    assert min(sizes) >= 11
+    assert page.evaluate(OVERLAPPING) == []
+    page.locator("#maps button[tabindex='0']").focus()
+    for key in ("End", *["ArrowUp"] * 39, "Home", *["ArrowDown"] * 20):
+        page.keyboard.press(key)
+        assert page.evaluate(COVERED) is None
+    expect(page.locator("#maps .readout")).to_contain_text("longest length 100, width d 21:")
+    page.screenshot(path=tmp_path / f"large-{width}.png", full_page=True)
+
+
+SMALL = """() => [...document.querySelectorAll("#maps button")].map((b) => b.getBoundingClientRect())
+  .filter(({ width, height }) => Math.min(width, height) < 24)"""
+"""Cells that are hard to hit."""
+
+OVERLAPPING = """() => {
+  const rights = [...document.querySelectorAll("#maps th[scope=col] span:not(.unseen)")].map((span) => {
+    const range = document.createRange();
+    range.selectNodeContents(span);
+    return range.getBoundingClientRect();
+  });
+  return rights.filter((box, i) => i && box.left < rights[i - 1].right + 2);
+}"""
+"""Names of columns that run into the one before."""
+
+COVERED = """() => {
+  const { left, top, width, height } = document.activeElement.getBoundingClientRect();
+  const there = document.elementFromPoint(left + width / 2, top + height / 2);
+  return there === document.activeElement ? null : String(there?.outerHTML);
+}"""
+"""What stands over the cell that has the focus."""
+
+
 def test_a_cell_that_stands_in_no_map(study_page):
     (row,) = study_page.locator("#list tbody tr").all()
     told = row.locator("td").all_inner_texts()
@@ -122,9 +211,14 @@ def test_the_seed_is_chosen_in_the_table(study_page):
     study_page.get_by_role("button", name="Seed 2").click()
     name = study_page.evaluate("report.facts.names[5]")
     expect(study_page.locator("#seed-title")).to_have_text(f"Seed 2: {name}")
-    expect(study_page.locator("#run-report")).to_have_text(f"iterhead report {name}")
+    expect(study_page.locator("#run-report")).to_have_text(re.compile(f"^iterhead report {name} --out /"))
     expect(study_page.locator("#run-command")).to_contain_text("--seed 2")
-    expect(study_page.locator("#run-versions")).to_have_text("Versions: iterhead 0.1.0, torch 2.13.0.")
+    expect(study_page.locator("#run-versions")).to_have_text(
+        "Versions: iterhead 0.1.0, torch 2.13.0, precision bfloat16, device cpu, threads 1."
+    )
+    expect(study_page.locator("#run-parents")).to_be_hidden()
+    expect(study_page.locator("#settings div").filter(has_text="training.clip")).to_have_text("training.clipnone")
+    expect(study_page.locator("#settings div").filter(has_text="mlp_width")).to_have_text("model.mlp_width64")
     expect(study_page.locator("#settings div").filter(has_text="seed")).to_have_text("seed2")
     expect(study_page.locator("#settings div").filter(has_text="model.width")).to_have_text("model.width16")
     expect(study_page.locator("#curve-told")).to_have_text("Seed 2, epoch 4: accuracy 100%.")
@@ -134,9 +228,42 @@ def test_commands_make_the_runs(study_page):
     """What the page tells to type means the settings of that run, start and all."""
     for index, each in enumerate(made_study().cells):
         for place, seed in enumerate(SEEDS):
-            words = study_page.evaluate(f"report.cells.command({index}, {place})").split()
-            assert words[:2] == ["iterhead", "run"]
-            assert read_config(RUN.parse(words[2:])) == each.run_config(seed)
+            commands = study_page.evaluate(f"report.cells.commands({index}, {place})")
+            wanted = (
+                [each.run_config(seed)]
+                if each.parent is None
+                else [each.parent.run_config(seed), each.run_config(seed)]
+            )
+            assert [typed(command)[0] for command in commands] == wanted
+
+
+def typed(command):
+    """The settings and the folder that a command means."""
+    words = shlex.split(command)
+    assert words[:2] == ["iterhead", "run"]
+    options = RUN.parse(words[2:])
+    return read_config(options), options.out
+
+
+def test_what_a_run_starts_from_is_made_first(open_page, tmp_path, monkeypatch):
+    """In the same folder, the run that everything starts from at the top."""
+    monkeypatch.chdir(tmp_path)
+    study, out = made_study(), Path("my runs")
+    after = study.cells[-1]
+    last = replace(after, axes={**after.axes, "network": "after both"}, parent=after, parent_epoch=None)
+    study = replace(study, cells=(*study.cells, last))
+    write_made(study, out)
+    page = open_page(tmp_path / study_pages("made", [study], out))
+    page.locator("#list").get_by_role("button", name="after both").click()
+    page.get_by_role("button", name="Seed 1").click()
+    commands = page.locator("#parent-commands code, #run-command").all_inner_texts()
+    configs = [each.run_config(1) for each in (after.parent, after, last)]
+    assert [typed(command) for command in commands] == [(config, "my runs") for config in configs]
+    expect(page.locator("#run-parents p")).to_have_text(
+        "It starts from another run. iterhead study run made --scale smoke --out 'my runs' makes both; "
+        "by hand, first its parent:"
+    )
+    expect(page.locator("#run-report")).to_have_text(f"iterhead report {run_folder_name(configs[-1])} --out 'my runs'")
 
 
 def at_evaluation(page, seed, epoch, value):
@@ -175,9 +302,12 @@ def test_curves_by_keyboard(study_page):
     chart.focus()
     for key, told in {
         "ArrowLeft": "Seed 0, epoch 3: accuracy 37.5%",
+        "ArrowDown": "Seed 0, epoch 2: accuracy 25%",
+        "ArrowUp": "Seed 0, epoch 3: accuracy 37.5%",
         "Home": "Seed 0, epoch 0: accuracy 0%",
-        "ArrowUp": "Seed 1, epoch 4: accuracy 60%",
-        "ArrowDown": "Seed 0, epoch 4: accuracy 50%",
+        "ArrowRight": "Seed 0, epoch 1: accuracy 12.5%",
+        "PageUp": "Seed 1, epoch 4: accuracy 60%",
+        "PageDown": "Seed 0, epoch 4: accuracy 50%",
     }.items():
         study_page.keyboard.press(key)
         expect(chart).to_have_attribute("aria-valuetext", told)
@@ -218,7 +348,7 @@ def test_all_studies_on_one_page(open_page, study_pages_made):
     expect(page.locator("#claims .group")).to_have_text("made: A study of xt by hand")
     assert page.locator("#claims tbody tr:not(.group)").count() == 4
     expect(page.locator("#no-claims")).to_have_text("Without claims: silent.")
-    expect(page.locator("#missing")).to_have_text("iterhead study run absent --scale smoke")
+    expect(page.locator("#missing")).to_have_text(f"iterhead study run absent --scale smoke --out {study_pages_made}")
     assert page.locator(".picture img").count() == 2
     links = {link.get_attribute("href") for link in page.locator("main a").all()}
     assert links == {"../made-smoke/report.html", "../silent-smoke/report.html"}

@@ -1,23 +1,34 @@
 """What stands in the page of a study, told without a browser."""
 
+import html
 import math
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from pages import staged
 from test_run_report import ATTACK, Tags, arrays_of, facts_of
 
 from iterhead.errors import UserError
-from iterhead.report import cells, measured, study_page, study_report, write_study_report
+from iterhead.model.handmade import handmade
+from iterhead.report import cells, measured, no_tables, overview, study_page, study_report, write_study_report
 from iterhead.report.cells import MISSING, shares
 from iterhead.report.pictures import described
 from iterhead.report.seed_curves import seed_curves
 from iterhead.report.study_page import headline
+from iterhead.runs.places import run_folder_name
+from iterhead.runs.run import PROVENANCE, STATUS
+from iterhead.studies.collect import collect
 from iterhead.studies.published import ALL, find_studies
-from iterhead.studies.study import HeatMaps, Panel
-from iterhead.studies.tables import Tables
+from iterhead.studies.report import study_folder
+from iterhead.studies.study import Cell, HeatMaps, Panel
+from iterhead.studies.tables import Tables, write_tables
+from iterhead.tasks import task
 from made_study import ACCURACY, CHAIN, FINDINGS, VERSIONS, finding, made_study, made_tables, write_made
+from stored import settings
 
 
 def command_of(config):
@@ -60,10 +71,14 @@ def test_runs_stand_in_the_order_of_the_study(page):
 def test_settings_in_common_are_told_once(page):
     facts = facts_of(page)
     assert facts["settings"]["training.epochs"] == 4
-    assert facts["cells"][1]["settings"] == {"data.max_length": 4, "model.width": 16, "data.cot": True}
+    settings = {"data.max_length": 4, "model.width": 16, "data.cot": True}
+    settings |= {"model.mlp_width": 64, "model.position_width": 16, "model.context": 11}
+    assert facts["cells"][1]["settings"] == settings, "what is not given has the value that it takes"
+    assert facts["settings"]["training.clip"] is None
     assert facts["cells"][1]["command"] == "iterhead run --model.width 16"
     assert "seed" not in facts["settings"]
-    assert facts["cells"][8]["start"] == {"runs": facts["names"][:3], "epoch": 2}
+    parent = {"command": facts["cells"][0]["command"], "start": None}
+    assert facts["cells"][8]["start"] == {"runs": facts["names"][:3], "epoch": 2, **parent}
     assert facts["cells"][0]["start"] is None
 
 
@@ -194,13 +209,66 @@ def test_no_tables_and_tables_of_another_version_are_refused(tmp_path):
         study_report(measured(made_study(), tmp_path), command_of)
 
 
-def test_the_same_tables_give_the_same_page_and_a_damaged_figure_is_left_out(tmp_path, page):
+def test_the_same_tables_give_the_same_page_and_a_damaged_figure_is_left_out(tmp_path):
     folder = write_made(made_study(), tmp_path)
     written = write_study_report(measured(made_study(), tmp_path), command_of)
     assert written == folder / "report.html"
-    assert written.read_bytes() == page
+    write_made(made_study(), tmp_path)
+    assert written.read_bytes() == study_report(measured(made_study(), tmp_path), command_of)
     (folder / "made-maps.png").write_bytes(b"no picture")
     assert b"<img" not in study_report(measured(made_study(), tmp_path), command_of)
+
+
+FOLDERS = {"runs": "", "./runs/": "", "my runs": " --out 'my runs'", "elsewhere/$x": " --out 'elsewhere/$x'"}
+
+
+@pytest.mark.parametrize(("out", "told"), FOLDERS.items())
+def test_commands_name_the_folder_unless_it_is_the_default_one(tmp_path, monkeypatch, out, told):
+    monkeypatch.chdir(tmp_path)
+    out, study, absent = Path(out), made_study(), made_study("absent")
+    write_made(study, out)
+    found = measured(study, out)
+    page = study_report(found, command_of)
+    assert facts_of(page)["out"] == told
+    codes = re.findall("<code>(.*?)</code>", html.unescape(page.decode()))
+    assert set(codes) == {
+        f"iterhead study report made --scale smoke --redraw{told}",
+        f"iterhead study run made --scale smoke{told}",
+    }
+    of_all = overview.overview("all", "smoke", [found], [absent], out)
+    assert f"<code>iterhead study run all --scale smoke{told}</code>" in html.unescape(of_all.decode())
+    assert facts_of(of_all)["missing"] == [f"iterhead study run absent --scale smoke{told}"]
+    with pytest.raises(UserError) as refused:
+        raise no_tables("absent", "smoke", out, out)
+    assert str(refused.value).count(f" absent --scale smoke{told}`") == 2
+
+
+def test_names_of_runs_are_those_of_the_settings(tmp_path):
+    tables = made_tables(made_study())
+    tables.frames["runs"] = tables["runs"].with_columns(run=pl.lit("x; rm -rf ~"))
+    write_made(made_study(), tmp_path, tables)
+    found = measured(made_study(), tmp_path)
+    wanted = [run_folder_name(config) for _, _, config in made_study().runs()]
+    assert facts_of(study_report(found, command_of))["names"] == wanted
+    assert b"23 of 27 runs finished" in overview.overview("all", "smoke", [found], [], tmp_path)
+
+
+def test_provenance_tells_how_a_run_was_computed(tmp_path):
+    """In fact, not as asked for; beside the versions."""
+    network = handmade(task("parity"), 4)
+    data = {"max_length": 4, "train_per_length": 8, "test_per_length": 8}
+    asked = settings("parity", network.config.model_dump(), **data)
+    run = staged(tmp_path / run_folder_name(asked), [network], "parity", **data)
+    with run.folder.lock():
+        run.folder.write_json(
+            PROVENANCE, {"task": asked.iterative_task.digest, "torch": "2.13.0", "start": {"run": "p"}}
+        )
+        run.folder.write_json(STATUS, {**run.status.as_json(), "precision": "bfloat16", "device": "cuda", "threads": 3})
+    study = made_study(cells=(Cell({"task": "parity"}, asked, (asked.seed,)),), drawings=(), judges=())
+    write_tables(collect(study, tmp_path), study_folder(study, tmp_path))
+    facts = facts_of(study_report(measured(study, tmp_path), command_of))
+    assert facts["versions"] == [{"torch": "2.13.0", "precision": "bfloat16", "device": "cuda", "threads": "3"}]
+    assert facts["settings"]["training.precision"] == "auto"
 
 
 def hostile(tmp_path, monkeypatch):
@@ -227,6 +295,7 @@ def hostile(tmp_path, monkeypatch):
 def test_names_cannot_bring_markup_into_the_page(tmp_path, monkeypatch, open_page):
     path = tmp_path / "hostile.html"
     path.write_bytes(hostile(tmp_path, monkeypatch))
+    assert not [name for name in facts_of(path.read_bytes())["names"] if ATTACK in name], "names go into commands"
     page = open_page(path)
     assert page.locator("script").count() == 2
     assert page.locator("img").count() == 1
@@ -240,7 +309,6 @@ def test_names_cannot_bring_markup_into_the_page(tmp_path, monkeypatch, open_pag
         "#claims",
         "#chosen",
         "#list",
-        "#runs",
         "#run-command",
         "#run-versions",
         "#settings",

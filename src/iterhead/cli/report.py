@@ -100,7 +100,7 @@ def study_pages(
     there = [study for study in studies if has_tables(study, out)]
     if not there:
         place = out / STUDY if len(studies) > 1 else study_folder(studies[0], out)
-        raise no_tables(name, studies[0].scale, place)
+        raise no_tables(name, studies[0].scale, place, out)
     known = findings or {}
     found = [measured(study, out, known.get(study.name)) for study in there]
     paths = [write_study_report(study, _run_command) for study in found]

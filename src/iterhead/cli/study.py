@@ -174,9 +174,12 @@ def _pages(reported: "Sequence[Reported]", options: argparse.Namespace) -> Path 
     findings = {done.study.name: done.findings for done in reported}
     try:
         return study_pages(options.name, [done.study for done in reported], Path(options.out), findings)
+    except UserError as error:
+        why = str(error)
     except Exception as error:  # days of training stand behind this, and their claims are still to be told
-        print(f"No page was made: {error or type(error).__name__}", file=sys.stderr)
-        return None
+        why = f"{' '.join(f'{type(error).__name__}: {error}'.split())} (this is a bug in iterhead: please report it)"
+    print(f"No page was made: {why}", file=sys.stderr)
+    return None
 
 
 def _as_json(reported: "Sequence[Reported]", page: Path | None) -> dict[str, Any]:

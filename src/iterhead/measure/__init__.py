@@ -4,7 +4,7 @@ Pure functions of logits and attention maps; nothing here trains or edits.
 """
 
 from iterhead.measure.accuracy import exact_match, grammatical
-from iterhead.measure.emergence import EMERGED_PEAKINESS, epochs_to, has_emerged, is_peaked_and_right
+from iterhead.measure.emergence import EMERGED_PEAKINESS, emergences, epochs_to, has_emerged, is_peaked_and_right
 from iterhead.measure.evaluate import evaluate, evaluate_population
 from iterhead.measure.heads import ROLES, RoleScores, role_scores
 from iterhead.measure.records import Head, Record, Scores, headline, headline_lengths, table
@@ -16,6 +16,7 @@ __all__ = [
     "Record",
     "RoleScores",
     "Scores",
+    "emergences",
     "epochs_to",
     "evaluate",
     "evaluate_population",

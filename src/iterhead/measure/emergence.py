@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+import polars as pl
+
 from iterhead.measure.records import Scores
 
 EMERGED_ACCURACY = 0.99
@@ -19,6 +21,21 @@ def is_peaked_and_right(scores: Scores) -> bool:
 def has_emerged(history: Sequence[Scores]) -> bool:
     """Whether the last three evaluations of `history` all show the head."""
     return len(history) >= HELD_FOR and all(is_peaked_and_right(scores) for scores in history[-HELD_FOR:])
+
+
+def emergences(evaluations: pl.DataFrame, run: str) -> pl.DataFrame:
+    """Return `run` and `epoch` of each run's first evaluation after which `has_emerged`; no row where it never has.
+
+    Args:
+        evaluations: rows with the columns `run`, epoch, accuracy and second_peakiness, in order of epochs; epoch 0,
+            which is before training, does not count, and neither does a score that is nan or null.
+        run: the column that tells the runs apart.
+    """
+    scores = pl.col("accuracy", "second_peakiness").cast(pl.Float64).fill_nan(None)
+    peaked = (pl.col("accuracy") >= EMERGED_ACCURACY) & (pl.col("second_peakiness") >= EMERGED_PEAKINESS)
+    held = peaked.fill_null(value=False).cast(pl.Int64).rolling_sum(HELD_FOR).over(run) == HELD_FOR
+    rows = evaluations.filter(pl.col("epoch") > 0).with_columns(scores).filter(held)
+    return rows.group_by(run, maintain_order=True).agg(pl.col("epoch").first())
 
 
 def epochs_to(history: Mapping[int, Scores], accuracy: float = 0.9) -> int | None:

@@ -4,7 +4,7 @@ Letters: `R` runs that the study has, in its order; `Y`, `X` places on the axes 
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from iterhead.errors import UserError
 from iterhead.runs.places import run_folder_name
 from iterhead.settings import RunConfig, option_names
-from iterhead.studies.draw_grids import LABELS, on_grid, scores_at
+from iterhead.studies.draw_grids import LABELS, on_grid, places, scores_at, stands
 from iterhead.studies.study import Cell, Contours, HeatMaps, Panel, Study
 from iterhead.studies.tables import Tables
 
@@ -53,9 +53,9 @@ def placed(study: Study, frame: pl.DataFrame) -> pl.DataFrame:
     keys = [*study.axes, "seed"]
     if frame.is_empty():
         return pl.DataFrame(schema={INDEX: pl.Int64, **dict.fromkeys(keys, pl.Int64)})
-    places = pl.DataFrame([{**cell.axes, "seed": seed} for cell, seed, _ in study.runs()], infer_schema_length=None)
+    known = pl.DataFrame([{**cell.axes, "seed": seed} for cell, seed, _ in study.runs()], infer_schema_length=None)
     try:
-        return frame.join(places.with_row_index(INDEX), on=keys, how="inner", maintain_order="left").sort(
+        return frame.join(known.with_row_index(INDEX), on=keys, how="inner", maintain_order="left").sort(
             INDEX, maintain_order=True
         )
     except pl.exceptions.PolarsError:
@@ -78,7 +78,10 @@ def column(rows: pl.DataFrame, name: str) -> NDArray[np.float64]:
 
 
 def runs_facts(study: Study, tables: Tables) -> tuple[Facts, dict[str, NDArray[Any]]]:
-    """Return the names of the runs, their versions, and arrays [R]: state, shares, epochs, seconds, version."""
+    """Return the names of the runs, their versions, and arrays [R]: state, shares, epochs, seconds, version.
+
+    The names come from the settings: tables may be somebody else's, and names go into commands.
+    """
     configs = [config for _, _, config in study.runs()]
     rows = placed(study, tables["runs"])
     at, total = indices(rows), len(configs)
@@ -93,8 +96,7 @@ def runs_facts(study: Study, tables: Tables) -> tuple[Facts, dict[str, NDArray[A
     for name in SHARES:
         arrays[name] = np.full(total, MISSING, dtype=np.uint16)
         arrays[name][at] = shares(column(rows, name))
-    known = dict(zip(at.tolist(), rows["run"], strict=True)) if rows.height else {}
-    names = [known.get(index) or run_folder_name(config) for index, config in enumerate(configs)]
+    names = [run_folder_name(config) for config in configs]
     versions, arrays["version"] = _versions(study, tables, total)
     return {"names": names, "versions": versions, "states": STATES}, arrays
 
@@ -118,7 +120,7 @@ def cells_facts(study: Study, command_of: Callable[[RunConfig], str]) -> Facts:
 
     Args:
         study: whose cells.
-        command_of: returns the command that makes a run; the page adds the seed and the start to it.
+        command_of: returns the command that makes a run; the page adds the seed, the start and the folder to it.
     """
     flat = [_flat(cell.config) for cell in study.cells]
     common = {name: value for name, value in flat[0].items() if all(other[name] == value for other in flat)}
@@ -131,8 +133,7 @@ def cells_facts(study: Study, command_of: Callable[[RunConfig], str]) -> Facts:
                 "place": list(cell.axes.values()),
                 "seeds": list(cell.seeds),
                 "settings": {name: value for name, value in settings.items() if name not in common},
-                "command": command_of(cell.config.model_copy(update={"seed": 0, "start": None})),
-                "start": _start(cell),
+                **_origin(cell, command_of),
             }
             for cell, settings in zip(study.cells, flat, strict=True)
         ],
@@ -140,22 +141,30 @@ def cells_facts(study: Study, command_of: Callable[[RunConfig], str]) -> Facts:
 
 
 def _flat(config: RunConfig) -> Facts:
-    """Return the settings by dotted name, but for the seed and the start, which each run has of its own."""
+    """Return the settings by dotted name, but for the seed and the start, which each run has of its own.
+
+    What is not given is the value that it takes.
+    """
     dumped = config.model_dump(mode="json")
     found = {}
     for name in option_names():
         part, _, rest = name.rpartition(".")
         if part != "start" and name != "seed":
             found[name] = dumped[part][rest] if part else dumped[rest]
+    found |= {"model.mlp_width": config.model.hidden, "model.context": config.context}
+    if config.model.positions != "none":
+        found["model.position_width"] = config.model.positions_on
     return found
 
 
-def _start(cell: Cell) -> Facts | None:
-    """Return what a cell's runs start from: the run of each seed, and which checkpoint."""
-    if cell.parent is None:
-        return None
-    runs = [run_folder_name(cell.parent.run_config(seed)) for seed in cell.seeds]
-    return {"runs": runs, "epoch": cell.parent_epoch}
+def _origin(cell: Cell, command_of: Callable[[RunConfig], str], seeds: Sequence[int] | None = None) -> Facts:
+    """Return the command of a cell's runs, and what they start from: run of each seed, checkpoint, and its origin."""
+    seeds = cell.seeds if seeds is None else seeds
+    start = None
+    if cell.parent is not None:
+        runs = [run_folder_name(cell.parent.run_config(seed)) for seed in seeds]
+        start = {"runs": runs, "epoch": cell.parent_epoch, **_origin(cell.parent, command_of, seeds)}
+    return {"command": command_of(cell.config.model_copy(update={"seed": 0, "start": None})), "start": start}
 
 
 def maps_facts(study: Study, tables: Tables) -> tuple[list[Facts], dict[str, NDArray[np.uint16]]]:
@@ -168,7 +177,7 @@ def maps_facts(study: Study, tables: Tables) -> tuple[list[Facts], dict[str, NDA
     for drawing in study.drawings:
         if not isinstance(drawing, HeatMaps | Contours):
             continue
-        xs, ys = (_places(study, axis, drawing.panels) for axis in (drawing.x, drawing.y))
+        xs, ys = (places(study, axis, drawing.panels) for axis in (drawing.x, drawing.y))
         panels = []
         for number, panel in enumerate(drawing.panels):
             arrays[f"map.{len(facts)}.{number}"] = shares(_scores(tables, panel, drawing.x, drawing.y, xs, ys))
@@ -178,31 +187,20 @@ def maps_facts(study: Study, tables: Tables) -> tuple[list[Facts], dict[str, NDA
     return facts, arrays
 
 
-def _places(study: Study, axis: str, panels: Sequence[Panel]) -> list[Any]:
-    shown: list[Mapping[str, Any]] = [
-        cell.axes for cell in study.cells if any(_stands(cell.axes, panel.where) for panel in panels)
-    ]
-    return sorted({axes[axis] for axes in shown})
-
-
-def _stands(axes: Mapping[str, Any], where: Mapping[str, Any]) -> bool:
-    return all(axes[name] == value for name, value in where.items())
-
-
-def _scores(tables: Tables, panel: Panel, x: str, y: str, xs: list[Any], ys: list[Any]) -> NDArray[np.float64]:
+def _scores(tables: Tables, panel: Panel, x: str, y: str, xs: list[float], ys: list[float]) -> NDArray[np.float64]:
     """Return mean, least and largest over seeds [3, Y, X]; places that the study has no more are left out."""
     rows = scores_at(tables, panel)
     if not rows.is_empty():
-        rows = rows.filter(pl.col(x).is_in(xs) & pl.col(y).is_in(ys))
+        rows = rows.filter(pl.col(x).cast(pl.Float64).is_in(xs) & pl.col(y).cast(pl.Float64).is_in(ys))
     return np.stack(on_grid(rows, x, y, xs, ys))
 
 
-def _cells(study: Study, panel: Panel, x: str, y: str, xs: list[Any], ys: list[Any]) -> list[list[int]]:
+def _cells(study: Study, panel: Panel, x: str, y: str, xs: list[float], ys: list[float]) -> list[list[int]]:
     """Return the index of the cell at each place [Y, X]; -1 where the study has none."""
     found = [[-1] * len(xs) for _ in ys]
     for index, cell in enumerate(study.cells):
-        if _stands(cell.axes, panel.where):
-            found[ys.index(cell.axes[y])][xs.index(cell.axes[x])] = index
+        if stands(cell.axes, panel.where):
+            found[ys.index(float(cell.axes[y]))][xs.index(float(cell.axes[x]))] = index
     return found
 
 

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from iterhead.report.assemble import assemble, typeset
 from iterhead.report.blob import pack
+from iterhead.report.cells import INDEX, placed
 from iterhead.report.gather import REPORT
+from iterhead.report.out_option import out_option
 from iterhead.report.pictures import pictures
 from iterhead.report.study_page import STYLES, Measured, claim_facts, headline
 from iterhead.runs import atomic
-from iterhead.runs.places import run_folder_name
-from iterhead.studies.report import STUDY
+from iterhead.studies.report import STUDY, command
 from iterhead.studies.study import Scale, Study
 
 SCRIPTS = ("data.js", "text.js", "start.js", "claims.js", "overview.js")
@@ -31,23 +32,28 @@ def write_overview(name: str, found: Sequence[Measured], missing: Sequence[Study
     """
     scale = found[0].study.scale
     path = out / STUDY / f"{name}-{scale}" / REPORT
-    atomic.write(path, overview(name, scale, found, missing))
+    atomic.write(path, overview(name, scale, found, missing, out))
     return path
 
 
-def overview(name: str, scale: Scale, found: Sequence[Measured], missing: Sequence[Study]) -> bytes:
+def overview(name: str, scale: Scale, found: Sequence[Measured], missing: Sequence[Study], out: Path) -> bytes:
     """Return the page of several studies; runs that they share count once."""
     findings = [finding for one in found for finding in one.findings]
-    total = {run_folder_name(config) for one in found for _, _, config in one.study.runs()}
-    done = {run for one in found if one.tables["runs"].height for run in one.tables["runs"]["run"]}
-    left = [f"iterhead study run {study.name} --scale {scale}" for study in missing]
-    told = headline(findings, len(done & total), len(total))
+    of_each = [[config for _, _, config in one.study.runs()] for one in found]
+    total = {config for configs in of_each for config in configs}
+    done = {
+        configs[index]
+        for one, configs in zip(found, of_each, strict=True)
+        for index in placed(one.study, one.tables["runs"])[INDEX]
+    }
+    left = [f"{command(study)}{out_option(out)}" for study in missing]
+    told = headline(findings, len(done), len(total))
     texts = {
         "title": f"The published study ({scale}) - iterhead",
         "kicker": f"{len(found)} of {len(found) + len(missing)} studies · scale {scale}",
         "headline": "The published study, figure by figure",
         "summary": told,
-        "command": f"iterhead study run {name} --scale {scale}",
+        "command": f"iterhead study run {name} --scale {scale}{out_option(out)}",
     }
     facts = {
         "studies": [

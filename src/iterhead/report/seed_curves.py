@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from iterhead.measure.emergence import EMERGED_ACCURACY, EMERGED_PEAKINESS, HELD_FOR
+from iterhead.measure import emergences
 from iterhead.report.cells import INDEX, SHARES, column, indices, placed, shares
 from iterhead.studies.study import Study
 from iterhead.studies.tables import Tables
@@ -43,15 +43,10 @@ class SeedCurves:
 
         Where a run stops when its head has emerged, this is its last epoch.
         """
-        accuracy, peakiness = column(self.rows, "accuracy"), column(self.rows, "second_peakiness")
-        epochs = column(self.rows, "epoch")
-        shown = (accuracy >= EMERGED_ACCURACY) & (peakiness >= EMERGED_PEAKINESS)
+        names = ("epoch", "accuracy", "second_peakiness")
         found = np.full(self.runs, np.nan, dtype=np.float32)
-        row = 0
-        for at in range(len(shown)):
-            row = row + 1 if shown[at] and (row == 0 or self.run[at] == self.run[at - 1]) else int(shown[at])
-            if row == HELD_FOR and np.isnan(found[self.run[at]]):
-                found[self.run[at]] = epochs[at]
+        rows = emergences(pl.DataFrame({INDEX: self.run, **{name: column(self.rows, name) for name in names}}), INDEX)
+        found[rows[INDEX].to_numpy()] = rows["epoch"].to_numpy()
         return found
 
     def arrays(self, every: int) -> dict[str, NDArray[Any]]:

@@ -10,6 +10,7 @@ from iterhead.report.assemble import assemble
 from iterhead.report.blob import pack
 from iterhead.report.cells import cells_facts, finite, maps_facts, placed, runs_facts
 from iterhead.report.gather import REPORT
+from iterhead.report.out_option import out_option
 from iterhead.report.pictures import pictures
 from iterhead.report.seed_curves import NOTHING, seed_curves
 from iterhead.runs import atomic
@@ -41,15 +42,24 @@ class Measured:
 
     Attributes:
         study: as a value.
-        folder: of its figures, tables and page.
+        out: the folder of run folders.
         tables: as they are on the disk.
         findings: its claims, checked on the tables.
     """
 
     study: Study
-    folder: Path
+    out: Path
     tables: Tables
     findings: Sequence[Finding]
+
+    @property
+    def folder(self) -> Path:
+        """Of its figures, tables and page."""
+        return study_folder(self.study, self.out)
+
+    def command(self, verb: str = "run", *more: str) -> str:
+        """Return what is typed to make the study again."""
+        return " ".join([command(self.study, verb), *more]) + out_option(self.out)
 
     @property
     def headline(self) -> str:
@@ -71,14 +81,13 @@ def measured(study: Study, out: Path, findings: Sequence[Finding] | None = None)
     Raises:
         UserError: there are no tables, or one cannot be read.
     """
-    folder = study_folder(study, out)
-    tables = read_tables(study.name, folder)
-    return Measured(study, folder, tables, judge(study, tables) if findings is None else findings)
+    tables = read_tables(study.name, study_folder(study, out))
+    return Measured(study, out, tables, judge(study, tables) if findings is None else findings)
 
 
-def no_tables(name: str, scale: Scale, place: Path) -> UserError:
+def no_tables(name: str, scale: Scale, place: Path, out: Path) -> UserError:
     """Return what to tell where there is nothing to make a page from."""
-    study = f"{name} --scale {scale}"
+    study = f"{name} --scale {scale}{out_option(out)}"
     return UserError(
         f"{name}: no tables in {place}: `iterhead study report {study}` makes them from finished runs, "
         f"`iterhead study run {study}` trains what is missing"
@@ -108,14 +117,14 @@ def write_study_report(found: Measured, command_of: CommandOf) -> Path:
 def study_report(found: Measured, command_of: CommandOf) -> bytes:
     """Return a study's page, below 8 MB wherever its figures and the number of its runs allow."""
     study = found.study
-    drawn = pictures(study, found.folder, f"{command(study, 'report')} --redraw")
+    drawn = pictures(study, found.folder, found.command("report", "--redraw"))
     texts = {
         "title": f"{study.name} ({study.scale}): {study.title} - iterhead",
         "kicker": f"{study.name} · scale {study.scale}",
         "headline": study.title,
         "summary": found.headline,
         "published": study.published,
-        "command": command(study),
+        "command": found.command(),
     }
     facts, arrays = _facts(found, command_of)
     curves = seed_curves(study, found.tables)
@@ -146,6 +155,7 @@ def _facts(found: Measured, command_of: CommandOf) -> tuple[Facts, dict[str, Any
     maps, of_maps = maps_facts(study, found.tables)
     facts = {
         "study": {"name": study.name, "scale": study.scale, "chosen": list(study.chosen)},
+        "out": out_option(found.out),
         "claims": [claim_facts(finding) for finding in found.findings],
         "maps": maps,
         **cells_facts(study, command_of),

@@ -82,12 +82,14 @@ def _rows(run: Run) -> dict[str, list[Row]]:
 
 
 def _provenance(run: Run) -> list[Row]:
-    """Return a row of what provenance.json tells in one word each, as text: the versions, and a digest of the task."""
+    """Return a row of text: a digest of the task, the versions, and what the run was computed with in fact."""
     if not run.folder.has(PROVENANCE):
         return []
     read = run.folder.read_json(PROVENANCE)
     told = {name: str(value) for name, value in read.items() if isinstance(value, str | int | float)}
-    return [{"run": run.name, "task_digest": told.pop("task", ""), **told}]
+    status = run.status
+    means = {"precision": status.precision, "device": status.device, "threads": str(status.threads)}
+    return [{"run": run.name, "task_digest": told.pop("task", ""), **told, **means}]
 
 
 def full_epochs(run: Run, epoch: int) -> float:

@@ -55,13 +55,14 @@ def on_grid(
     return found[0], found[1], found[2]
 
 
-def _places(study: Study, axis: str, panels: Sequence[Panel]) -> list[float]:
+def places(study: Study, axis: str, panels: Sequence[Panel]) -> list[float]:
     """Return the places of an axis that the study has in these panels, increasing, whether measured yet or not."""
-    shown = [cell.axes for cell in study.cells if any(_stands(cell.axes, panel.where) for panel in panels)]
+    shown = [cell.axes for cell in study.cells if any(stands(cell.axes, panel.where) for panel in panels)]
     return sorted({float(axes[axis]) for axes in shown})
 
 
-def _stands(axes: Where, where: Where) -> bool:
+def stands(axes: Where, where: Where) -> bool:
+    """Whether what is at these places of the axes is among what is wanted."""
     return all(axes[name] == value for name, value in where.items())
 
 
@@ -80,7 +81,7 @@ def heat_maps(drawing: HeatMaps, study: Study, tables: Tables) -> Figure | None:
     measured = [rows for rows in of_panels if not rows.is_empty()]
     if not measured:
         return None
-    xs, ys = (_places(study, axis, drawing.panels) for axis in (drawing.x, drawing.y))
+    xs, ys = (places(study, axis, drawing.panels) for axis in (drawing.x, drawing.y))
     side = (max(2.1, min(3.4, 0.42 * len(xs))), max(1.7, min(3.4, 0.34 * len(ys))))
     figure, axes = sheet(
         drawing.title, _subtitle(study, measured[0]), len(drawing.panels), columns=drawing.columns, panel=side
@@ -99,7 +100,7 @@ def contours(drawing: Contours, study: Study, tables: Tables) -> Figure | None:
     of_panels = [scores_at(tables, panel) for panel in drawing.panels]
     if all(rows.is_empty() for rows in of_panels):
         return None
-    xs, ys = (_places(study, axis, drawing.panels) for axis in (drawing.x, drawing.y))
+    xs, ys = (places(study, axis, drawing.panels) for axis in (drawing.x, drawing.y))
     seeds = max(rows["seed"].n_unique() for rows in of_panels if not rows.is_empty())
     told = f"Means over {seeds} seed{'s' if seeds > 1 else ''} at the dots, interpolated between; white line: 0.9. "
     figure, axes = sheet(

@@ -106,9 +106,9 @@ def report(
         ((), 0.0) if rows.is_empty() else (rows["seed"].unique().sort(), float(rows["total_seconds"].sum()))
     )
     done = Reported(study, folder, rows.height, total, tuple(seeds), seconds, tuple(figures), tuple(findings))
-    atomic.write(
-        folder / CLAIMS_JSON, atomic.json_bytes({**done.as_json(), **_about(study), "figures": _names(figures)})
-    )
+    told = {**done.as_json(), **_about(study), "figures": _names(figures)}
+    del told["folder"]  # the file is there; and a person's paths are nobody's business
+    atomic.write(folder / CLAIMS_JSON, atomic.json_bytes(told))
     atomic.write(folder / CLAIMS_TEXT, claims_text(done).encode())
     return done
 

@@ -22,7 +22,7 @@ class Tables:
         study: the name of the study.
         frames: the tables by name. `runs`: a row for each run, with its scores at the end (on all test sequences).
             `curves`: one for each evaluation. `lengths`: one for each length of input. `heads`: one for each head.
-            `provenance`: one for each run, with the versions that made it.
+            `provenance`: one for each run, with the versions that made it, its number format, device and threads.
             Others where the study measures more: `circuits`, `checks`, `effects`, `maps`.
     """
 

@@ -1,6 +1,7 @@
 // The maps of the figures as grids of buttons: each cell can be looked at, and chosen.
 
 const MOST_NUMBERED = 90; // cells of a map up to which each has its number written in it
+const [COLUMN, CHARACTER] = [26, 7]; // of a dense map, pixels at most; study.css has the same
 
 class CellMaps {
   constructor({ facts, arrays }, cells, state, colours) {
@@ -17,13 +18,13 @@ class CellMaps {
   }
 
   drawing(drawing, number) {
-    const readout = make("p", { class: "readout", "aria-live": "polite" });
+    const readout = make("p", { class: "readout" }); // not live: the buttons' own names say the same
     const rest = "Point at a cell, or go through a map with the arrow keys; choose one to see its runs.";
     readout.textContent = rest;
     const grids = drawing.panels.map((panel, i) => this.grid(drawing, panel, `map.${number}.${i}`, readout, rest));
     return make(
       "div",
-      { class: "drawing" },
+      { class: isDense(drawing) ? "drawing dense" : "drawing" },
       make("h3", {}, ...typeset(drawing.title)),
       make("div", { class: "grids" }, ...grids),
       readout,
@@ -51,13 +52,19 @@ class CellMaps {
             type: "button",
             tabindex: "-1",
             "aria-label": told,
-            click: () => this.state.set({ cell, seed: 0 }),
+            click: () => {
+              rove(grid, button);
+              this.state.set({ cell, seed: 0 });
+            },
             keydown: (event) => this.move(event, grid, column, row),
-            focus: () => (readout.textContent = `${panel.title}. ${told}.`),
+            focus: () => {
+              rove(grid, button);
+              readout.textContent = `${panel.title}. ${told}.`;
+            },
             pointerenter: () => (readout.textContent = `${panel.title}. ${told}.`),
             pointerleave: () => (readout.textContent = rest),
           },
-          size <= MOST_NUMBERED && !Number.isNaN(mean) ? short(mean) : "",
+          !isDense(drawing) && !Number.isNaN(mean) ? short(mean) : "",
         );
         grid.push({ column, row, button });
         this.buttons.push({ cell, mean, button });
@@ -66,10 +73,13 @@ class CellMaps {
       return make("tr", {}, make("th", { scope: "row" }, String(y)), ...line);
     });
     if (grid.length) grid[0].button.tabIndex = 0;
-    const feet = xs.map((x) => make("th", { scope: "col" }, String(x)));
+    const every = isDense(drawing) ? labelled(xs) : 1;
+    const feet = xs.map((x, column) =>
+      make("th", { scope: "col" }, make("span", { class: column % every ? "unseen" : "" }, String(x))),
+    );
     const table = make(
       "table",
-      { class: size <= MOST_NUMBERED ? "cells" : "cells dense", role: "grid", "aria-label": `${panel.title}: ${what}` },
+      { class: "cells", role: "grid", "aria-label": `${panel.title}: ${what}` },
       ...rows.reverse(), // the largest at the top, as in the figure
       make("tr", {}, make("td"), ...feet),
     );
@@ -105,8 +115,6 @@ class CellMaps {
     } else return;
     event.preventDefault();
     if (!next) return;
-    for (const { button } of grid) button.tabIndex = -1;
-    next.button.tabIndex = 0;
     next.button.focus();
   }
 
@@ -126,6 +134,18 @@ class CellMaps {
       button.setAttribute("aria-pressed", String(cell === this.state.get("cell")));
     }
   }
+}
+
+/** Whether a drawing's maps have so many cells that numbers do not fit, and each scrolls in a window of its own. */
+const isDense = ({ xs, ys }) => xs.length * ys.length > MOST_NUMBERED;
+
+/** Return of how many narrow columns one has its name below, so that names do not run into one another. */
+const labelled = (xs) => Math.ceil((Math.max(...xs.map((x) => String(x).length)) * CHARACTER + 6) / COLUMN);
+
+/** Make a button the one of its grid that Tab goes to. */
+function rove(grid, button) {
+  grid.find((at) => at.button.tabIndex === 0).button.tabIndex = -1;
+  button.tabIndex = 0;
 }
 
 /** Return a share as `.97`, or `1` where nothing is missing, as the figures write it. */

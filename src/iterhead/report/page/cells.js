@@ -86,12 +86,16 @@ class Cells {
     return { task, seed: cell.seeds[seed], ...start, ...sorted };
   }
 
-  /** Return what is typed to make a run. */
-  command(index, seed) {
-    const cell = this.list[index];
-    const start = cell.start ? ` --start.run ${cell.start.runs[seed]}` : "";
-    const epoch = (cell.start?.epoch ?? null) === null ? "" : ` --start.epoch ${cell.start.epoch}`;
-    return `${cell.command} --seed ${cell.seeds[seed]}${start}${epoch}`;
+  /** Return what is typed to make a run, after what makes those that it starts from. */
+  commands(index, seed) {
+    const typed = ({ command, start }) => {
+      const run = start ? ` --start.run ${start.runs[seed]}` : "";
+      const epoch = (start?.epoch ?? null) === null ? "" : ` --start.epoch ${start.epoch}`;
+      return `${command} --seed ${this.list[index].seeds[seed]}${run}${epoch}${this.facts.out}`;
+    };
+    const found = [];
+    for (let at = this.list[index]; at; at = at.start) found.unshift(typed(at));
+    return found;
   }
 
   /** Whether a cell's networks write a chain of thought. */

@@ -39,11 +39,11 @@ const level = (value, y, right) => [
 ];
 
 /** Return the names of some epochs, and what they are. */
-function epochTicks(from, to, x, { width, height, right, bottom }) {
+function epochTicks(from, to, x, { width, height, right, bottom }, what = "epoch") {
   const ticks = nice(from, to, Math.max(2, Math.floor(width / 70)));
   return [
     ...ticks.map((epoch) => make("text", { x: x(epoch), y: bottom + 14, class: "tick middle" }, String(epoch))),
-    make("text", { x: (MARGIN.left + right) / 2, y: height - 3, class: "tick middle" }, "epoch"),
+    make("text", { x: (MARGIN.left + right) / 2, y: height - 3, class: "tick middle" }, what),
   ];
 }
 

@@ -49,8 +49,11 @@ class RunList {
     const cell = this.cells.list[index];
     const run = cell.runs[chosen];
     byId("seed-title").textContent = `Seed ${cell.seeds[chosen]}: ${facts.names[run]}`;
-    byId("run-command").textContent = this.cells.command(index, chosen);
-    byId("run-report").textContent = `iterhead report ${facts.names[run]}`;
+    const commands = this.cells.commands(index, chosen);
+    byId("run-command").textContent = commands.pop();
+    byId("run-parents").hidden = !commands.length;
+    byId("parent-commands").replaceChildren(...commands.map((text) => make("li", {}, make("code", {}, text))));
+    byId("run-report").textContent = `iterhead report ${facts.names[run]}${facts.out}`;
     const versions = facts.versions[arrays.version.values[run]];
     const told = Object.entries(versions ?? {}).map(([name, value]) => `${name} ${value}`);
     tell(byId("run-versions"), `Versions: ${told.join(", ") || "not recorded"}.`);

@@ -49,7 +49,7 @@ class SeedCurves {
         },
         ...levels.flatMap((value) => level(value, this.y, this.box.right)),
         ...lines,
-        ...epochTicks(0, last, this.x, this.box),
+        ...epochTicks(0, last, this.x, this.box, "epochs trained"),
         this.dot,
       ),
     );
@@ -114,12 +114,14 @@ class SeedCurves {
     chart.setAttribute("aria-valuetext", told);
   }
 
-  /** Left and right: another evaluation; up and down: another seed. */
+  /** Arrows, Home and End: another evaluation; the page keys: another seed. */
   move(event) {
     if (!this.x) return;
     const last = this.curves[this.at.seed].epochs.length - 1;
-    const to = { ArrowLeft: this.at.at - 1, ArrowRight: this.at.at + 1, Home: 0, End: last }[event.key];
-    const step = { ArrowUp: 1, ArrowDown: -1 }[event.key];
+    const [before, after] = [this.at.at - 1, this.at.at + 1];
+    const ways = { ArrowLeft: before, ArrowDown: before, ArrowRight: after, ArrowUp: after, Home: 0, End: last };
+    const to = ways[event.key];
+    const step = { PageUp: 1, PageDown: -1 }[event.key];
     if (to === undefined && !step) return;
     event.preventDefault();
     if (step) {

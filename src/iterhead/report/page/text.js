@@ -65,8 +65,8 @@ const headName = (layer, head) => `layer ${layer + 1}, head ${head + 1}`;
 /** Return a word with a capital. */
 const capital = (word) => word[0].toUpperCase() + word.slice(1);
 
-/** Return the names and values of an object for a list of settings; what is null or holds others is left out. */
+/** Return the names and values of an object for a list of settings; what holds others is left out. */
 const pairs = (values) =>
   Object.entries(values)
-    .filter(([, value]) => value !== null && typeof value !== "object")
-    .map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, String(value))));
+    .filter(([, value]) => value === null || typeof value !== "object")
+    .map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, String(value ?? "none"))));
