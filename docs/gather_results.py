@@ -1,0 +1,161 @@
+"""Copy what studies show into docs/results, and write the tables of claims in README.md and docs/results.md anew.
+
+    iterhead study run all
+    python docs/gather_results.py runs
+
+from the root of the repository. Only studies whose runs are all finished are copied; the figures as PNG, the tables and
+the claims. Without an argument it writes the tables of claims alone, from what is there.
+"""
+
+import json
+import re
+import shutil
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from iterhead.studies.claims import SIGNS
+
+DOCS = Path(__file__).resolve().parent
+RESULTS = DOCS / "results"
+"""Shaped like a folder of runs, so that `iterhead study report NAME --redraw --out docs/results` finds its tables."""
+
+SCALE = "laptop"
+
+KEPT = ("*.png", "claims.json", "claims.md", "tables/*.parquet")
+
+NAMES: Mapping[str, str] = {
+    "1": "The circuit set by hand works",
+    "2": "Iteration heads emerge",
+    "3": "Heads read positions, not content",
+    "4": "They are causal",
+    "5": "MLP 1 subtracts",
+    "6": "MLP 2 computes F",
+    "7": "Chain of thought is needed",
+    "8": "Two layers are needed",
+    "9": "Small widths break the subtraction first",
+    "10": "Accuracy goes with second peakiness",
+    "11": "Other circuits exist",
+    "12": "Parity induces the head less well",
+    "13": "After the polynomial parity comes ten times sooner (b to e, z: controls)",
+    "14": "Tuning only the last MLP is enough",
+    "15": "Longer sequences are learned later",
+    "16": "Adam's good region is larger than SGD's",
+    "17": "Frozen positions need a larger width; positions need room",
+    "18": "Deeper, wider networks spread the role",
+    "R": "The published residual stream learns sooner than the textbook one",
+}
+"""The paper's claims by number, in a few words; R is ours."""
+
+Claim = dict[str, Any]
+
+
+def studies() -> list[Path]:
+    """Return the folders of the studies in docs/results."""
+    return sorted((RESULTS / "study").glob(f"*-{SCALE}"))
+
+
+def claims() -> list[Claim]:
+    """Return every claim of every study, by number and letter."""
+    found = []
+    for folder in studies():
+        told = json.loads((folder / "claims.json").read_text())
+        found += [{**claim, "study": told["study"]} for claim in told["claims"]]
+    return sorted(found, key=lambda claim: (list(NAMES).index(_number(claim)), claim["id"]))
+
+
+def _number(claim: Claim) -> str:
+    return claim["id"] if claim["id"] in NAMES else claim["id"].rstrip("abcdefghijklmnopqrstuvwxyz")
+
+
+def short_table() -> list[str]:
+    """Return a row for each number of a claim: which of its parts hold, and what was found of those that do not."""
+    lines = ["| | claim | holds | does not hold | undecided |", "|---|---|---|---|---|"]
+    for number, name in NAMES.items():
+        parts = [claim for claim in claims() if _number(claim) == number]
+        if not parts:
+            lines.append(f"| {number} | {name} | | | not measured |")
+            continue
+        holding = ", ".join(claim["id"] for claim in parts if claim["verdict"] == "holds")
+        others = [
+            "; ".join(_plainly(claim) for claim in parts if claim["verdict"] == verdict)
+            for verdict in ("does not hold", "undecided")
+        ]
+        lines.append(f"| {number} | {name} | {holding} | {others[0]} | {others[1]} |")
+    return lines
+
+
+def _plainly(claim: Claim) -> str:
+    """Return a part of a claim with what was found and what was asked."""
+    return f"**{claim['id']}** {_escaped(claim['claim'])}: {_told(claim['value'])}, asked {_asked(claim)}"
+
+
+def full_table() -> list[str]:
+    """Return a row for each claim, with its figure, interval, what was asked and verdict."""
+    lines = ["| | claim | found | 95% over seeds | asked | verdict | study |", "|---|---|---|---|---|---|---|"]
+    for claim in claims():
+        ends = f"{_told(claim['low'])} to {_told(claim['high'])} ({claim['seeds']})" if claim["seeds"] else ""
+        verdict = claim["verdict"] if claim["verdict"] == "holds" else f"**{claim['verdict']}**"
+        study = f"[{claim['study']}](results/study/{claim['study']}-{SCALE}/claims.md)"
+        found = _told(claim["value"]) if claim["seeds"] else "nothing"
+        cells = (claim["id"], _escaped(claim["claim"]), found, ends, _asked(claim), verdict, study)
+        lines.append("| " + " | ".join(cells) + " |")
+    there = {_number(claim) for claim in claims()}
+    lines += [f"| {number} | {name} | | | | not measured | |" for number, name in NAMES.items() if number not in there]
+    return lines
+
+
+def _asked(claim: Claim) -> str:
+    return f"{SIGNS[claim['bound']]} {claim['threshold']:.2f}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _told(value: float | None) -> str:
+    return "unbounded" if value is None else f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
+
+
+def between(text: str, name: str, lines: Iterable[str]) -> str:
+    """Return a page with other lines between `<!-- NAME -->` and `<!-- end of NAME -->`."""
+    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    body = "\n".join([begin, "", *lines, "", end])
+    replaced, count = re.subn(re.escape(begin) + ".*?" + re.escape(end), lambda _: body, text, flags=re.DOTALL)
+    if count != 1:
+        raise SystemExit(f"expected {begin} and {end} once")
+    return replaced
+
+
+def pages() -> dict[Path, str]:
+    """Return README.md and docs/results.md with the tables as they should be."""
+    tables = {DOCS.parent / "README.md": short_table(), DOCS / "results.md": full_table()}
+    return {page: between(page.read_text(), "claims", table) for page, table in tables.items()}
+
+
+def copy(out: Path) -> None:
+    """Copy the studies of a folder of runs whose runs are all finished."""
+    for path in sorted((out / "study").glob(f"*-{SCALE}/claims.json")):
+        told = json.loads(path.read_text())
+        if told["measured"] < told["runs"]:
+            print(f"left out: {path.parent.name}, {told['measured']} of {told['runs']} runs")
+            continue
+        if not (path.parent / "tables" / "provenance.parquet").exists():
+            print(f"left out: {path.parent.name}, of an earlier version: iterhead study report {told['study']} first")
+            continue
+        into = RESULTS / "study" / path.parent.name
+        shutil.rmtree(into, ignore_errors=True)
+        for pattern in KEPT:
+            for file in sorted(path.parent.glob(pattern)):
+                target = into / file.relative_to(path.parent)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, target)
+        print(f"copied: {into}")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        copy(Path(sys.argv[1]))
+    for page, text in pages().items():
+        page.write_text(text)
