@@ -31,6 +31,8 @@ OPTIMISERS: Mapping[Scale, tuple[int, int, int]] = {
 DEEP: Mapping[Scale, tuple[int, int]] = {"paper": (32, 128), "laptop": (16, 64), "smoke": (5, 16)}
 """Longest length and width of the network with three layers of two heads."""
 
+DEEP_SEEDS: Mapping[Scale, tuple[int, ...]] = {**SEEDS, "laptop": tuple(range(6))}
+
 
 def figure_6(scale: Scale) -> Study:
     """Return figure 6: a parity network looked into."""
@@ -103,7 +105,7 @@ def figure_13(scale: Scale) -> Study:
         "Three layers of two heads: who looks at x_t?",
         "Parity, three layers, two heads, length 32: the question for p_t is spread over layers and heads.",
         (*CHOSEN[scale], f"Width {width}, lengths to {longest}: the paper leaves the width open."),
-        (Cell(place, config, SEEDS[scale]),),
+        (Cell(place, config, DEEP_SEEDS[scale]),),
         (
             AttentionMaps("figure-13", "Parity, three layers of two heads", place),
             HeadShares("figure-13-heads", "Weight on x_t of each head", place),
