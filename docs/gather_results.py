@@ -48,6 +48,21 @@ NAMES: Mapping[str, str] = {
 }
 """The paper's claims by number, in a few words; R is ours."""
 
+UNITS: Mapping[str, str] = {
+    **dict.fromkeys(("4a", "4b", "4c", "4d"), "chains lost "),
+    **dict.fromkeys(("4e", "4f"), "states right "),
+    **dict.fromkeys(("13a", "13b", "13c", "13d", "13e", "13z"), "times sooner "),
+    "9a": "first peakiness ",
+    "9b": "times as wide ",
+    "10": "rank correlation ",
+    "12b": "difference of standard deviations ",
+    "14": "accuracy ",
+    "15": "rank correlation ",
+    "18b": "weight on x_t ",
+    "R": "times as many epochs ",
+}
+"""What the figure of a claim is, where its sentence does not say so."""
+
 Claim = dict[str, Any]
 
 
@@ -88,7 +103,9 @@ def short_table() -> list[str]:
 
 def _plainly(claim: Claim) -> str:
     """Return a part of a claim with what was found and what was asked."""
-    return f"**{claim['id']}** {_escaped(claim['claim'])}: {_told(claim['value'])}, asked {_asked(claim)}"
+    unit = UNITS.get(claim["id"], "")
+    found = f"{unit}{_told(claim['value'])} ({_told(claim['low'])} to {_told(claim['high'])})"
+    return f"**{claim['id']}** {_escaped(claim['claim'])}: {found}, asked {_asked(claim)}"
 
 
 def full_table() -> list[str]:

@@ -60,8 +60,8 @@ def small_widths_break_the_subtraction(tables: Tables, *, where: Where) -> list[
         claim,
         estimate,
         PRESENT,
-        f"In the {len(broken)} networks whose second peakiness is at most {GONE}, first peakiness is {{value}} on "
-        "average ({range}).",
+        f"In the {len(broken)} networks whose second peakiness is at most {GONE}, first peakiness is {{value}} "
+        "({range}), the mean of the seeds' means.",
     )
     growth: list[float] = []
     ends: tuple[int, int] | None = None
