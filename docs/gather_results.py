@@ -16,12 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from iterhead.studies.claims import SIGNS
+from iterhead.studies.published import find_studies
+from iterhead.studies.report import judge
+from iterhead.studies.study import Scale
+from iterhead.studies.tables import Tables
 
 DOCS = Path(__file__).resolve().parent
 RESULTS = DOCS / "results"
 """Shaped like a folder of runs, so that `iterhead study report NAME --redraw --out docs/results` finds its tables."""
 
-SCALE = "laptop"
+SCALE: Scale = "laptop"
 
 KEPT = ("*.png", "claims.json", "claims.md", "tables/*.parquet")
 
@@ -55,9 +59,11 @@ UNITS: Mapping[str, str] = {
     "9a": "first peakiness ",
     "9b": "times as wide ",
     "10": "rank correlation ",
+    "11c": "networks ",
     "12b": "difference of standard deviations ",
     "14": "accuracy ",
     "15": "rank correlation ",
+    "17a": "times as wide ",
     "18b": "weight on x_t ",
     "R": "times as many epochs ",
 }
@@ -81,24 +87,45 @@ def claims() -> list[Claim]:
 
 
 def _number(claim: Claim) -> str:
-    return claim["id"] if claim["id"] in NAMES else claim["id"].rstrip("abcdefghijklmnopqrstuvwxyz")
+    return number_of(claim["id"])
+
+
+def number_of(id_: str) -> str:
+    """Return the number of a claim without the letter of its part."""
+    return id_ if id_ in NAMES else id_.rstrip("abcdefghijklmnopqrstuvwxyz")
+
+
+def not_measured() -> dict[str, list[tuple[str, str]]]:
+    """Return the parts of claims that no study here has checked, with their study, by number."""
+    there = {folder.name.removesuffix(f"-{SCALE}") for folder in studies()}
+    missing: dict[str, list[tuple[str, str]]] = {}
+    for study in find_studies("all", SCALE):
+        for finding in judge(study, Tables(study.name)) if study.name not in there else []:
+            missing.setdefault(number_of(finding.id), []).append((finding.id, study.name))
+    return missing
 
 
 def short_table() -> list[str]:
     """Return a row for each number of a claim: which of its parts hold, and what was found of those that do not."""
-    lines = ["| | claim | holds | does not hold | undecided |", "|---|---|---|---|---|"]
+    lines = ["| | claim | holds | does not hold | undecided, or not measured |", "|---|---|---|---|---|"]
+    missing = not_measured()
     for number, name in NAMES.items():
         parts = [claim for claim in claims() if _number(claim) == number]
-        if not parts:
-            lines.append(f"| {number} | {name} | | | not measured |")
-            continue
         holding = ", ".join(claim["id"] for claim in parts if claim["verdict"] == "holds")
         others = [
             "; ".join(_plainly(claim) for claim in parts if claim["verdict"] == verdict)
             for verdict in ("does not hold", "undecided")
         ]
-        lines.append(f"| {number} | {name} | {holding} | {others[0]} | {others[1]} |")
+        open_ = "; ".join(filter(None, [others[1], _left(number, missing)]))
+        lines.append(f"| {number} | {name} | {holding} | {others[0]} | {open_} |")
     return lines
+
+
+def _left(number: str, missing: Mapping[str, list[tuple[str, str]]]) -> str:
+    """Return the parts of a claim that were not measured, and how to."""
+    parts = missing.get(number, [])
+    commands = ", ".join(f"`iterhead study run {study}`" for study in dict.fromkeys(study for _, study in parts))
+    return f"{', '.join(id_ for id_, _ in parts)} not measured ({commands})" if parts else ""
 
 
 def _plainly(claim: Claim) -> str:
@@ -118,8 +145,8 @@ def full_table() -> list[str]:
         found = _told(claim["value"]) if claim["seeds"] else "nothing"
         cells = (claim["id"], _escaped(claim["claim"]), found, ends, _asked(claim), verdict, study)
         lines.append("| " + " | ".join(cells) + " |")
-    there = {_number(claim) for claim in claims()}
-    lines += [f"| {number} | {name} | | | | not measured | |" for number, name in NAMES.items() if number not in there]
+    for parts in not_measured().values():
+        lines += [f"| {id_} | {NAMES[number_of(id_)]} | | | | **not measured** | {study} |" for id_, study in parts]
     return lines
 
 
