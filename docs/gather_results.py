@@ -73,8 +73,8 @@ Claim = dict[str, Any]
 
 
 def studies() -> list[Path]:
-    """Return the folders of the studies in docs/results."""
-    return sorted((RESULTS / "study").glob(f"*-{SCALE}"))
+    """Return the folders of the studies in docs/results; one with a page alone, as of all of them, is none."""
+    return sorted(path.parent for path in (RESULTS / "study").glob(f"*-{SCALE}/claims.json"))
 
 
 def claims() -> list[Claim]:
@@ -83,11 +83,7 @@ def claims() -> list[Claim]:
     for folder in studies():
         told = json.loads((folder / "claims.json").read_text())
         found += [{**claim, "study": told["study"]} for claim in told["claims"]]
-    return sorted(found, key=lambda claim: (list(NAMES).index(_number(claim)), claim["id"]))
-
-
-def _number(claim: Claim) -> str:
-    return number_of(claim["id"])
+    return sorted(found, key=lambda claim: (list(NAMES).index(number_of(claim["id"])), claim["id"]))
 
 
 def number_of(id_: str) -> str:
@@ -108,9 +104,9 @@ def not_measured() -> dict[str, list[tuple[str, str]]]:
 def short_table() -> list[str]:
     """Return a row for each number of a claim: which of its parts hold, and what was found of those that do not."""
     lines = ["| | claim | holds | does not hold | undecided, or not measured |", "|---|---|---|---|---|"]
-    missing = not_measured()
+    found, missing = claims(), not_measured()
     for number, name in NAMES.items():
-        parts = [claim for claim in claims() if _number(claim) == number]
+        parts = [claim for claim in found if number_of(claim["id"]) == number]
         holding = ", ".join(claim["id"] for claim in parts if claim["verdict"] == "holds")
         others = [
             "; ".join(_plainly(claim) for claim in parts if claim["verdict"] == verdict)

@@ -37,6 +37,14 @@ def test_what_was_asked_for_is_there():
     assert {f"{name}-laptop" for name in ASKED} <= {folder.name for folder in FOLDERS}
 
 
+def test_the_page_of_all_studies_is_no_study(tmp_path, monkeypatch):
+    for name, file in (("all-laptop", "report.html"), ("figure-7-laptop", CLAIMS_JSON)):
+        (tmp_path / "study" / name).mkdir(parents=True)
+        (tmp_path / "study" / name / file).touch()
+    monkeypatch.setitem(GATHER["studies"].__globals__, "RESULTS", tmp_path)
+    assert [folder.name for folder in GATHER["studies"]()] == ["figure-7-laptop"]
+
+
 @of_each_study
 def test_every_run_has_the_settings_of_the_study_as_it_is_now(folder):
     study, tables, written = told(folder)
