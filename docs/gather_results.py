@@ -17,7 +17,7 @@ from typing import Any
 
 from iterhead.studies.claims import SIGNS
 from iterhead.studies.published import find_studies
-from iterhead.studies.report import judge
+from iterhead.studies.results import judge
 from iterhead.studies.study import Scale
 from iterhead.studies.tables import Tables
 

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from iterhead.figures.style import BLUE, INK, MASKED, QUIET, VERMILION, style
+from iterhead.formatting import percent
 from iterhead.measure import ROLES, Scores
 from iterhead.runs import Run, load
-from iterhead.runs.verdict import percent
-from iterhead.tasks import Cells, SequenceLayout
+from iterhead.tasks import QueryKeyPairs, SequenceLayout
 
 IMAGE = Path(__file__).parent / "images" / "emergence.gif"
 SIZE, DOTS = (7.2, 4.9), 100
@@ -80,10 +80,10 @@ def weights(run: Run, epoch: int, layout: SequenceLayout, head: tuple[int, int])
     """Return a head's map [T, T] after an epoch."""
     site = f"blocks.{head[0]}.attn.hook_pattern"
     tokens = torch.from_numpy(run.dataset.test[layout.length][:1, : layout.input_size])
-    return run.model_at(epoch).trace(tokens, (site,))[site][0, head[1]].double().numpy()
+    return run.model_at(epoch).run_with_cache(tokens, (site,))[1][site][0, head[1]].double().numpy()
 
 
-def draw_map(ax: Axes, map_: NDArray[np.float64], cells: Cells, ramp: str) -> None:
+def draw_map(ax: Axes, map_: NDArray[np.float64], cells: QueryKeyPairs, ramp: str) -> None:
     """Draw a map with what its ideal head looks at outlined."""
     hidden = np.triu(np.ones_like(map_, dtype=bool), 1)
     colours = colormaps[ramp].with_extremes(bad=MASKED)

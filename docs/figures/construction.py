@@ -67,8 +67,8 @@ def activations() -> tuple[Stream, Vocabulary, list[str], list[Floats]]:
     tokens = layout.assemble(vocabulary, inputs, parity.states(inputs))
     model = handmade(parity, layout.length, residual="pre-norm")
     sites = [site for site, *_ in STAGES]
-    trace = model.trace(torch.from_numpy(tokens[:, :-1]), sites)
-    values = [trace[site][0].detach().double().numpy() for site in sites]
+    _, cache = model.run_with_cache(torch.from_numpy(tokens[:, :-1]), sites)
+    values = [cache[site][0].detach().double().numpy() for site in sites]
     return Stream(parity, layout.length, vocabulary), vocabulary, vocabulary.names(tokens[0, :-1]), values
 
 

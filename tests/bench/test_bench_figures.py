@@ -10,14 +10,14 @@ from iterhead.bench.suite import slope
 from iterhead.bench.timing import endless, in_turns, ratio
 from iterhead.data import make_packing
 from iterhead.settings import DataConfig, ModelConfig
-from iterhead.training.operations import step_operations
+from iterhead.training.flops import step_flops
 
 
 def operations(heads=1, positions="learned", layers=2):
     """Of a batch with one sequence each of lengths 1 and 2, without chain of thought: a row of 4 + 5 = 9 tokens."""
     packing = make_packing(DataConfig(max_length=2, cot=False), per_length=1)
     config = ModelConfig(width=8, mlp_width=10, vocabulary=6, heads=heads, positions=positions, layers=layers)
-    return step_operations(config, packing)
+    return step_flops(config, packing)
 
 
 def test_operations_of_a_step_by_hand():

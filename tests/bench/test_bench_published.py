@@ -6,9 +6,9 @@ from iterhead.bench import published
 from iterhead.bench.published import SAMPLE, published_epochs
 from iterhead.data import make_packing
 from iterhead.settings import DataConfig, ModelConfig, parse_config
-from iterhead.studies.calibrate import Calibration, calibrate, epoch_seconds, solve
+from iterhead.studies.cost import Calibration, calibrate, epoch_seconds, solve
 from iterhead.studies.published import find_studies
-from iterhead.training.operations import step_numbers, step_operations
+from iterhead.training.flops import step_flops, step_numbers
 
 CALIBRATION = Calibration(start=2e-3, rate=1e9, memory=1e8, device="cpu")
 
@@ -22,7 +22,7 @@ def test_each_sampled_cell_stands_once_in_the_published_grid(name, place):
 def test_an_epoch_by_hand():
     config = parse_config({"model": {"width": 32}, "training": {"precision": "float32"}})
     packing = make_packing(config.data, 4)  # 64 in a batch, 16 lengths
-    operations, numbers = (count(config.model, packing) for count in (step_operations, step_numbers))
+    operations, numbers = (count(config.model, packing) for count in (step_flops, step_numbers))
     alone = epoch_seconds(config, CALIBRATION)
     assert alone == pytest.approx(256 * (2e-3 + operations / 1e9 + numbers / 1e8))  # 1,024 of each length
     # Starting the operations is shared by the networks of a population; the products are not.

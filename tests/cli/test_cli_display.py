@@ -13,13 +13,14 @@ import time
 import pytest
 from rich.console import Console
 
-from iterhead.cli.display import BLOCKS, DIGITS, PlainLines, Watcher, bar, bar_values, duration, glyphs_for, number
+from iterhead.cli.display import BLOCKS, DIGITS, PlainLines, Watcher, bar, bar_values, glyphs_for, number
 from iterhead.cli.live import LiveTable
 from iterhead.cli.show import thinned
 from iterhead.cli.tables import evaluations_table
 from iterhead.cli.telling import make_watcher
+from iterhead.formatting import duration
 from iterhead.measure import Scores
-from iterhead.runs import Progress, load
+from iterhead.runs import Evaluation, load
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -93,7 +94,7 @@ def scores(accuracy: float, lengths: int = 3) -> Scores:
 def watched(finished, console: Console, evaluations: int) -> LiveTable:
     table = LiveTable(console)
     table.run = load(finished)
-    table.past = [Progress(epoch, 2000, 0.5, scores(0.5), 1.0) for epoch in range(evaluations)]
+    table.past = [Evaluation(epoch, 2000, 0.5, scores(0.5), 1.0) for epoch in range(evaluations)]
     return table
 
 
@@ -113,7 +114,7 @@ def test_a_long_run_shows_the_last_rows_that_fit(finished, width, height):
 
 
 def test_many_lengths_share_bars():
-    shown = [Progress(1, 2, 0.5, scores(1.0, lengths=100), 1.0)]
+    shown = [Evaluation(1, 2, 0.5, scores(1.0, lengths=100), 1.0)]
     console = Console(file=io.StringIO(), width=80)
     console.print(evaluations_table(shown, console))
     head, row = console.file.getvalue().splitlines()
@@ -155,12 +156,12 @@ def test_time_left_is_counted_from_where_this_process_began(finished, monkeypatc
     watcher = Watcher()
     clock = iter([100.0, 130.0])
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
-    before = [Progress(epoch, 100, None, scores(0.5), 1.0) for epoch in (0, 10)]
+    before = [Evaluation(epoch, 100, None, scores(0.5), 1.0) for epoch in (0, 10)]
     run = load(finished)
     object.__setattr__(run.config.training, "epochs", 100)
     watcher.started(run, before)
     assert watcher.time_left() == ""
-    watcher.evaluated(watcher.run, Progress(25, 100, 0.5, scores(0.5), 1.0))
+    watcher.evaluated(watcher.run, Evaluation(25, 100, 0.5, scores(0.5), 1.0))
     # 15 epochs in 30 s: 2 s each, 75 left
     assert watcher.time_left() == "at most 2 min left"
 
@@ -172,21 +173,21 @@ def test_time_left_does_not_count_the_short_epochs(finished, monkeypatch):
     run = load(finished)
     object.__setattr__(run.config.training, "epochs", 64)
     object.__setattr__(run.config.training, "short_epochs", 4)
-    watcher.started(run, [Progress(0, 64, None, scores(0.5), 0.0)])
-    watcher.evaluated(watcher.run, Progress(4, 64, 0.5, scores(0.5), 1.0))
+    watcher.started(run, [Evaluation(0, 64, None, scores(0.5), 0.0)])
+    watcher.evaluated(watcher.run, Evaluation(4, 64, 0.5, scores(0.5), 1.0))
     assert watcher.time_left() == ""
-    watcher.evaluated(watcher.run, Progress(6, 64, 0.5, scores(0.5), 7.0))
+    watcher.evaluated(watcher.run, Evaluation(6, 64, 0.5, scores(0.5), 7.0))
     # Four short epochs in 1 s tell nothing; two full ones in 6 s: 3 s each, 58 left, 174 s.
     assert watcher.time_left() == "at most 3 min left"
 
 
 def test_the_end_is_seen_coming(finished):
     watcher = Watcher()
-    watcher.started(load(finished), [Progress(0, 2, None, scores(1.0), 0.0)])
+    watcher.started(load(finished), [Evaluation(0, 2, None, scores(1.0), 0.0)])
     ends = []
     object.__setattr__(watcher.run.config.training, "epochs", 9)
     for epoch in (1, 2, 3):
-        watcher.evaluated(watcher.run, Progress(epoch, 9, 0.1, scores(1.0), 1.0))
+        watcher.evaluated(watcher.run, Evaluation(epoch, 9, 0.1, scores(1.0), 1.0))
         ends.append(watcher.ends())
     assert ends == [False, False, True]  # three evaluations in a row show the head; the untrained one is not counted
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from iterhead.cli import main
-from iterhead.runs.store import RunFolder
+from iterhead.runs.storage import RunFolder
 
 LINES = {
     "rnu": "unknown command 'rnu': did you mean run?",

@@ -5,13 +5,13 @@ import webbrowser
 
 import pytest
 
+from helpers.made_study import made_study, write_made
 from iterhead import report
 from iterhead.cli.report import tell_page
 from iterhead.errors import UserError
 from iterhead.runs import load
-from iterhead.runs.store import RunFolder
+from iterhead.runs.storage import RunFolder
 from iterhead.studies import published
-from made_study import made_study, write_made
 
 
 def test_it_writes_the_page_and_says_where(call, copied):

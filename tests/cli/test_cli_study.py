@@ -6,19 +6,20 @@ import polars as pl
 import pytest
 from matplotlib.image import imread
 
+import iterhead.studies.cost as cost_module
+from helpers.tiny_study import CALIBRATION, tiny_study
 from iterhead.cli.study_display import Display, told_progress
 from iterhead.errors import UserError
-from iterhead.studies import calibrate, published
-from iterhead.studies.calibrate import cost
-from iterhead.studies.execute import Progress
-from tiny_study import CALIBRATION, tiny_study
+from iterhead.studies import published
+from iterhead.studies.cost import cost
+from iterhead.studies.runner import StudyProgress
 
 
 @pytest.fixture
 def tiny(monkeypatch):
     """The tiny study in place of figure 7, and a machine that needs no calibration."""
     monkeypatch.setattr(published, "STUDIES", dict.fromkeys(("figure-7", "figure-6"), lambda _scale: tiny_study()))
-    monkeypatch.setattr(calibrate, "_measure", lambda _device: CALIBRATION)
+    monkeypatch.setattr(cost_module, "_measure", lambda _device: CALIBRATION)
 
 
 @pytest.mark.usefixtures("tiny")
@@ -114,9 +115,9 @@ def test_a_report_before_any_run_has_no_figure(call, tmp_path):
 
 
 def test_progress_in_words():
-    progress = Progress(total=40, done=5, failed=1, running=2, seconds_left=240.0)
+    progress = StudyProgress(total=40, done=5, failed=1, running=2, seconds_left=240.0)
     assert told_progress(progress) == "2 running, 32 left, 1 failed, at most about 4 min"
-    assert told_progress(Progress(total=6, done=6, seconds_left=0.0)) == "0 running, 0 left"
+    assert told_progress(StudyProgress(total=6, done=6, seconds_left=0.0)) == "0 running, 0 left"
 
 
 def test_scales_are_named_in_errors():

@@ -40,7 +40,7 @@ def test_it_trains_the_child_and_compares_it_with_the_run_from_scratch(call, par
 def test_json_with_the_epochs(call, parent, monkeypatch):
     import iterhead.cli.transfer
 
-    monkeypatch.setattr(iterhead.cli.transfer, "GOAL", 0.0)
+    monkeypatch.setattr(iterhead.cli.transfer, "LEARNED_ACCURACY", 0.0)
     said = call(f"transfer --from {parent} {CHILD} --epoch 1 --json")
     found = json.loads(said.out)
     assert said.out.count("\n") == 1

@@ -6,12 +6,12 @@ import shutil
 
 import pytest
 
+from helpers.stored_runs import stored, untrained
 from iterhead.cli.verify import tell_claims
 from iterhead.model.handmade import handmade
 from iterhead.runs import load
-from iterhead.runs.store import RunFolder
+from iterhead.runs.storage import RunFolder
 from iterhead.tasks import task
-from stored import stored, untrained
 
 
 @pytest.fixture(scope="session")

@@ -37,7 +37,7 @@ def pixel(ax, x: float, y: float) -> tuple[float, ...]:
 def draw_map(weights=None, cells=None):
     ax = axes()
     weights = np.full((8, 8), 0.25) if weights is None else weights
-    return ax, attention_map(ax, weights, TOKENS, cells, queries=LAYOUT.reads, title="layer 2, head 1")
+    return ax, attention_map(ax, weights, TOKENS, cells, queries=LAYOUT.output_positions, title="layer 2, head 1")
 
 
 def texts(ax) -> list[str]:
@@ -48,9 +48,9 @@ def texts(ax) -> list[str]:
     ("cells", "corners"),
     [
         # queries s_1 s_2 s_3 = 5, 6, 7; key EoI = 4. A cell's corner lies half a cell to the left and above.
-        (LAYOUT.first_cells, [(3.5, 4.5), (3.5, 5.5), (3.5, 6.5)]),
+        (LAYOUT.first_pairs, [(3.5, 4.5), (3.5, 5.5), (3.5, 6.5)]),
         # queries EoI s_1 s_2 = 4, 5, 6; keys x_1 x_2 x_3 = 1, 2, 3
-        (LAYOUT.second_cells, [(0.5, 3.5), (1.5, 4.5), (2.5, 5.5)]),
+        (LAYOUT.second_pairs, [(0.5, 3.5), (1.5, 4.5), (2.5, 5.5)]),
     ],
 )
 def test_ideal_cells_are_outlined(cells, corners):
@@ -117,7 +117,7 @@ def brackets(cot: bool, length: int = 3) -> dict[str, list[float]]:
     T = layout.input_size
     ax = axes()
     tokens = ["task", *("1" for _ in range(T - 1))]
-    attention_map(ax, np.zeros((T, T)), tokens, None, queries=layout.reads, title="")
+    attention_map(ax, np.zeros((T, T)), tokens, None, queries=layout.output_positions, title="")
     lines = [line.get_xdata() for line in ax.lines if list(line.get_ydata()) == [1, 1]]
     names = [text.get_text() for text in ax.texts if text.get_rotation() == 0]
     return {name: [round(float(end), 9) for end in line] for name, line in zip(names, lines, strict=True)}
@@ -134,7 +134,7 @@ def test_many_names_stand_in_two_rows():
     ax = axes()
     tokens = ["task", *("10" for _ in range(33))]
     tokens[17] = "EoI"
-    attention_map(ax, np.zeros((34, 34)), tokens, None, queries=SequenceLayout(16).reads, title="")
+    attention_map(ax, np.zeros((34, 34)), tokens, None, queries=SequenceLayout(16).output_positions, title="")
     assert ax.get_xticks().tolist() == list(range(0, 34, 2))
     assert ax.get_xticks(minor=True).tolist() == list(range(1, 34, 2))  # EoI among them, further out
     assert ax.get_yticks().tolist() == list(range(34))
@@ -143,7 +143,9 @@ def test_many_names_stand_in_two_rows():
 def test_names_have_one_size_where_a_line_is_higher_than_a_digit_is_wide():
     """34 names on 3 inches: 216 / 34 = 6.35 points, of which a line, 0.9 sizes high, takes 95%: 6.7 points."""
     ax = axes()
-    attention_map(ax, np.zeros((34, 34)), ["task", *"1" * 33], None, queries=SequenceLayout(16).reads, title="")
+    attention_map(
+        ax, np.zeros((34, 34)), ["task", *"1" * 33], None, queries=SequenceLayout(16).output_positions, title=""
+    )
     sizes = {label.get_fontsize() for label in (*ax.get_xticklabels(), *ax.get_yticklabels())}
     assert {round(size, 1) for size in sizes} == {6.7}
 

@@ -26,7 +26,7 @@ def picture(length=3, *, cot=True, epochs=11, largest=10, maps=2, blank=False, t
     tokens = ["task", *(str(largest) for _ in range(T - 1))]
     tokens[e] = "EoI"
     weights = np.tril(rng.dirichlet(np.ones(T), size=T))
-    cells = (layout.first_cells, layout.second_cells) if cot else (None, None)
+    cells = (layout.first_pairs, layout.second_pairs) if cot else (None, None)
     rise = np.linspace(0, 1, epochs)
     accuracy = np.clip(rise[:, None] + rng.normal(size=(epochs, length)) / 10, 0, 1)
     accuracy[: 1 + epochs // 2, -1] = np.nan if blank else 0
@@ -34,7 +34,7 @@ def picture(length=3, *, cot=True, epochs=11, largest=10, maps=2, blank=False, t
         title=titles[0] or "polynomial, p = 11",
         subtitle=titles[1],
         tokens=tokens,
-        queries=layout.reads,
+        queries=layout.output_positions,
         maps=[HeadMap(f"layer {layer + 1}, head 1", weights, cells[layer % 2]) for layer in range(maps)],
         epochs=np.arange(1, epochs + 1),
         lengths=np.arange(1, length + 1),

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from oracle import LONGEST, POLYNOMIAL, RESIDUALS, TELLING, by_hand, dataset, random_network, sequences
 
+from helpers.oracle import LONGEST, POLYNOMIAL, RESIDUALS, TELLING, by_hand, dataset, random_network, sequences
 from iterhead.errors import UserError
 from iterhead.intervene import (
     HeadKind,
@@ -28,7 +28,7 @@ residuals = pytest.mark.parametrize("residual", RESIDUALS)
 
 
 def looking(place):
-    """Edits for each length that make layer 2's head look where `place(layout, query)` says: a key, or several."""
+    """Hooks for each length that make layer 2's head look where `place(layout, query)` says: a key, or several."""
 
     def make(layout):
         def new(pattern):
@@ -157,8 +157,8 @@ def test_chunks_of_unequal_size_weigh_as_many_sequences_as_they_have(monkeypatch
         assert one.kind == other.kind
         assert one.scores == pytest.approx(other.scores)
     for length, tokens in data.items():
-        trace = model.trace(torch.from_numpy(tokens[:, :-1]))
-        expected = np.stack([trace[pattern_site(layer)].mean(0).detach().numpy() for layer in (0, 1)])
+        _, cache = model.run_with_cache(torch.from_numpy(tokens[:, :-1]))
+        expected = np.stack([cache[pattern_site(layer)].mean(0).detach().numpy() for layer in (0, 1)])
         assert maps[length] == pytest.approx(expected)
         assert average_maps(model, data)[length] == pytest.approx(expected)
 

@@ -1,10 +1,20 @@
-"""Accuracy under edits, by sequence and token, and what guessing gets: by hand on few sequences."""
+"""Accuracy under hooks, by sequence and token, and what guessing gets: by hand on few sequences."""
 
 import numpy as np
 import pytest
 import torch
-from oracle import LONGEST, POLYNOMIAL, TELLING, VOCABULARY, by_hand, dataset, half_right, random_network, sequences
 
+from helpers.oracle import (
+    LONGEST,
+    POLYNOMIAL,
+    TELLING,
+    VOCABULARY,
+    by_hand,
+    dataset,
+    half_right,
+    random_network,
+    sequences,
+)
 from iterhead.intervene import (
     Answers,
     accuracy_under,

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import polars as pl
 import pytest
-from oracle import LONGEST, RESIDUALS, VOCABULARY, by_hand, dataset
 
+from helpers.oracle import LONGEST, RESIDUALS, VOCABULARY, by_hand, dataset
 from iterhead.errors import UserError
 from iterhead.intervene import LABELS, ProbeScore, probe, probe_checkpoints, probe_labels, probe_table
 from iterhead.intervene.probes import _collect

@@ -55,7 +55,7 @@ def test_scores_are_those_of_plain_loops():
     keyed = by_key(evaluate(model, parity_task(), sequences))
     peaks = []
     for length, tokens in sequences.items():
-        trace = model.trace(torch.from_numpy(tokens)[:, :-1])
+        _, cache = model.run_with_cache(torch.from_numpy(tokens)[:, :-1])
         eoi = length + 1
         cells = {
             "first": [(eoi + t, eoi) for t in range(1, length + 1)],
@@ -64,7 +64,7 @@ def test_scores_are_those_of_plain_loops():
         for role, where in cells.items():
             mass = 0.0
             for layer in range(LAYERS):
-                pattern = trace[f"blocks.{layer}.attn.hook_pattern"]
+                pattern = cache[f"blocks.{layer}.attn.hook_pattern"]
                 for head in range(HEADS):
                     weights = [[pattern[b, head, q, k].item() for b in range(len(tokens))] for q, k in where]
                     flat = [weight for column in weights for weight in column]
@@ -113,7 +113,7 @@ def scripted(*answers):
                 for offset, token in enumerate(answers[m][tuple(row)]):
                     logits[m, b, start + offset, token] = 1
         pattern = torch.zeros(*tokens.shape[:2], 1, *tokens.shape[2:], tokens.shape[2])
-        given.taps("blocks.0.attn.hook_pattern", pattern[..., given.reads, :])
+        given.hook_points("blocks.0.attn.hook_pattern", pattern[..., given.reads, :])
         return logits[:, :, given.reads].flatten(1, 2)
 
     embed = SimpleNamespace(W_E=torch.zeros(len(answers), 7, 1))

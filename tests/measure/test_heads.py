@@ -89,7 +89,7 @@ def test_ideal_maps_have_the_highest_scores(role):
 
 @pytest.mark.parametrize("sizes", [(1, 1), (1, 0, 1)])
 def test_sums_over_chunks_are_those_of_all_at_once(sizes):
-    cells = LAYOUT.first_cells
+    cells = LAYOUT.first_pairs
     sums = RoleSums(cells)
     for chunk in PATTERN.split(sizes):
         sums.add(chunk)
@@ -102,7 +102,7 @@ def test_chunks_of_unequal_size_weigh_as_many_sequences_as_they_have():
     # Weights that single precision does not hold exactly, and that hardly vary: sums of squares must not spoil them.
     generator = torch.Generator().manual_seed(0)
     pattern = 0.9 + 1e-3 * torch.rand(3, 17, 2, 12, 12, generator=generator)
-    cells = SequenceLayout(5).second_cells
+    cells = SequenceLayout(5).second_pairs
     sums = RoleSums(cells)
     for chunk in pattern.split((7, 7, 3), dim=1):
         sums.add(chunk)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from networks import CONTEXT, EVERY_OPTION, POSITIONS, alone, config_of, name_of, network, random_tokens
 
+from helpers.networks import CONTEXT, EVERY_OPTION, POSITIONS, alone, config_of, name_of, network, random_tokens
 from iterhead.measure import exact_match
 from iterhead.model import generate
 
@@ -63,7 +63,7 @@ def test_generation_is_exactly_right_where_teacher_forced_predictions_are(half_t
         tokens = torch.from_numpy(np.concatenate([dataset.train[length], dataset.test[length]]))
         targets = tokens[:, layout.targets]
         written = generate(model, tokens[:, : layout.end_of_input + 1], targets.shape[1])
-        forced = model(tokens[:, :-1])[:, layout.reads].argmax(-1)
+        forced = model(tokens[:, :-1])[:, layout.output_positions].argmax(-1)
         assert torch.equal(exact_match(written, targets), exact_match(forced, targets))
         for generated, predicted, target in zip(written, forced, targets, strict=True):
             wrong = (predicted != target).nonzero().flatten().tolist()

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from networks import CONTEXT, POSITIONS, config_of, name_of, network, random_tokens
 from torch.testing import assert_close
 
+from helpers.networks import CONTEXT, POSITIONS, config_of, name_of, network, random_tokens
 from iterhead.data import make_packing
-from iterhead.model import Pass, Taps, Transformer
+from iterhead.model import ForwardContext, HookPoints, Transformer
 from iterhead.settings import DataConfig
-from iterhead.training.loop import packed_pass
+from iterhead.training.trainer import packed_context
 
 TIGHT = {"rtol": 1e-10, "atol": 1e-12}
 
@@ -26,7 +26,7 @@ shapes = pytest.mark.parametrize("config", SHAPES, ids=lambda config: f"{name_of
 def explicit_pass(packing, config):
     """The same cells, with every attention map written out and the logits of every cell."""
     mask = packing.mask_RTT.unsqueeze(1)  # for all heads
-    return Pass(packing.positions_RT, mask, Taps(config.layers, (), {}, single=False))
+    return ForwardContext(packing.positions_RT, mask, HookPoints(config.layers, (), {}, single=False))
 
 
 def both_passes(config, read=True):
@@ -34,7 +34,7 @@ def both_passes(config, read=True):
     packing = make_packing(DataConfig(max_length=3), per_length=2)
     model = network(config, seeds=(5, 2))
     tokens = random_tokens(2, *packing.slot_RT.shape)
-    given = packed_pass(packing, config, torch.float64, networks=2)
+    given = packed_context(packing, config, torch.float64, networks=2)
     if not read:
         given.reads = None
     packed = model.run(tokens, given)
@@ -68,7 +68,7 @@ def test_every_weight_of_a_single_head_has_a_say_in_each_layer(name, layer):
     packing = make_packing(DataConfig(max_length=3), per_length=1)
     model = network(config, seeds=(5, 2))
     tokens = random_tokens(2, *packing.slot_RT.shape)
-    given = packed_pass(packing, config, torch.float64, networks=2)
+    given = packed_context(packing, config, torch.float64, networks=2)
     before = model.run(tokens, given)
     with torch.no_grad():
         getattr(model.block(layer).attn, name)[1, 3, 2] += 0.5
@@ -83,7 +83,7 @@ def test_activations_have_the_format_of_the_pass_and_weights_keep_theirs():
     config = config_of()
     packing = make_packing(DataConfig(max_length=3), per_length=1)
     model = network(config, seeds=(5, 2), dtype=torch.float32)
-    given = packed_pass(packing, config, torch.bfloat16, networks=2)
+    given = packed_context(packing, config, torch.bfloat16, networks=2)
     assert model.run(random_tokens(2, *packing.slot_RT.shape), given).dtype == torch.bfloat16
     assert {tensor.dtype for tensor in model.state_dict().values()} == {torch.float32}
 

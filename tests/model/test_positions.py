@@ -4,9 +4,9 @@ import math
 
 import pytest
 import torch
-from networks import CONTEXT, config_of, network, random_tokens
 from torch.testing import assert_close
 
+from helpers.networks import CONTEXT, config_of, network, random_tokens
 from iterhead.model import Transformer
 from iterhead.model.positions import angles, rotate, sinusoidal_table
 
@@ -79,22 +79,22 @@ def test_learned_and_frozen_positions_start_alike_and_change_no_other_weight():
 def test_positions_are_added_to_their_coordinates_only(positions):
     model = network(config_of(positions=positions, position_width=5))
     tokens = random_tokens(2, 7)
-    trace = model.trace(tokens)
-    added = trace["hook_pos_embed"]
+    _, cache = model.run_with_cache(tokens)
+    added = cache["hook_pos_embed"]
     assert added.shape == (2, 7, 12)
     assert (added[..., 5:] == 0).all()
     assert torch.equal(added[0, :, :5], model.pos_embed.W_pos[0, :7])
     assert torch.equal(added[0], added[1])
     assert added[..., :5].abs().min() > 0 or positions == "sinusoidal"
-    assert torch.equal(trace["hook_embed"], model.embed.W_E[0][tokens])
-    assert torch.equal(trace["blocks.0.hook_resid_pre"], trace["hook_embed"] + added)
+    assert torch.equal(cache["hook_embed"], model.embed.W_E[0][tokens])
+    assert torch.equal(cache["blocks.0.hook_resid_pre"], cache["hook_embed"] + added)
 
 
 def scores_of_one_constant_token(**settings):
     """The attention scores [H, T, T] of layer 0 where all tokens are the same."""
     model = network(config_of(**settings))
-    trace = model.trace(torch.full((1, 7), 3), ["blocks.0.attn.hook_attn_scores"])
-    return trace["blocks.0.attn.hook_attn_scores"][0]
+    _, cache = model.run_with_cache(torch.full((1, 7), 3), ["blocks.0.attn.hook_attn_scores"])
+    return cache["blocks.0.attn.hook_attn_scores"][0]
 
 
 @pytest.mark.parametrize("position_width", [None, 4])
@@ -117,9 +117,9 @@ def test_embedded_positions_are_absolute(positions):
 
 def test_rotary_turns_only_queries_and_keys():
     # The sites stand before the turn, as in TransformerLens; the values and the stream know nothing of positions.
-    trace = network(config_of(positions="rotary")).trace(torch.full((1, 7), 3))
+    cache = network(config_of(positions="rotary")).run_with_cache(torch.full((1, 7), 3))[1]
     for site in ("hook_resid_pre", "attn.hook_q", "attn.hook_k", "attn.hook_v", "hook_resid_mid"):
-        stream = trace[f"blocks.0.{site}"]
+        stream = cache[f"blocks.0.{site}"]
         assert_close(stream, stream[:, :1].expand_as(stream))
 
 

@@ -2,18 +2,28 @@
 
 import math
 
-import floats
 import pytest
 import torch
-from networks import CONTEXT, EVERY_OPTION, POSITIONS, SOME_OPTIONS, alone, config_of, name_of, network, random_tokens
 from torch.testing import assert_close
 
+from helpers import floats
+from helpers.networks import (
+    CONTEXT,
+    EVERY_OPTION,
+    POSITIONS,
+    SOME_OPTIONS,
+    alone,
+    config_of,
+    name_of,
+    network,
+    random_tokens,
+)
 from iterhead.data import Batches, make_dataset
 from iterhead.model import Transformer
 from iterhead.model.layers import Norm
 from iterhead.settings import DataConfig, ModelConfig, RunConfig
 from iterhead.tasks import Vocabulary, parity_task
-from iterhead.training.loop import packed_pass
+from iterhead.training.trainer import packed_context
 
 TIGHT = {"rtol": 1e-10, "atol": 1e-12}
 
@@ -204,7 +214,7 @@ def check_packed_reads(config, per_length, seeds=(5, 2)):
     assert not any(torch.equal(tokens[0], other) for other in tokens[1:])
     packing = packed[0][0]
     expected = torch.cat([logits_one_by_one(model, row, packing, r) for r, row in enumerate(tokens.unbind(1))], dim=1)
-    given = packed_pass(packing, config, model.embed.W_E.dtype, networks=len(seeds))
+    given = packed_context(packing, config, model.embed.W_E.dtype, networks=len(seeds))
     assert_close(model.run(tokens, given), expected, **TIGHT)
 
 

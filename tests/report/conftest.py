@@ -4,14 +4,14 @@ import os
 import shutil
 
 import pytest
-from pages import ABSENT, grown, staged
 
+from helpers.made_study import made_study, write_made
+from helpers.pages import ABSENT, grown, staged
 from iterhead.cli.report import study_pages
 from iterhead.model.handmade import handmade
 from iterhead.report import run_report, write_report
 from iterhead.studies import verify, write_verification
 from iterhead.tasks import task
-from made_study import made_study, write_made
 
 FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),

@@ -3,8 +3,9 @@
 import re
 
 import pytest
-from pages import NAMELESS
 from playwright.sync_api import expect
+
+from helpers.pages import NAMELESS
 
 LENGTH = 6
 CHAIN = [0, 1, 0, 0, 1, 1]  # parity of 0 1 1 0 1 0, by hand
@@ -99,7 +100,7 @@ def test_weights_are_those_of_python(page, run, epoch):
 
     page.get_by_role("slider", name="Epoch").fill(str(epoch))
     tokens = torch.from_numpy(run.dataset.test[LENGTH][:1, :-1])
-    weights = run.model_at(epoch).trace(tokens)["blocks.0.attn.hook_pattern"][0, 0].detach()
+    weights = run.model_at(epoch).run_with_cache(tokens)[1]["blocks.0.attn.hook_pattern"][0, 0].detach()
     for query, key in ((9, 7), (12, 4), (3, 3)):
         point_at(page, 0, query, key)
         told = float(re.search(r"weight (\S+)\. ", readout(page, 0).inner_text()).group(1))

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from helpers.stored_runs import untrained
 from iterhead.intervene import compose
-from iterhead.report.switches import SWITCHES
+from iterhead.report.interventions import SWITCHES
 from iterhead.report.weights import MOST_WEIGHT_BYTES, page_weights, rounded
 from iterhead.tasks import SequenceLayout
-from stored import untrained
 
 SEQUENCES = 200
 LENGTH = 5
@@ -52,7 +52,7 @@ def some_tokens(model):
     return torch.randint(VOCABULARY, (SEQUENCES, model.context), generator=torch.Generator().manual_seed(3))
 
 
-def same(page, model, tokens, trace, intervention=None):
+def same(page, model, tokens, logits, cache, intervention=None):
     """Whether the page, given a network, finds what Python traced: the same argmax, and attention within 1e-3."""
     names = ("width", "layers", "heads", "residual", "norm", "positions", "positions_on", "vocabulary")
     given = {
@@ -61,13 +61,13 @@ def same(page, model, tokens, trace, intervention=None):
         "sequences": tokens.tolist(),
     }
     found = json.loads(page.evaluate(RUN, json.dumps(given | (intervention or {}))))
-    assert [one["predicted"] for one in found] == trace.logits.argmax(-1).tolist()
-    assert_maps(found, trace, model)
+    assert [one["predicted"] for one in found] == logits.argmax(-1).tolist()
+    assert_maps(found, cache, model)
 
 
-def assert_maps(found, trace, model):
+def assert_maps(found, cache, model):
     for layer in range(model.config.layers):
-        maps = trace[f"blocks.{layer}.attn.hook_pattern"].numpy()
+        maps = cache[f"blocks.{layer}.attn.hook_pattern"].numpy()
         for one, expected in zip(found, maps, strict=True):
             for query, heads in enumerate(one["rows"]):
                 np.testing.assert_allclose(heads[layer], expected[:, query, : query + 1], atol=1e-3)
@@ -82,31 +82,32 @@ def test_the_page_computes_what_python_computes(page, kind):
                 weight.copy_(torch.linspace(0.5, 1.5, weight.numel()).view_as(weight))
     tokens = some_tokens(model)
     with torch.no_grad():
-        trace = rounded(model).trace(tokens, MAPS)
-    same(page, model, tokens, trace)
+        logits, cache = rounded(model).run_with_cache(tokens, MAPS)
+    same(page, model, tokens, logits, cache)
 
 
 @pytest.mark.parametrize("names", [("ideal", "shifted"), ("shifted", "ideal"), ("off", "own"), ("own", "off")])
 def test_switches_do_what_the_edits_do(page, names):
     model = untrained(LENGTH, vocabulary=VOCABULARY, width=24, heads=2)
     layout, first, second = SequenceLayout(LENGTH), (0, 1), (1, 0)
-    edits = compose(SWITCHES[names[0]](layout, "first", first), SWITCHES[names[1]](layout, "second", second))
+    hooks = compose(SWITCHES[names[0]](layout, "first", first), SWITCHES[names[1]](layout, "second", second))
     tokens = some_tokens(model)[:40]
     with torch.no_grad():
-        trace = rounded(model).trace(tokens, MAPS, edits=edits)
+        logits, cache = rounded(model).run_with_cache(tokens, MAPS, hooks=hooks)
     given = {"best": [first, second], "length": LENGTH, "switches": dict(zip(("first", "second"), names, strict=True))}
-    same(page, model, tokens, trace, given)
+    same(page, model, tokens, logits, cache, given)
 
 
 def test_a_runs_own_network(page, run):
     layout = SequenceLayout(LENGTH + 1)
     tokens = torch.from_numpy(run.dataset.test[layout.length][:, :-1]).repeat(8, 1)[:SEQUENCES]
     with torch.no_grad():
-        trace = rounded(run.model).trace(tokens, MAPS)
+        logits, cache = rounded(run.model).run_with_cache(tokens, MAPS)
     found = json.loads(page.evaluate(OWN, json.dumps(tokens.tolist())))
     # Before EoI nothing is to be predicted, and the network set by hand has ties there.
-    assert [one["predicted"][layout.reads] for one in found] == trace.logits[:, layout.reads].argmax(-1).tolist()
-    assert_maps(found, trace, run.model)
+    written = logits[:, layout.output_positions].argmax(-1)
+    assert [one["predicted"][layout.output_positions] for one in found] == written.tolist()
+    assert_maps(found, cache, run.model)
 
 
 def test_exact_gelu(page):

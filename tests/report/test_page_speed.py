@@ -8,10 +8,10 @@ prints the numbers of docs/report.md. Times are the best of a few, since other w
 import time
 
 import pytest
-from pages import grown, staged
 
+from helpers.pages import grown, staged
+from helpers.stored_runs import untrained
 from iterhead.report import run_report
-from stored import untrained
 
 EPOCHS = 60
 

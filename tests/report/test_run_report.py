@@ -9,19 +9,19 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from pages import grown, staged
 
+from helpers.pages import grown, staged
+from helpers.stored_runs import stored, untrained
 from iterhead.errors import UserError
 from iterhead.model.handmade import handmade
-from iterhead.report import gather, overview, run_report, study_page, write_report
+from iterhead.report import overview, run_page, run_report, study_page, write_report
 from iterhead.report.assemble import PAGE, assemble, typeset
-from iterhead.report.blob import pack
-from iterhead.report.gather import SCRIPTS, STYLES
-from iterhead.report.storyboard import plan, replay
+from iterhead.report.payload import pack
+from iterhead.report.replay import plan, replay
+from iterhead.report.run_page import SCRIPTS, STYLES
 from iterhead.runs import load
 from iterhead.runs.run import PROVENANCE
 from iterhead.tasks import task
-from stored import stored, untrained
 
 ATTACK = "</script><script>document.title='taken'</script><img src=x onerror=alert(1)> {{data}} & \"x_1\" <img src=y>"
 
@@ -206,12 +206,12 @@ def test_names_cannot_bring_markup_into_the_page(run, tmp_path, open_page, monke
     hostile = {
         "name": ATTACK,
         "components": [
-            {**part, "name": ATTACK, "formula": ATTACK} for part in gather._task(task("parity"))["components"]
+            {**part, "name": ATTACK, "formula": ATTACK} for part in run_page._task(task("parity"))["components"]
         ],
     }
-    monkeypatch.setattr(gather, "_task", lambda _: hostile)
-    monkeypatch.setattr(gather, "sentences", lambda _: [ATTACK, ATTACK])
-    monkeypatch.setattr(gather, "outcome", lambda _: ATTACK)
+    monkeypatch.setattr(run_page, "_task", lambda _: hostile)
+    monkeypatch.setattr(run_page, "sentences", lambda _: [ATTACK, ATTACK])
+    monkeypatch.setattr(run_page, "outcome", lambda _: ATTACK)
     path = tmp_path / "hostile.html"
     path.write_bytes(run_report(run, ATTACK))
     page = open_page(path)

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from pages import NAMELESS
 from playwright.sync_api import expect
 
+from helpers.made_study import ACCURACY, AFTER, CHAIN, SEEDS, WITHOUT, config, made_study, write_made
+from helpers.pages import NAMELESS
 from iterhead.cli.options import read_config
 from iterhead.cli.report import study_pages
 from iterhead.cli.run import COMMAND as RUN
-from iterhead.runs.places import run_folder_name
+from iterhead.runs.paths import run_folder_name
 from iterhead.studies.study import Cell, HeatMaps, Panel
 from iterhead.studies.tables import Tables
-from made_study import ACCURACY, AFTER, CHAIN, SEEDS, WITHOUT, config, made_study, write_made
 
 WIDER = """(width) => [...document.body.querySelectorAll("*")]
   .filter((e) => e.getBoundingClientRect().right > width && !e.closest("svg, .unseen, .skip"))
@@ -174,7 +174,7 @@ def test_a_large_map_scrolls_by_itself_and_can_be_hit_and_read(open_page, tmp_pa
 
 SMALL = """() => [...document.querySelectorAll("#maps button")].map((b) => b.getBoundingClientRect())
   .filter(({ width, height }) => Math.min(width, height) < 24)"""
-"""Cells that are hard to hit."""
+"""QueryKeyPairs that are hard to hit."""
 
 OVERLAPPING = """() => {
   const rights = [...document.querySelectorAll("#maps th[scope=col] span:not(.unseen)")].map((span) => {

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from pages import staged
 from test_run_report import ATTACK, Tags, arrays_of, facts_of
 
+from helpers.made_study import ACCURACY, CHAIN, FINDINGS, VERSIONS, finding, made_study, made_tables, write_made
+from helpers.pages import staged
+from helpers.stored_runs import settings
 from iterhead.errors import UserError
 from iterhead.model.handmade import handmade
 from iterhead.report import cells, measured, no_tables, overview, study_page, study_report, write_study_report
@@ -19,16 +21,14 @@ from iterhead.report.cells import MISSING, shares
 from iterhead.report.pictures import described
 from iterhead.report.seed_curves import seed_curves
 from iterhead.report.study_page import headline
-from iterhead.runs.places import run_folder_name
+from iterhead.runs.paths import run_folder_name
 from iterhead.runs.run import PROVENANCE, STATUS
 from iterhead.studies.collect import collect
 from iterhead.studies.published import ALL, find_studies
-from iterhead.studies.report import study_folder
+from iterhead.studies.results import study_folder
 from iterhead.studies.study import Cell, HeatMaps, Panel
 from iterhead.studies.tables import Tables, write_tables
 from iterhead.tasks import task
-from made_study import ACCURACY, CHAIN, FINDINGS, VERSIONS, finding, made_study, made_tables, write_made
-from stored import settings
 
 
 def command_of(config):

@@ -5,8 +5,8 @@ from statistics import mean, variance
 import pytest
 
 from iterhead.machine import has_fast_bfloat16
+from iterhead.report.summary import emergence_epoch
 from iterhead.runs import train_many
-from iterhead.runs.verdict import emergence_epoch
 from iterhead.settings import parse_config
 
 SEEDS = range(6)
@@ -24,7 +24,7 @@ def epochs_to_emergence(precision, out):
         )
         for seed in SEEDS
     ]
-    return [emergence_epoch(result.run) for result in train_many(configs, out=out, device="cpu")]
+    return [emergence_epoch(result.run.history) for result in train_many(configs, out=out, device="cpu")]
 
 
 @pytest.mark.slow

@@ -9,12 +9,12 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from helpers.members import MEMBERS, member, members
 from iterhead import machine
 from iterhead.errors import UserError
-from iterhead.runs import execute, execution, journal, load, train, train_population
-from iterhead.runs.places import run_folder_name
+from iterhead.runs import checkpointing, load, population, train, train_population, training
+from iterhead.runs.paths import run_folder_name
 from iterhead.runs.run import STATE, checkpoint_name
-from members import MEMBERS, member, members
 
 KILLS = 4
 
@@ -25,16 +25,16 @@ processes.set_forkserver_preload(["iterhead.runs"])
 def together(configs, out, observer=None, *, draw=lambda figure: {"figure.png": b"drawn"}, again=False):
     """Drawing takes most of the time of runs as small as these, and is tested elsewhere."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(journal, "run_figure", lambda picture: None)
-        patch.setattr(journal, "render", draw)
+        patch.setattr(checkpointing, "run_figure", lambda picture: None)
+        patch.setattr(checkpointing, "render", draw)
         return train_population(configs, out=out, threads=1, device="cpu", observer=observer, again=again)
 
 
 def alone(config, out, observer=None):
     """By `train`, which is a population of one."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(journal, "run_figure", lambda picture: None)
-        patch.setattr(journal, "render", lambda figure: {"figure.png": b"drawn"})
+        patch.setattr(checkpointing, "run_figure", lambda picture: None)
+        patch.setattr(checkpointing, "render", lambda figure: {"figure.png": b"drawn"})
         return train(config, out=out, threads=1, device="cpu", observer=observer)
 
 
@@ -65,12 +65,12 @@ def groups(monkeypatch):
     """The tasks and seeds of every computation that begins, in order."""
     begun = []
 
-    class Recorded(execute.Trainer):
+    class Recorded(training.Trainer):
         def __init__(self, configs, **given):
             begun.append([(config.task, config.seed) for config in configs])
             super().__init__(configs, **given)
 
-    monkeypatch.setattr(execute, "Trainer", Recorded)
+    monkeypatch.setattr(training, "Trainer", Recorded)
     return begun
 
 
@@ -163,7 +163,7 @@ def test_configs_that_disagree_are_trained_one_population_after_another(tmp_path
 
 
 def test_a_computation_holds_no_more_networks_than_files_may_be_open(tmp_path, references, groups, monkeypatch):
-    monkeypatch.setattr(execute, "MOST_NETWORKS", 2)
+    monkeypatch.setattr(training, "MOST_NETWORKS", 2)
     runs = together(members(**EPOCHS), tmp_path)
     assert [len(group) for group in groups] == [2, 1]
     for run, expected in zip(runs, references, strict=True):
@@ -202,7 +202,7 @@ def test_each_network_has_its_own_limit_and_evaluations(tmp_path, groups):
 
 def test_networks_stop_early_each_by_itself(tmp_path, monkeypatch):
     """Said to have emerged at the third evaluation: after 3 epochs, after 6, and for one that does not mind, at 8."""
-    monkeypatch.setattr(journal, "has_emerged", lambda scores: len(scores) >= 3)
+    monkeypatch.setattr(checkpointing, "has_emerged", lambda scores: len(scores) >= 3)
     own = [{"early_stop": True}, {"early_stop": True, "evaluate_every": 2}, {"early_stop": False}]
     configs = [
         member({**one, "training": one["training"] | settings | {"epochs": 8}})
@@ -448,13 +448,13 @@ def test_times_are_shared_among_the_networks_by_hand(tmp_path, monkeypatch):
         clock[0] += 100
         return {"figure.png": b"drawn"}
 
-    class Timed(execute.Trainer):
+    class Timed(training.Trainer):
         def train_epoch(self):
             clock[0] += 30
             return super().train_epoch()
 
-    monkeypatch.setattr(execute, "Trainer", Timed)
-    monkeypatch.setattr(execution.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(training, "Trainer", Timed)
+    monkeypatch.setattr(population.time, "perf_counter", lambda: clock[0])
     runs = together(members(**EPOCHS), tmp_path, draw=drawn)
     assert [run.status.train_seconds for run in runs] == pytest.approx([40, 40, 40])
     assert [run.status.total_seconds for run in runs] == pytest.approx([140, 140, 140])

@@ -5,14 +5,14 @@ import shutil
 import pytest
 import torch
 
+from helpers.members import member
+from iterhead.atomic import digest
 from iterhead.errors import UserError
-from iterhead.runs import find_runs, from_scratch, journal, load, train, train_many, train_population, transfer
-from iterhead.runs.atomic import digest
+from iterhead.runs import checkpointing, find_runs, from_scratch, load, train, train_many, train_population, transfer
 from iterhead.runs.many import make_jobs
-from iterhead.runs.places import run_folder_name
+from iterhead.runs.paths import run_folder_name
 from iterhead.runs.run import PROVENANCE, STATE, STATUS, checkpoint_name, provenance
-from iterhead.runs.store import CONFIG, RunFolder
-from members import member
+from iterhead.runs.storage import CONFIG, RunFolder
 
 MEANS = {"threads": 1, "device": "cpu"}
 
@@ -31,8 +31,8 @@ def ancestors(tmp_path_factory):
     """
     out = tmp_path_factory.mktemp("ancestors")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(journal, "run_figure", lambda picture: None)
-        patch.setattr(journal, "render", lambda figure: {"figure.png": b"drawn"})
+        patch.setattr(checkpointing, "run_figure", lambda picture: None)
+        patch.setattr(checkpointing, "render", lambda figure: {"figure.png": b"drawn"})
         train_population([settings("copy"), settings("polynomial:p=5", seed=1)], out=out, **MEANS)
         yield out
 

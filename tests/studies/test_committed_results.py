@@ -11,10 +11,10 @@ import pytest
 from matplotlib.image import imread
 
 from iterhead.figures import add_foot, render
-from iterhead.runs.places import run_folder_name
+from iterhead.runs.paths import run_folder_name
 from iterhead.studies.draw import draw
 from iterhead.studies.published import find_studies
-from iterhead.studies.report import CLAIMS_JSON, command, judge
+from iterhead.studies.results import CLAIMS_JSON, command, judge
 from iterhead.studies.tables import read_tables
 
 ROOT = Path(__file__).parents[2]

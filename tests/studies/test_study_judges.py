@@ -6,9 +6,9 @@ from statistics import stdev
 import polars as pl
 import pytest
 
+from helpers.made_tables import runs_table
 from iterhead.studies.judges import grids, network, training, transfer
 from iterhead.studies.tables import Tables
-from made_tables import runs_table
 
 SEEDS = range(3)
 

@@ -4,13 +4,13 @@ import pytest
 
 from iterhead.errors import UserError
 from iterhead.model import Transformer
-from iterhead.runs.places import run_folder_name
+from iterhead.runs.paths import run_folder_name
 from iterhead.settings import RunConfig, parse_config
-from iterhead.studies.execute import kept_checkpoints
 from iterhead.studies.published import ALL, STUDIES, find_scale, find_studies
 from iterhead.studies.published.grids import EQUAL_COMPUTE, EQUAL_PARAMETERS
 from iterhead.studies.published.recipe import parameters
 from iterhead.studies.published.tasks import random_f
+from iterhead.studies.runner import kept_checkpoints
 from iterhead.studies.study import SCALES, Cell, Study
 
 

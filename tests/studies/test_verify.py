@@ -5,14 +5,14 @@ import json
 import numpy as np
 import pytest
 
+from helpers.stored_runs import settings, stored, untrained
 from iterhead.data import Dataset, make_dataset
 from iterhead.errors import UserError
 from iterhead.model.handmade import handmade
 from iterhead.studies import read_verification, verify, write_verification
 from iterhead.tasks import SequenceLayout, task
 from iterhead.training import Trainer
-from iterhead.training import loop as training_loop
-from stored import settings, stored, untrained
+from iterhead.training import trainer as training_loop
 
 ORACLES = {"parity": 12, "polynomial:p=5": 9, "polynomial": 9}
 """Longest lengths, such that there are 380 test sequences: as few as let 100% right tell 0.99 (380 / 383.84)."""

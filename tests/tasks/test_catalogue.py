@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cases import CASES
+from helpers.polynomial_cases import CASES
 from iterhead.errors import UserError
 from iterhead.tasks import IterativeTask, Mixture, catalogue, parse_polynomial, task
 
@@ -205,7 +205,7 @@ def test_a_task_of_ones_own(folder):
     (folder / "mine.py").write_text(MINE)
     found = task("mine:running_maximum")
     assert found.name == "mine:running_maximum"
-    assert found.trace([2, 1, 5, 3]) == "2 1 5 3 | EoI | 2 2 5 5 | EoS"
+    assert found.worked_example([2, 1, 5, 3]) == "2 1 5 3 | EoI | 2 2 5 5 | EoS"
     assert task(found.name) == found
 
 

@@ -24,7 +24,7 @@ def test_positions_with_chain_of_thought():
     assert WITH.inputs == slice(1, 4)
     assert WITH.states == slice(5, 8)
     assert WITH.targets == slice(5, 9)
-    assert WITH.reads == slice(4, 8)
+    assert WITH.output_positions == slice(4, 8)
 
 
 def test_positions_without_chain_of_thought():
@@ -35,22 +35,22 @@ def test_positions_without_chain_of_thought():
     assert WITHOUT.inputs == slice(1, 4)
     assert WITHOUT.states == slice(5, 6)
     assert WITHOUT.targets == slice(5, 7)
-    assert WITHOUT.reads == slice(4, 6)
+    assert WITHOUT.output_positions == slice(4, 6)
 
 
 def test_first_head_looks_at_end_of_input_from_every_state():
-    queries, keys = WITH.first_cells
+    queries, keys = WITH.first_pairs
     assert queries.tolist() == [5, 6, 7]
     assert keys.tolist() == [4, 4, 4]
 
 
 def test_second_head_looks_at_the_input_of_the_state_it_writes():
-    queries, keys = WITH.second_cells
+    queries, keys = WITH.second_pairs
     assert queries.tolist() == [4, 5, 6]
     assert keys.tolist() == [1, 2, 3]
 
 
-@pytest.mark.parametrize("cells", ["first_cells", "second_cells"])
+@pytest.mark.parametrize("cells", ["first_pairs", "second_pairs"])
 def test_there_are_no_cells_without_chain_of_thought(cells):
     with pytest.raises(UserError, match=r"data\.cot=false"):
         getattr(WITHOUT, cells)
@@ -90,8 +90,8 @@ def test_every_position_has_one_role_and_targets_follow_reads(length, cot):
     positions = np.arange(layout.size)
     roles = [[0], positions[layout.inputs], [layout.end_of_input], positions[layout.states], [layout.size - 1]]
     assert np.concatenate(roles).tolist() == positions.tolist()
-    assert (positions[layout.reads] + 1).tolist() == positions[layout.targets].tolist()
-    assert layout.input_size == positions[layout.reads][-1] + 1
+    assert (positions[layout.output_positions] + 1).tolist() == positions[layout.targets].tolist()
+    assert layout.input_size == positions[layout.output_positions][-1] + 1
 
 
 def test_names_are_what_a_person_reads():

@@ -258,8 +258,8 @@ def test_published_task_is_the_default():
 
 
 def test_docstring_traces():
-    assert polynomial_task(p=5).trace([2, 3, 4]) == "2 3 4 | EoI | 2 2 4 | EoS"
-    assert polynomial_task(p=5, start="init").trace([2, 3, 4]) == "2 3 4 | EoI | 1 4 2 | EoS"
+    assert polynomial_task(p=5).worked_example([2, 3, 4]) == "2 3 4 | EoI | 2 2 4 | EoS"
+    assert polynomial_task(p=5, start="init").worked_example([2, 3, 4]) == "2 3 4 | EoI | 1 4 2 | EoS"
 
 
 def test_zero_and_start_options():

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cases import CASES
+from helpers.polynomial_cases import CASES
 from iterhead.errors import UserError
 from iterhead.tasks import IterativeTask, Mixture, catalogue, copy_task, parity_task, task
 
@@ -22,7 +22,7 @@ def test_worked_sequences(case):
 
 
 def test_trace_is_the_sequence_as_written_in_the_paper():
-    assert parity_task().trace([0, 1, 1]) == "0 1 1 | EoI | 0 1 0 | EoS"
+    assert parity_task().worked_example([0, 1, 1]) == "0 1 1 | EoI | 0 1 0 | EoS"
 
 
 def test_an_empty_sequence_has_no_states():

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from helpers.members import MEMBERS, member
 from iterhead import machine
 from iterhead.training import Trainer
-from members import MEMBERS, member
 
 
 def small(precision, **common):

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from helpers.members import members
 from iterhead.seeds import IntegerStream
 from iterhead.training import Trainer
 from iterhead.training.dropout import Dropout, dropout_words
-from members import members
 
 CELLS, WIDTH = 60, 64
 SIGMAS = 5.0

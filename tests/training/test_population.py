@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
+from helpers.members import MEMBERS, member, members
 from iterhead.errors import UserError
 from iterhead.settings import RunConfig, parse_config
 from iterhead.training import Trainer, population_key
-from members import MEMBERS, member, members
 
 ALMOST = 1e-9
 """Sums in another order differ by units of 2**-53 (1e-16); Adam enlarges that where a gradient is near zero."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from statistics import median
 
 from iterhead.machine import free_cores
-from iterhead.runs import Progress, Run, train, train_many
-from iterhead.runs.verdict import emergence_epoch
+from iterhead.measure import emergence_epoch
+from iterhead.runs import Evaluation, Run, train, train_many
 from iterhead.settings import RunConfig, parse_config
 
 EPOCHS = 6
@@ -33,11 +33,11 @@ class _Clock:
     def __init__(self) -> None:
         self.notes: list[tuple[float, float]] = []
 
-    def started(self, _run: Run, _progress: list[Progress]) -> None:
+    def started(self, _run: Run, _progress: list[Evaluation]) -> None:
         """Note the beginning."""
         self.notes.append((time.perf_counter(), 0.0))
 
-    def evaluated(self, _run: Run, progress: Progress) -> None:
+    def evaluated(self, _run: Run, progress: Evaluation) -> None:
         """Note an evaluation."""
         self.notes.append((time.perf_counter(), progress.train_seconds))
 
@@ -100,5 +100,5 @@ def emergence(seeds: Iterable[int], device: str) -> Iterator[Emergence | None]:
         clock = _Clock()
         with tempfile.TemporaryDirectory() as out:
             run = train(RunConfig(seed=seed), out=out, threads=free_cores(), device=device, observer=clock)
-            epoch, status = emergence_epoch(run), run.status
+            epoch, status = emergence_epoch(run.history), run.status
         yield Emergence(clock.notes[epoch][1], status.train_seconds) if status.emerged and epoch else None

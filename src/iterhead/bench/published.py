@@ -10,7 +10,7 @@ from iterhead.bench.timing import endless, in_turns
 from iterhead.machine import torch_threads
 from iterhead.runs.many import networks_at_once
 from iterhead.settings import RunConfig
-from iterhead.studies.calibrate import calibrate, epoch_seconds
+from iterhead.studies.cost import calibrate, epoch_seconds
 from iterhead.studies.published import find_studies
 from iterhead.studies.study import AxisValue
 from iterhead.training import Trainer
@@ -27,7 +27,7 @@ SAMPLE: tuple[tuple[str, dict[str, AxisValue]], ...] = (
     ("figure-13", {"task": "parity"}),
     ("figure-14", {"positions": "learned", "width": 16, "longest": 31}),
 )
-"""Cells of the published grids, small and large."""
+"""QueryKeyPairs of the published grids, small and large."""
 
 
 @dataclass(frozen=True)

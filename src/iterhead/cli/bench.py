@@ -69,13 +69,13 @@ def _chosen(options: argparse.Namespace) -> list["Group"]:
 
 
 def _about(machine: dict[str, Any]) -> str:
-    from iterhead.runs.verdict import counted
+    from iterhead.formatting import plural
 
     rates = f"{machine['float32_gflops']:,.0f} GFLOP/s in float32"
     if "bfloat16_gflops" in machine:
         rates += f", {machine['bfloat16_gflops']:,.0f} in bfloat16"
     return (
-        f"{machine['processor']}, {counted(machine['cores'], 'core')}, {counted(machine['threads'], 'thread')}, "
+        f"{machine['processor']}, {plural(machine['cores'], 'core')}, {plural(machine['threads'], 'thread')}, "
         f"torch {machine['torch']}\n"
         f"products of large matrices: {rates}; load before: {machine['load']}"
     )

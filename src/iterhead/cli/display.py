@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable, Sequence
 
 from iterhead.cli.parsing import filled
-from iterhead.measure import EMERGED_PEAKINESS, Scores, has_emerged
-from iterhead.measure.emergence import EMERGED_ACCURACY, HELD_FOR
-from iterhead.runs import Progress, Run
-from iterhead.runs.verdict import counted, lengths_text, percent
+from iterhead.criteria import EMERGED_ACCURACY, EMERGED_EVALUATIONS, EMERGED_PEAKINESS
+from iterhead.formatting import duration, length_range, percent, plural
+from iterhead.measure import Scores, has_emerged
+from iterhead.runs import Evaluation, Run
 from iterhead.settings import RunConfig
 
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -27,7 +27,7 @@ class Watcher:
 
     def __init__(self) -> None:
         self.run: Run | None = None
-        self.past: list[Progress] = []
+        self.past: list[Evaluation] = []
         self.resumed_from = 0
         self._started_at = 0.0
         self._full_since: tuple[int, float] | None = None
@@ -44,13 +44,13 @@ class Watcher:
         """The last epoch that is on the disk."""
         return self.past[-1].epoch if self.past else 0
 
-    def started(self, run: Run, progress: list[Progress]) -> None:
+    def started(self, run: Run, progress: list[Evaluation]) -> None:
         """Remember what was there, and from when to count the time."""
         self.run, self.past = run, list(progress)
         self.resumed_from = self.saved_epoch
         self._started_at = time.monotonic()
 
-    def evaluated(self, run: Run, progress: Progress) -> None:  # noqa: ARG002 - one run is watched at a time
+    def evaluated(self, run: Run, progress: Evaluation) -> None:  # noqa: ARG002 - one run is watched at a time
         """Remember an evaluation, and when the full epochs began."""
         self.past.append(progress)
         if self.run is not None and progress.epoch <= self.run.config.training.short_epochs:
@@ -91,9 +91,9 @@ def heading(run: Run, resumed_from: int) -> str:
     config = run.config
     parameters = sum(weight.numel() for weight in run.model.parameters())
     what = (
-        f"{config.task}, {lengths_text(list(config.data.lengths))}: {counted(config.model.layers, 'layer')}, "
-        f"{counted(config.model.heads, 'head')}, width {config.model.width}, {parameters:,} parameters, "
-        f"{counted(torch.get_num_threads(), 'thread')}, seed {config.seed}{_start(config)}"
+        f"{config.task}, {length_range(list(config.data.lengths))}: {plural(config.model.layers, 'layer')}, "
+        f"{plural(config.model.heads, 'head')}, width {config.model.width}, {parameters:,} parameters, "
+        f"{plural(torch.get_num_threads(), 'thread')}, seed {config.seed}{_start(config)}"
     )
     begun = f"Going on from epoch {resumed_from:,} with" if resumed_from else "Training on"
     return f"{begun} {what}.\n{_worked(run)}\n{_what_to_look_for(run)}"
@@ -123,7 +123,7 @@ def _what_to_look_for(run: Run) -> str:
         return "Without a chain of thought there is no iteration head to look for: watch the accuracy."
     return (
         f"Watch the last column: how often a head looks at x_t to write s_t. At {EMERGED_PEAKINESS}, with "
-        f"{percent(EMERGED_ACCURACY)} accuracy, {HELD_FOR} times in a row, the iteration head has emerged."
+        f"{percent(EMERGED_ACCURACY)} accuracy, {EMERGED_EVALUATIONS} times in a row, the iteration head has emerged."
     )
 
 
@@ -146,18 +146,6 @@ def glyphs_for(encoding: str | None) -> str:
     except (LookupError, UnicodeEncodeError):
         return DIGITS
     return BLOCKS
-
-
-def duration(seconds: float) -> str:
-    """Return a time in the units that a person would choose, e.g. `48 s`, `3 min`, `2 h 5 min`, `310 h`."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 100:
-        return f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60} min" if minutes < 6000 else f"{seconds / 3600:,.0f} h"
 
 
 def number(value: float | None, digits: int = 2) -> str:
@@ -187,20 +175,20 @@ class PlainLines(Watcher):
         super().__init__()
         self._write = write
 
-    def started(self, run: Run, progress: list[Progress]) -> None:
+    def started(self, run: Run, progress: list[Evaluation]) -> None:
         """Write the heading and the last evaluation."""
         super().started(run, progress)
         self._write("\n".join(filled(line) for line in heading(run, self.resumed_from).splitlines()))
         self._write(self._line(progress[-1]))
 
-    def evaluated(self, run: Run, progress: Progress) -> None:
+    def evaluated(self, run: Run, progress: Evaluation) -> None:
         """Write one line."""
         super().evaluated(run, progress)
         self._write(self._line(progress))
         if self.ends():
             self._write(LAST_WORK)
 
-    def _line(self, progress: Progress) -> str:
+    def _line(self, progress: Evaluation) -> str:
         scores: Scores = progress.scores
         parts = [
             f"epoch {progress.epoch}/{progress.epochs}",

@@ -8,8 +8,9 @@ from iterhead.cli.display import number
 from iterhead.cli.options import as_options
 from iterhead.cli.parsing import filled
 from iterhead.errors import UserError
+from iterhead.formatting import percent
+from iterhead.report.summary import outcome
 from iterhead.runs import find_runs, load
-from iterhead.runs.verdict import outcome, percent
 
 Row = dict[str, Any]
 """One run: run, outcome, epochs, accuracy, second_peakiness, settings, and problem where it cannot be read."""

@@ -6,7 +6,7 @@ from rich.text import Text
 
 from iterhead.cli.display import LAST_WORK, Watcher, heading
 from iterhead.cli.tables import evaluations_table
-from iterhead.runs import Progress, Run
+from iterhead.runs import Evaluation, Run
 
 REDRAWS = 1.0
 """A second: each redraw takes the interpreter from the training for some milliseconds."""
@@ -36,13 +36,13 @@ class LiveTable(Watcher):
         self._over = True
         self._live.stop()
 
-    def started(self, run: Run, progress: list[Progress]) -> None:
+    def started(self, run: Run, progress: list[Evaluation]) -> None:
         """Begin to draw."""
         super().started(run, progress)
         self._heading = Text(heading(run, self.resumed_from))
         self._live.start(refresh=True)
 
-    def evaluated(self, run: Run, progress: Progress) -> None:
+    def evaluated(self, run: Run, progress: Evaluation) -> None:
         """Add a row."""
         super().evaluated(run, progress)
         self._live.refresh()

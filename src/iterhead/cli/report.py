@@ -95,7 +95,7 @@ def study_pages(
         UserError: none of them has tables, or the disk refuses.
     """
     from iterhead.report import has_tables, measured, no_tables, write_overview, write_study_report
-    from iterhead.studies.report import STUDY, study_folder
+    from iterhead.studies.results import STUDY, study_folder
 
     there = [study for study in studies if has_tables(study, out)]
     if not there:

@@ -12,14 +12,14 @@ from statistics import median
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from iterhead.cli.display import duration, number
+from iterhead.cli.display import number
 from iterhead.cli.parsing import filled
 from iterhead.cli.summary import summary
 from iterhead.errors import UserError
+from iterhead.formatting import duration, percent, plural
 from iterhead.machine import find_device
 from iterhead.runs import Result, train_many
-from iterhead.runs.many import crew_size
-from iterhead.runs.verdict import counted, percent
+from iterhead.runs.many import worker_count
 from iterhead.settings import RunConfig
 
 MOST_SEEDS = 10_000
@@ -56,7 +56,7 @@ def train_seeds(
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     results: list[Result] = []
     if not silent:
-        console.print(filled(_heading(config, seeds, crew_size(workers, find_device(options.device)))))
+        console.print(filled(_heading(config, seeds, worker_count(workers, find_device(options.device)))))
     with Progress(*columns, console=console, transient=True, disable=silent or not console.is_terminal) as progress:
         task = progress.add_task("runs done", total=len(configs))
         for result in train_many(configs, out=options.out, workers=workers, threads=threads, device=options.device):
@@ -77,7 +77,7 @@ def train_seeds(
 
 def _heading(config: RunConfig, seeds: Sequence[int], processes: int) -> str:
     return (
-        f"Training {counted(len(seeds), 'network')} on {config.task}; processes at a time: {processes}. "
+        f"Training {plural(len(seeds), 'network')} on {config.task}; processes at a time: {processes}. "
         "Each network is saved as it goes: Ctrl-C pauses, the same command goes on."
     )
 
@@ -90,7 +90,7 @@ def _line(result: Result) -> str:
     if scores.second_peakiness is not None:
         parts += [f"first head {number(scores.first_peakiness)}", f"iteration head {number(scores.second_peakiness)}"]
     ended = {"diverged": "diverged", "finished": "emerged" if status.emerged else "stopped"}[status.state]
-    parts += [f"{ended} after {counted(status.epoch, 'epoch')}", f"{duration(status.train_seconds)} of training"]
+    parts += [f"{ended} after {plural(status.epoch, 'epoch')}", f"{duration(status.train_seconds)} of training"]
     return f"seed {result.config.seed}: {', '.join(parts)}"
 
 
@@ -99,12 +99,12 @@ def _together(results: Sequence[Result], config: RunConfig, seconds: float, out:
     runs = [result.run for result in results if result.run]
     emerged = [run.status for run in runs if run.status.emerged]
     if config.data.cot:
-        said = f"In {len(emerged)} of {counted(len(results), 'run')} the iteration head emerged"
+        said = f"In {len(emerged)} of {plural(len(results), 'run')} the iteration head emerged"
         if emerged:
             epochs = [status.epoch for status in emerged]
             said += f", after {min(epochs)} to {max(epochs)} epochs (median {median(epochs):g})"
     else:
-        said = f"{counted(len(runs), 'run')} trained"
+        said = f"{plural(len(runs), 'run')} trained"
     return f"{said}. {duration(seconds)} in all. See them with: iterhead show" + (
         "" if Path(out) == Path("runs") else f" --out {out}"
     )

@@ -11,7 +11,7 @@ from iterhead.cli.parsing import Command, Parser, filled
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from iterhead.runs import Progress, Run
+    from iterhead.runs import Evaluation, Run
 
 MOST_ROWS = 20
 """Rows of the table of evaluations; of more, some are left out evenly."""
@@ -64,7 +64,7 @@ def show_run(run: "Run", console: "Console") -> None:
     from iterhead.cli.options import as_options
     from iterhead.cli.tables import evaluations_table, heads_table, lengths_table
     from iterhead.cli.telling import next_steps, written
-    from iterhead.runs.verdict import verdict
+    from iterhead.report.summary import verdict
 
     scores, past = run.scores, evaluations(run)
     shown = thinned(past, MOST_ROWS)
@@ -85,19 +85,19 @@ def show_run(run: "Run", console: "Console") -> None:
         console.print()
 
 
-def evaluations(run: "Run") -> list["Progress"]:
+def evaluations(run: "Run") -> list["Evaluation"]:
     """Return the regular evaluations of a run, as an observer would have been told of them."""
     import polars as pl
 
-    from iterhead.runs import Progress
+    from iterhead.runs import Evaluation
 
     rows = run.measurements.filter(pl.col("name") == "loss").select("epoch", "value").iter_rows()
     losses: dict[int, float] = dict(rows)
     limit, seconds = run.config.training.epochs, run.status.train_seconds
-    return [Progress(epoch, limit, losses.get(epoch), scores, seconds) for epoch, scores in run.history.items()]
+    return [Evaluation(epoch, limit, losses.get(epoch), scores, seconds) for epoch, scores in run.history.items()]
 
 
-def thinned(past: list["Progress"], most: int) -> list["Progress"]:
+def thinned(past: list["Evaluation"], most: int) -> list["Evaluation"]:
     """Return at most so many of the evaluations, evenly, the first and the last among them."""
     if len(past) <= most:
         return past

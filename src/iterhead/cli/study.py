@@ -13,7 +13,7 @@ from iterhead.cli.program import command_line
 from iterhead.errors import UserError, nearest
 
 if TYPE_CHECKING:
-    from iterhead.studies.report import Reported
+    from iterhead.studies.results import Reported
     from iterhead.studies.study import Study
 
 SCIENCE_SAYS_NO = 1
@@ -50,7 +50,7 @@ def _study(options: argparse.Namespace, interrupts: Interrupts) -> int:
 def _list(options: argparse.Namespace, _: Interrupts) -> int:
     """Print the studies with what they cost, or one of them with what was chosen."""
     from iterhead.cli.study_display import one_study, studies_table
-    from iterhead.studies.calibrate import calibrate, cost
+    from iterhead.studies.cost import calibrate, cost
     from iterhead.studies.published import ALL, STUDIES, find_scale, find_studies
 
     scale = find_scale(options.scale)
@@ -81,8 +81,8 @@ def _run(options: argparse.Namespace, interrupts: Interrupts) -> int:
     again = command_line(options.typed)
     interrupts.message = lambda: f"Interrupted: what was saved is kept. Go on with: {again}"
     from iterhead.cli.study_display import Display
-    from iterhead.studies.calibrate import calibrate, cost
-    from iterhead.studies.execute import failures, kept_checkpoints, train_studies
+    from iterhead.studies.cost import calibrate, cost
+    from iterhead.studies.runner import failures, kept_checkpoints, train_studies
 
     studies, out = _studies(options), Path(options.out)
     calibration, workers = calibrate(out, options.device), _crew(options)
@@ -125,7 +125,7 @@ def _run(options: argparse.Namespace, interrupts: Interrupts) -> int:
 def _status(options: argparse.Namespace, _: Interrupts) -> int:
     """Print how far a study is."""
     from iterhead.cli.study_display import status_table
-    from iterhead.studies.execute import failures, states
+    from iterhead.studies.runner import failures, states
 
     studies, out = _studies(options), Path(options.out)
     found = {study.name: states(study, out) for study in studies}
@@ -139,7 +139,7 @@ def _status(options: argparse.Namespace, _: Interrupts) -> int:
 
 def _retry(options: argparse.Namespace, interrupts: Interrupts) -> int:
     """Make failed runs ready for another try, and train what is not finished."""
-    from iterhead.studies.execute import forget_failures
+    from iterhead.studies.runner import forget_failures
 
     found = forget_failures(_studies(options), Path(options.out))
     if not options.json:
@@ -160,7 +160,7 @@ def _report(options: argparse.Namespace, _: Interrupts) -> int:
 
 
 def _reported(study: "Study", options: argparse.Namespace) -> "Reported":
-    from iterhead.studies.report import report
+    from iterhead.studies.results import report
 
     return report(study, Path(options.out), redraw=options.redraw, tell=lambda line: print(line, file=sys.stderr))
 

@@ -11,13 +11,12 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
-from iterhead.cli.display import duration
 from iterhead.cli.parsing import filled
+from iterhead.formatting import duration, plural
 from iterhead.runs import Result
-from iterhead.runs.verdict import counted
-from iterhead.studies.calibrate import Cost
-from iterhead.studies.execute import Progress, State
-from iterhead.studies.report import Reported, command
+from iterhead.studies.cost import Cost
+from iterhead.studies.results import Reported, command
+from iterhead.studies.runner import State, StudyProgress
 from iterhead.studies.study import Study
 
 QUIET_SECONDS = 30.0
@@ -34,7 +33,7 @@ def size(count: int) -> str:
 def studies_table(scale: str, listed: Mapping[str, Sequence[Study]], costs: Mapping[str, Cost], workers: int) -> str:
     """Return a line for each study: its name, what it costs, and its title."""
     lines = [
-        f"At scale {scale}, with {counted(workers, 'process') if workers == 1 else f'{workers} processes'} on this "
+        f"At scale {scale}, with {plural(workers, 'process') if workers == 1 else f'{workers} processes'} on this "
         "machine; times are at most: many runs stop early.\n",
         f"{'study':23}{'runs':>8}{'time':>14}{'disk':>10}  title",
     ]
@@ -54,7 +53,7 @@ def one_study(study: Study, cost: Cost, workers: int) -> str:
         f"Published:\n{filled(study.published, '  ')}",
         "Chosen here:\n" + "\n".join(_item(text) for text in study.chosen),
         "Axes:\n" + "\n".join(textwrap.shorten(line, 300, placeholder=" ...") for line in axes),
-        f"{len(study.cells):,} cells, {counted(len(seeds), 'seed')} at most, {counted(cost.runs, 'run')}: at most "
+        f"{len(study.cells):,} cells, {plural(len(seeds), 'seed')} at most, {plural(cost.runs, 'run')}: at most "
         f"{duration(cost.seconds)} with {workers} at a time, {size(cost.bytes)} on the disk.",
         command(study),
     ]
@@ -101,12 +100,12 @@ class Display:
         what = f"{name}: {studies[0].title}" if len(studies) == 1 else f"{name}: {len(studies)} studies"
         self._console.print(
             filled(
-                f"{what}. {counted(cost.runs, 'run')}, {workers} at a time, at most {duration(cost.seconds)} if none "
+                f"{what}. {plural(cost.runs, 'run')}, {workers} at a time, at most {duration(cost.seconds)} if none "
                 f"is finished yet, {size(cost.bytes)} on the disk. Ctrl-C pauses, the same command goes on."
             )
         )
 
-    def watch(self, progress: Progress) -> None:
+    def watch(self, progress: StudyProgress) -> None:
         """Show how far it is."""
         told = told_progress(progress)
         self._bar.update(self._task, description=told, completed=progress.done, total=progress.total)
@@ -130,7 +129,7 @@ class Display:
             self._bar.console.print(filled(f"diverged: {result.run.name}"))
 
 
-def told_progress(progress: Progress) -> str:
+def told_progress(progress: StudyProgress) -> str:
     """Return what is running and left, e.g. `2 running, 31 left, about 4 min`."""
     parts = [f"{progress.running} running", f"{progress.left:,} left"]
     parts += [f"{progress.failed} failed"] if progress.failed else []

@@ -1,11 +1,11 @@
 """A run as one JSON object, for scripts."""
 
 import json
-import math
 from typing import Any
 
+from iterhead.formatting import finite_or_none
+from iterhead.report.summary import outcome
 from iterhead.runs import Run
-from iterhead.runs.verdict import outcome
 
 
 def summary(run: Run) -> dict[str, Any]:
@@ -24,11 +24,13 @@ def summary(run: Run) -> dict[str, Any]:
         "emerged": status.emerged,
         "outcome": outcome(run),
         "message": status.message or None,
-        "accuracy": _finite(scores.accuracy),
-        "accuracy_by_length": {str(length): _finite(share) for length, share in scores.accuracy_by_length.items()},
-        "grammar": _finite(scores.grammar),
+        "accuracy": finite_or_none(scores.accuracy),
+        "accuracy_by_length": {
+            str(length): finite_or_none(share) for length, share in scores.accuracy_by_length.items()
+        },
+        "grammar": finite_or_none(scores.grammar),
         "best_pair": [list(head) for head in scores.best_pair] if scores.best_pair else None,
-        **{name: _finite(getattr(scores, name)) for name in roles},
+        **{name: finite_or_none(getattr(scores, name)) for name in roles},
         "seconds": {"train": status.train_seconds, "total": status.total_seconds},
     }
 
@@ -39,8 +41,3 @@ def as_json(run: Run) -> str:
 
 
 _ROLES = ("first", "second")
-
-
-def _finite(value: float | None) -> float | None:
-    """Return the value, or None where JSON has no word for it."""
-    return value if value is not None and math.isfinite(value) else None

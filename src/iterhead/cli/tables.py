@@ -8,10 +8,10 @@ from rich.table import Table
 from rich.text import Text
 
 from iterhead.cli.display import bar, bar_values, glyphs_for, loss_text, number
+from iterhead.criteria import EMERGED_ACCURACY
+from iterhead.formatting import percent
 from iterhead.measure import Scores, headline_lengths
-from iterhead.measure.emergence import EMERGED_ACCURACY
-from iterhead.runs import Progress, Run
-from iterhead.runs.verdict import percent
+from iterhead.runs import Evaluation, Run
 
 FIXED_WIDTH = 56
 """Columns that the table of evaluations needs beside its bars."""
@@ -27,7 +27,7 @@ def plain_table(numbers: Sequence[str]) -> Table:
     return table
 
 
-def evaluations_table(shown: Sequence[Progress], console: Console) -> Table:
+def evaluations_table(shown: Sequence[Evaluation], console: Console) -> Table:
     """Return one row for each evaluation, with the accuracy at each length as bars."""
     has_heads = shown[-1].scores.second_peakiness is not None
     room = max(4, console.width - FIXED_WIDTH)

@@ -6,15 +6,16 @@ from typing import Any
 
 from rich.console import Console
 
-from iterhead.cli.display import PlainLines, Watcher, duration
+from iterhead.cli.display import PlainLines, Watcher
 from iterhead.cli.live import LiveTable
 from iterhead.cli.options import as_options
 from iterhead.cli.parsing import filled
 from iterhead.cli.program import command_line
 from iterhead.cli.summary import as_json
+from iterhead.formatting import duration
+from iterhead.report.summary import Outcome, outcome, verdict
 from iterhead.runs import Run
-from iterhead.runs.places import run_folder_name
-from iterhead.runs.verdict import Outcome, outcome, verdict
+from iterhead.runs.paths import run_folder_name
 
 _FILES: Mapping[str, str] = {
     "report.html": "everything in one web page: maps, curves, claims, the network at work",

@@ -9,13 +9,11 @@ from iterhead.cli.interrupts import INTERRUPTED, Interrupts
 from iterhead.cli.parsing import Command, Parser
 from iterhead.cli.program import command_line
 from iterhead.cli.run import declare_means, exit_code, train_shown, waiting
+from iterhead.criteria import LEARNED_ACCURACY
 from iterhead.errors import UserError
 
 if TYPE_CHECKING:
     from iterhead.runs import Run
-
-GOAL = 0.9
-"""The mean accuracy that is waited for (section 5 of the paper)."""
 
 
 def _declare(parser: Parser) -> None:
@@ -49,7 +47,7 @@ def _transfer(options: argparse.Namespace, interrupts: Interrupts) -> int:
         from iterhead.cli.report import tell_page
         from iterhead.cli.telling import tell
         from iterhead.runs import load
-        from iterhead.runs.transfer import transfer_config
+        from iterhead.runs.transferring import transfer_config
 
         parent = load(options.source, options.out)
         config = transfer_config(parent, values, train=options.only, epoch=epoch)
@@ -85,8 +83,8 @@ def comparison(run: "Run") -> dict[str, Any]:
     from iterhead.cli.options import as_options
     from iterhead.measure import epochs_to
     from iterhead.runs import Run, from_scratch
-    from iterhead.runs.places import is_finished, run_folder_name
-    from iterhead.runs.store import RunFolder
+    from iterhead.runs.paths import is_finished, run_folder_name
+    from iterhead.runs.storage import RunFolder
 
     config, out = from_scratch(run.config), run.folder.path.parent
     elsewhere = [] if out == Path("runs") else ["--out", str(out)]
@@ -95,14 +93,18 @@ def comparison(run: "Run") -> dict[str, Any]:
     folder = RunFolder(out / run_folder_name(config))
     if is_finished(folder):
         other = Run(folder)
-        scratch |= {"run": other.name, "epochs": epochs_to(other.history, GOAL), "trained": other.status.epoch}
+        scratch |= {
+            "run": other.name,
+            "epochs": epochs_to(other.history, LEARNED_ACCURACY),
+            "trained": other.status.epoch,
+        }
     start = run.config.start
     return {
         "from": start and start.run,
         "epoch": start and start.epoch,
         "only": run.config.training.train,
-        "accuracy": GOAL,
-        "epochs": epochs_to(run.history, GOAL),
+        "accuracy": LEARNED_ACCURACY,
+        "epochs": epochs_to(run.history, LEARNED_ACCURACY),
         "trained": run.status.epoch,
         "scratch": scratch,
     }
@@ -110,14 +112,14 @@ def comparison(run: "Run") -> dict[str, Any]:
 
 def told(run: "Run", facts: dict[str, Any]) -> str:
     """Return the comparison in words."""
+    from iterhead.formatting import length_range, plural
     from iterhead.measure import headline_lengths
-    from iterhead.runs.verdict import counted, lengths_text
 
     def line(epochs: int | None, trained: int) -> str:
-        return f"not within {counted(trained, 'epoch')}" if epochs is None else f"after {counted(epochs, 'epoch')}"
+        return f"not within {plural(trained, 'epoch')}" if epochs is None else f"after {plural(epochs, 'epoch')}"
 
     scratch = facts["scratch"]
-    lengths = lengths_text(headline_lengths(list(run.config.data.lengths)))
+    lengths = length_range(headline_lengths(list(run.config.data.lengths)))
     lines = [
         f"Mean accuracy {facts['accuracy']:g} on {lengths}:",
         f"  {line(facts['epochs'], facts['trained']):26}from {facts['from']}",
@@ -132,9 +134,9 @@ COMMAND = Command(
     summary="train a run's network on another task",
     about=(
         "Starts from the weights of a finished run, trains them on another task, and says after how many epochs the "
-        f"mean accuracy reached {GOAL:g}, beside a run from scratch with the same settings if there is one. Settings "
-        "that are not given are those of the run started from, its seed too; its short epochs as well, so "
-        "--training.short-epochs 0 begins with all lengths. The new run has a copy of the weights it started from."
+        f"mean accuracy reached {LEARNED_ACCURACY:g}, beside a run from scratch with the same settings if there is "
+        "one. Settings that are not given are those of the run started from, its seed too; its short epochs as well, "
+        "so --training.short-epochs 0 begins with all lengths. The new run has a copy of the weights it started from."
     ),
     examples=(
         ("iterhead transfer --from polynomial --task parity", "the run whose name begins so, on parity"),

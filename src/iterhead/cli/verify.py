@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from iterhead.cli.interrupts import Interrupts
 from iterhead.cli.parsing import Command, Parser, filled
 from iterhead.cli.program import command_line
+from iterhead.criteria import SOLVED_ACCURACY
 from iterhead.errors import UserError
 
 if TYPE_CHECKING:
@@ -19,9 +20,6 @@ SCIENCE_SAYS_NO = 1
 
 QUICK = 32
 """Test sequences of each length at the end of `iterhead run`: a few seconds."""
-
-SOLVED = 0.95
-"""Accuracy from which a network is worth checking there (claim 11)."""
 
 _COLOURS = {"holds": "green", "does not hold": "red", "undecided": "yellow"}
 
@@ -75,7 +73,7 @@ def show_verification(found: "Verification") -> None:
 
 def tell_claims(run: "Run") -> None:
     """Check the claims about a network that has learnt its task, on few sequences, and say in a line what holds."""
-    if run.status.state != "finished" or run.scores.best_pair is None or run.scores.accuracy < SOLVED:
+    if run.status.state != "finished" or run.scores.best_pair is None or run.scores.accuracy < SOLVED_ACCURACY:
         return
     from iterhead.studies import read_verification, verify, write_verification
 

@@ -78,7 +78,7 @@ def _row(config: DataConfig, slots: tuple[int, ...], pair: tuple[int, int]) -> t
     layouts = [config.layout(slots[slot]) for slot in pair]
     segment = np.repeat([0, 1], [layout.input_size for layout in layouts])
     positions = np.concatenate([np.arange(layout.input_size) for layout in layouts])
-    is_read = np.concatenate([np.arange(layout.input_size) >= layout.reads.start for layout in layouts])
+    is_read = np.concatenate([np.arange(layout.input_size) >= layout.output_positions.start for layout in layouts])
     order = np.argsort(~is_read, kind="stable")
     segment, positions, is_read = segment[order], positions[order], is_read[order]
     mask = (positions[:, None] >= positions) & (segment[:, None] == segment)
@@ -149,7 +149,7 @@ class Batches:
             for row, (start, layout) in enumerate(zip(starts, layouts, strict=True)):
                 sequence = tokens[start : start + layout.size]
                 inputs[row, : layout.input_size] = sequence[:-1]
-                targets[row, layout.reads] = sequence[layout.targets]
+                targets[row, layout.output_positions] = sequence[layout.targets]
             yield torch.from_numpy(inputs), torch.from_numpy(targets)
 
 

@@ -4,17 +4,17 @@
 panels stand alone too. Nothing here trains, loads or computes statistics, or touches matplotlib's global state.
 """
 
-from iterhead.figures.attention import attention_map
-from iterhead.figures.curves import accuracy_by_length, peakiness
-from iterhead.figures.effects import effect_bars, effects_figure
-from iterhead.figures.grids import contour_map, heat_map, ratio_map
-from iterhead.figures.lines import Band, bands, length_lines, share_bars
+from iterhead.figures.attention_map import attention_map
+from iterhead.figures.heat_maps import contour_map, heat_map, ratio_map
+from iterhead.figures.intervention_bars import effect_bars, effects_figure
+from iterhead.figures.panels import SHARE_TICKS, add_foot, scale_beside, sheet
 from iterhead.figures.run_figure import HeadMap, RunPicture, render, run_figure, weight_scale
-from iterhead.figures.sheet import SHARES, add_foot, scale_beside, sheet
+from iterhead.figures.seed_lines import Band, bands, length_lines, share_bars
 from iterhead.figures.style import style
+from iterhead.figures.training_curves import accuracy_by_length, peakiness
 
 __all__ = [
-    "SHARES",
+    "SHARE_TICKS",
     "Band",
     "HeadMap",
     "RunPicture",

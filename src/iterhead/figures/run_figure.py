@@ -12,10 +12,10 @@ from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from iterhead.figures.attention import attention_map
-from iterhead.figures.curves import accuracy_by_length, peakiness
+from iterhead.figures.attention_map import attention_map
 from iterhead.figures.style import QUIET, style, title_size
-from iterhead.tasks import Cells
+from iterhead.figures.training_curves import accuracy_by_length, peakiness
+from iterhead.tasks import QueryKeyPairs
 
 
 class HeadMap(NamedTuple):
@@ -29,7 +29,7 @@ class HeadMap(NamedTuple):
 
     label: str
     weights: NDArray[np.floating]
-    cells: Cells | None = None
+    cells: QueryKeyPairs | None = None
 
 
 @dataclass(frozen=True, eq=False)  # arrays have no single truth to compare by
@@ -40,7 +40,7 @@ class RunPicture:
         title: one line.
         subtitle: wrapped to the width of the figure; may be empty.
         tokens: T names of the sequence that the maps show, without EoS.
-        queries: positions at which the network writes, EoI first (`SequenceLayout.reads`).
+        queries: positions at which the network writes, EoI first (`SequenceLayout.output_positions`).
         maps: one head or two.
         epochs: [E], increasing.
         lengths: [N], increasing.

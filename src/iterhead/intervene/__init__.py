@@ -1,10 +1,17 @@
-"""Interventions: edits of a forward pass, their effects, probes, and what kind of circuit a network has.
+"""Interventions: hooks of a forward pass, their effects, probes, and what kind of circuit a network has.
 
-An edit set maps a site's name to a function of the activation there; `model(tokens, edits=...)` applies it. What is
+An edit set maps a site's name to a function of the activation there; `model(tokens, hooks=...)` applies it. What is
 measured here is told by sequence, so that `bootstrap_interval` can say how sure it is.
 """
 
-from iterhead.intervene.attention import (
+from iterhead.intervene.activations import Hooks, compose, mean_ablation, patch, replace, site_means, zero
+from iterhead.intervene.circuit import HeadKind, average_maps, classify_heads
+from iterhead.intervene.counterfactuals import CounterfactualCounts, SwapCounts, shift_follows_f, swap_follows_f
+from iterhead.intervene.describe import describe_circuit, role_spread
+from iterhead.intervene.effects import Answers, Chance, ChanceLevels, accuracy_under, chance_levels
+from iterhead.intervene.intervals import bootstrap_interval
+from iterhead.intervene.path_patching import path_patch
+from iterhead.intervene.patterns import (
     ideal_attention,
     pattern_site,
     random_attention,
@@ -12,25 +19,18 @@ from iterhead.intervene.attention import (
     shuffled_attention,
     uniform_attention,
 )
-from iterhead.intervene.circuit import HeadKind, average_maps, classify_heads
-from iterhead.intervene.describe import describe_circuit, role_spread
-from iterhead.intervene.edits import Edits, compose, mean_ablation, patch, replace, site_means, zero
-from iterhead.intervene.effects import Answers, Chance, ChanceLevels, accuracy_under, chance_levels
-from iterhead.intervene.intervals import bootstrap_interval
-from iterhead.intervene.paths import path_patch
 from iterhead.intervene.probes import LABELS, ProbeScore, probe, probe_checkpoints, probe_labels, probe_table
-from iterhead.intervene.readings import Readings, Swaps, shifted_reads, swap_follows_f
 
 __all__ = [
     "LABELS",
     "Answers",
     "Chance",
     "ChanceLevels",
-    "Edits",
+    "CounterfactualCounts",
     "HeadKind",
+    "Hooks",
     "ProbeScore",
-    "Readings",
-    "Swaps",
+    "SwapCounts",
     "accuracy_under",
     "average_maps",
     "bootstrap_interval",
@@ -50,8 +50,8 @@ __all__ = [
     "random_attention",
     "replace",
     "role_spread",
+    "shift_follows_f",
     "shifted_attention",
-    "shifted_reads",
     "shuffled_attention",
     "site_means",
     "swap_follows_f",

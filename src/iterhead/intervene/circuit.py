@@ -13,22 +13,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from iterhead.intervene.effects import EditsFor, Sequences, chunks
+from iterhead.criteria import MAIN_TARGET_WEIGHT, STRIDED_KEYS, STRIDED_SCORE, UNIFORM_ENTROPY
+from iterhead.intervene.effects import MakeHooks, Sequences, chunks
 from iterhead.measure import headline_lengths
 from iterhead.model import Transformer
 from iterhead.tasks import SequenceLayout
-
-MOST = 0.5
-"""A head is named for the place that gets more than half of its weight, on average over queries."""
-
-STRIDED = 0.6
-"""The least `strided` score: 80% of the weight on every other position, 20% between (a uniform map scores about 0)."""
-
-SEVERAL_KEYS = 2.0
-"""A strided head spreads over at least so many keys a query; one that looks at a single key is no comb."""
-
-UNIFORM = 0.9
-"""The least normalised entropy of a uniform head."""
 
 PLACES = {
     "eoi": "EoI finder",
@@ -38,8 +27,8 @@ PLACES = {
     "first": "first token",
     "offset": "fixed offset",
 }
-"""Kinds of head by the score that names them, its weight on one place; the first above `MOST` decides, so that roles go
-before what they coincide with at a single length. The other kinds: strided, uniform, other."""
+"""Kinds of head by the score that names them, its weight on one place. The first above `MAIN_TARGET_WEIGHT` decides, so
+that roles go before what they coincide with at a single length. The other kinds: strided, uniform, other."""
 
 Floats = NDArray[np.float64]
 
@@ -96,7 +85,7 @@ class _Averages:
     @property
     def queries(self) -> NDArray[np.int64]:
         """Positions of the queries that scores average over: EoI and the written states, [Q]."""
-        return np.arange(self.layout.size)[self.layout.reads]
+        return np.arange(self.layout.size)[self.layout.output_positions]
 
     def distances(self) -> Floats:
         """Return the mean weight at each distance of query and key that every query can look back, [H, e + 1]."""
@@ -115,8 +104,8 @@ class _Averages:
         largest = np.log(queries + 1)
         averaged = -np.sum(rows * np.log(np.where(rows > 0, rows, 1.0)), axis=-1)
         return {
-            "eoi": float(weights[self.layout.first_cells].mean()),
-            "iteration": float(weights[self.layout.second_cells].mean()),
+            "eoi": float(weights[self.layout.first_pairs].mean()),
+            "iteration": float(weights[self.layout.second_pairs].mean()),
             "previous": float(weights[queries, queries - 1].mean()),
             "self": float(weights[queries, queries].mean()),
             "first": float(rows[:, 0].mean()),
@@ -135,17 +124,17 @@ def _strided(rows: Floats, queries: NDArray[np.int64]) -> float:
     return float(max(abs(2 * share - 1) for share in shares))
 
 
-def classify_heads(model: Transformer, sequences: Sequences, make_edits: EditsFor | None = None) -> list[HeadKind]:
+def classify_heads(model: Transformer, sequences: Sequences, make_hooks: MakeHooks | None = None) -> list[HeadKind]:
     """Return what each head of each layer does.
 
     Args:
         model: one network.
         sequences: whole sequences with chain of thought, by length. With one length only, the iteration head also
             looks back a fixed distance; it is named for its role.
-        make_edits: gives the edits for each length: what do heads do when the network is edited?
+        make_hooks: gives the hooks for each length: what do heads do when the network is edited?
     """
     counted = {length: sequences[length] for length in headline_lengths(sorted(sequences))}
-    averages = _averages(model, counted, make_edits)
+    averages = _averages(model, counted, make_hooks)
     kinds = []
     for layer, of_layer in enumerate(averages):
         by_length = [average.scores() for average in of_layer]
@@ -156,28 +145,28 @@ def classify_heads(model: Transformer, sequences: Sequences, make_edits: EditsFo
     return kinds
 
 
-def average_maps(model: Transformer, sequences: Sequences, make_edits: EditsFor | None = None) -> dict[int, Floats]:
+def average_maps(model: Transformer, sequences: Sequences, make_hooks: MakeHooks | None = None) -> dict[int, Floats]:
     """Return attention averaged over sequences for each length, [layers, H, T, T], queries by keys: what to show.
 
     Arguments as `classify_heads`.
     """
-    averages = _averages(model, sequences, make_edits)
+    averages = _averages(model, sequences, make_hooks)
     return {length: np.stack([of_layer[n].mean for of_layer in averages]) for n, length in enumerate(sequences)}
 
 
 @torch.no_grad()
-def _averages(model: Transformer, sequences: Sequences, make_edits: EditsFor | None) -> list[list[_Averages]]:
+def _averages(model: Transformer, sequences: Sequences, make_hooks: MakeHooks | None) -> list[list[_Averages]]:
     """Return the averages of each layer, at each length in the order given."""
     averages: list[list[_Averages]] = [[] for _ in range(model.config.layers)]
     for length, tokens in sequences.items():
         layout = SequenceLayout(length)
-        edits = {} if make_edits is None else make_edits(layout)
+        hooks = {} if make_hooks is None else make_hooks(layout)
         for of_layer in averages:
             of_layer.append(_Averages(layout))
         for part in chunks(torch.from_numpy(tokens).to(model.embed.W_E.device)):
-            trace = model.trace(part[:, :-1], ["blocks.*.attn.hook_pattern"], edits=edits)
+            _, cache = model.run_with_cache(part[:, :-1], ["blocks.*.attn.hook_pattern"], hooks=hooks)
             for layer, of_layer in enumerate(averages):
-                of_layer[-1].add(trace[f"blocks.{layer}.attn.hook_pattern"])
+                of_layer[-1].add(cache[f"blocks.{layer}.attn.hook_pattern"])
     return averages
 
 
@@ -200,8 +189,8 @@ def _best_offset(of_layer: list[_Averages], head: int) -> dict[str, float]:
 
 def _kind(scores: Mapping[str, float]) -> str:
     for place, kind in PLACES.items():
-        if scores[place] > MOST:
+        if scores[place] > MAIN_TARGET_WEIGHT:
             return kind
-    if scores["strided"] >= STRIDED and scores["keys"] >= SEVERAL_KEYS:
+    if scores["strided"] >= STRIDED_SCORE and scores["keys"] >= STRIDED_KEYS:
         return "strided"
-    return "uniform" if scores["uniformity"] >= UNIFORM else "other"
+    return "uniform" if scores["uniformity"] >= UNIFORM_ENTROPY else "other"

@@ -2,15 +2,10 @@
 
 from collections.abc import Sequence
 
+from iterhead.criteria import MAIN_TARGET_WEIGHT, SHARED_ROLE_WEIGHT, SOLVED_ACCURACY
 from iterhead.errors import UserError, nearest
-from iterhead.intervene.circuit import MOST, PLACES, HeadKind
+from iterhead.intervene.circuit import PLACES, HeadKind
 from iterhead.measure import Head
-
-SOLVED = 0.95
-"""The accuracy from which a network counts as solving its task (claim 11)."""
-
-SHARE = 0.1
-"""The least weight for which a head is told among those that share a role."""
 
 _SCORES = {"first": "eoi", "second": "iteration"}
 """The score that tells how much a head plays each role of `measure.ROLES`."""
@@ -56,7 +51,7 @@ def describe_circuit(kinds: Sequence[HeadKind], accuracy: float | None = None) -
         what = f"iteration head{'s' if len(heads) > 1 else ''}: {', '.join(kind.name for kind in heads)}"
     else:
         what = _without(kinds)
-    if accuracy is not None and accuracy < SOLVED:
+    if accuracy is not None and accuracy < SOLVED_ACCURACY:
         what = f"does not solve the task (accuracy {accuracy:.2f}); {what}"
     elif accuracy is not None and not heads:
         what = f"solves the task {what}"
@@ -67,9 +62,9 @@ def describe_circuit(kinds: Sequence[HeadKind], accuracy: float | None = None) -
 def _without(kinds: Sequence[HeadKind]) -> str:
     """Return `without an iteration head`, and who shares its role if most of it is played by several."""
     mass = sum(role_spread(kinds, "second").values())
-    if mass <= MOST:
+    if mass <= MAIN_TARGET_WEIGHT:
         return "without an iteration head"
-    sharing = [kind for kind in kinds if kind.scores["iteration"] >= SHARE]
+    sharing = [kind for kind in kinds if kind.scores["iteration"] >= SHARED_ROLE_WEIGHT]
     told = ", ".join(f"{kind.name} ({kind.scores['iteration']:.2f})" for kind in sharing)
     return f"without a single iteration head, its role (weight {mass:.2f} in all) spread over {told or 'all heads'}"
 

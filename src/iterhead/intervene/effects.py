@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from iterhead.intervene.edits import Edits
+from iterhead.intervene.activations import Hooks
 from iterhead.measure.evaluate import CHUNK
 from iterhead.model import Transformer
 from iterhead.tasks import SequenceLayout, Task, Vocabulary
@@ -19,8 +19,8 @@ from iterhead.tasks import SequenceLayout, Task, Vocabulary
 Sequences = Mapping[int, NDArray[np.int64]]
 """Whole sequences by length, each [B, size of its layout], as `Dataset.test` holds them."""
 
-EditsFor = Callable[[SequenceLayout], Edits]
-"""Makes the edits for sequences of one layout, e.g. `lambda layout: ideal_attention(layout, "second", 1)`."""
+MakeHooks = Callable[[SequenceLayout], Hooks]
+"""Makes the hooks for sequences of one layout, e.g. `lambda layout: ideal_attention(layout, "second", 1)`."""
 
 Booleans = NDArray[np.bool_]
 
@@ -49,31 +49,31 @@ class Answers:
 
 
 def accuracy_under(
-    model: Transformer, sequences: Sequences, make_edits: EditsFor | None = None, *, cot: bool = True
+    model: Transformer, sequences: Sequences, make_hooks: MakeHooks | None = None, *, cot: bool = True
 ) -> dict[int, Answers]:
     """Return which predictions are right while a network is edited, for each length.
 
     Args:
         model: one network; for M of them every array is [M, B, ...], of tokens and of answers.
         sequences: by length.
-        make_edits: gives the edits for each length, which is asked for once; None for the network as it is. Its edits
+        make_hooks: gives the hooks for each length, which is asked for once; None for the network as it is. Its hooks
             are applied to chunks of the sequences, so donors must not differ between sequences.
         cot: whether the sequences hold a chain of thought.
     """
     answers = {}
     for length, tokens in sequences.items():
         layout = SequenceLayout(length, cot)
-        edits = {} if make_edits is None else make_edits(layout)
-        right = predict(model, tokens, layout, edits) == tokens[..., layout.targets]
+        hooks = {} if make_hooks is None else make_hooks(layout)
+        right = predict(model, tokens, layout, hooks) == tokens[..., layout.targets]
         answers[length] = Answers(right[..., :-1], right[..., -1])
     return answers
 
 
 @torch.no_grad()
-def predict(model: Transformer, tokens: NDArray[np.int64], layout: SequenceLayout, edits: Edits) -> NDArray[np.int64]:
+def predict(model: Transformer, tokens: NDArray[np.int64], layout: SequenceLayout, hooks: Hooks) -> NDArray[np.int64]:
     """Return the likeliest token at each position after EoI, [..., B, Q], of whole sequences [..., B, size]."""
     parts = chunks(torch.from_numpy(tokens).to(model.embed.W_E.device))
-    found = [model(part[..., :-1], edits=edits)[..., layout.reads, :].argmax(-1) for part in parts]
+    found = [model(part[..., :-1], hooks=hooks)[..., layout.output_positions, :].argmax(-1) for part in parts]
     return np.asarray(torch.cat(found, dim=-2).cpu())
 
 
@@ -147,7 +147,7 @@ def _from_state(
 ) -> tuple[Chance, Chance]:
     """Return `ChanceLevels.state` and `random_map`."""
     guess = best_guess_from_state(task)[components[:, None], states_before(task, tokens, layout)]
-    luck = 1 / (layout.second_cells[0] + 1)
+    luck = 1 / (layout.second_pairs[0] + 1)
     return _chance(guess), _chance(luck + (1 - luck) * guess)
 
 
@@ -171,7 +171,7 @@ def component_of(tokens: NDArray[np.int64], vocabulary: Vocabulary | None = None
 
 def states_before(task: Task, tokens: NDArray[np.int64], layout: SequenceLayout) -> NDArray[np.int64]:
     """Return s_{t-1} for t = 1 .. L, [B, L]; the alphabet's size stands for s_0, whose part EoI plays."""
-    before = tokens[:, layout.second_cells[0]].copy()
+    before = tokens[:, layout.second_pairs[0]].copy()
     before[:, 0] = task.alphabet
     return before
 

@@ -31,7 +31,7 @@ def bootstrap_interval(values: ArrayLike, seed: int = 0, level: float = 0.95) ->
     Raises:
         UserError: for no values, one that is not finite, or a level outside 0 .. 1.
     """
-    from scipy.stats import binomtest, bootstrap  # type: ignore[import-untyped]  # a second that edits do not need
+    from scipy.stats import binomtest, bootstrap  # type: ignore[import-untyped]  # a second that hooks do not need
 
     sample = np.asarray(values)
     if sample.ndim != 1 or not sample.size or not np.isfinite(sample).all():

@@ -27,7 +27,7 @@ import torch
 from numpy.typing import NDArray
 
 from iterhead.errors import UserError, nearest
-from iterhead.intervene.edits import is_map
+from iterhead.intervene.activations import is_map
 from iterhead.intervene.effects import Sequences
 from iterhead.model import Transformer
 from iterhead.seeds import IntegerStream
@@ -81,7 +81,7 @@ def probe_labels(layout: SequenceLayout, tokens: NDArray[np.int64]) -> dict[str,
     Raises:
         UserError: for a layout without chain of thought.
     """
-    queries, keys = layout.second_cells
+    queries, keys = layout.second_pairs
     shape = (len(tokens), layout.length)
     return {
         "t": np.broadcast_to(np.arange(1, layout.length + 1), shape),
@@ -183,11 +183,11 @@ def _collect(model: Transformer, sequences: Sequences, sites: Sequence[str], tok
     labels: dict[str, list[NDArray[np.int64]]] = {label: [] for label in LABELS}
     for length, rows in sequences.items():
         layout, rows = SequenceLayout(length), rows[:each]
-        trace = model.trace(torch.from_numpy(rows[:, :-1]).to(model.embed.W_E.device), sites)
-        for site, x in trace.sites.items():
+        _, cache = model.run_with_cache(torch.from_numpy(rows[:, :-1]).to(model.embed.W_E.device), sites)
+        for site, x in cache.items():
             if is_map(site):
                 raise UserError(f"{site} holds attention maps: a probe needs a vector at each position")
-            read = x[:, layout.second_cells[0]].flatten(2).flatten(0, 1)
+            read = x[:, layout.second_pairs[0]].flatten(2).flatten(0, 1)
             features.setdefault(site, []).append(read.double().cpu().numpy())
         for label, values in probe_labels(layout, rows).items():
             labels[label].append(values.ravel())
@@ -198,7 +198,7 @@ def _collect(model: Transformer, sequences: Sequences, sites: Sequence[str], tok
 
 
 def _score(site: str, label: str, train: _Tokens, test: _Tokens, stream: IntegerStream, method: Method) -> ProbeScore:
-    from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]  # a second that edits do not need
+    from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]  # a second that hooks do not need
 
     scaler = StandardScaler().fit(train.features[site])
     x_train, x_test = (scaler.transform(part.features[site]) for part in (train, test))

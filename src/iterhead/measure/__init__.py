@@ -1,21 +1,21 @@
 """Scores: accuracy, grammar, peakiness and invariance of every head, as one tidy table.
 
-Pure functions of logits and attention maps; nothing here trains or edits.
+Pure functions of logits and attention maps; nothing here trains or hooks.
 """
 
 from iterhead.measure.accuracy import exact_match, grammatical
-from iterhead.measure.emergence import EMERGED_PEAKINESS, emergences, epochs_to, has_emerged, is_peaked_and_right
+from iterhead.measure.emergence import emergence_epoch, emergences, epochs_to, has_emerged, is_peaked_and_right
 from iterhead.measure.evaluate import evaluate, evaluate_population
 from iterhead.measure.heads import ROLES, RoleScores, role_scores
 from iterhead.measure.records import Head, Record, Scores, headline, headline_lengths, table
 
 __all__ = [
-    "EMERGED_PEAKINESS",
     "ROLES",
     "Head",
     "Record",
     "RoleScores",
     "Scores",
+    "emergence_epoch",
     "emergences",
     "epochs_to",
     "evaluate",

@@ -4,12 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
+from iterhead.criteria import EMERGED_ACCURACY, EMERGED_EVALUATIONS, EMERGED_PEAKINESS
 from iterhead.measure.records import Scores
-
-EMERGED_ACCURACY = 0.99
-EMERGED_PEAKINESS = 0.95
-HELD_FOR = 3
-"""Evaluations in a row."""
 
 
 def is_peaked_and_right(scores: Scores) -> bool:
@@ -20,7 +16,22 @@ def is_peaked_and_right(scores: Scores) -> bool:
 
 def has_emerged(history: Sequence[Scores]) -> bool:
     """Whether the last three evaluations of `history` all show the head."""
-    return len(history) >= HELD_FOR and all(is_peaked_and_right(scores) for scores in history[-HELD_FOR:])
+    return len(history) >= EMERGED_EVALUATIONS and all(
+        is_peaked_and_right(scores) for scores in history[-EMERGED_EVALUATIONS:]
+    )
+
+
+def emergence_epoch(history: Mapping[int, Scores]) -> int | None:
+    """Return the first epoch whose evaluation and the next ones showed the head; None if it never held so long.
+
+    Args:
+        history: scores by epoch, in order; epoch 0, before training, does not count.
+    """
+    trained = [(epoch, scores) for epoch, scores in history.items() if epoch > 0]
+    for end in range(EMERGED_EVALUATIONS, len(trained) + 1):
+        if has_emerged([scores for _, scores in trained[:end]]):
+            return trained[end - EMERGED_EVALUATIONS][0]
+    return None
 
 
 def emergences(evaluations: pl.DataFrame, run: str) -> pl.DataFrame:
@@ -33,7 +44,9 @@ def emergences(evaluations: pl.DataFrame, run: str) -> pl.DataFrame:
     """
     scores = pl.col("accuracy", "second_peakiness").cast(pl.Float64).fill_nan(None)
     peaked = (pl.col("accuracy") >= EMERGED_ACCURACY) & (pl.col("second_peakiness") >= EMERGED_PEAKINESS)
-    held = peaked.fill_null(value=False).cast(pl.Int64).rolling_sum(HELD_FOR).over(run) == HELD_FOR
+    held = (
+        peaked.fill_null(value=False).cast(pl.Int64).rolling_sum(EMERGED_EVALUATIONS).over(run) == EMERGED_EVALUATIONS
+    )
     rows = evaluations.filter(pl.col("epoch") > 0).with_columns(scores).filter(held)
     return rows.group_by(run, maintain_order=True).agg(pl.col("epoch").first())
 

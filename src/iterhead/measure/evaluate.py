@@ -11,7 +11,7 @@ from torch import Tensor
 from iterhead.measure.accuracy import exact_match, grammatical
 from iterhead.measure.heads import ROLES, RoleScores, RoleSums
 from iterhead.measure.records import Record
-from iterhead.model import Pass, Taps, Transformer
+from iterhead.model import ForwardContext, HookPoints, Transformer
 from iterhead.tasks import SequenceLayout, Task, Vocabulary
 
 CHUNK, CHUNK_TOKENS = 256, 2304
@@ -68,7 +68,7 @@ def _evaluate_length(
     layers = model.config.layers
     roles = ROLES if layout.cot else {}
     # The last layer is computed only where the network writes: its maps begin at the first of these queries.
-    starts = [0] * (layers - 1) + [layout.reads.start]
+    starts = [0] * (layers - 1) + [layout.output_positions.start]
     sums = {
         (role, layer): RoleSums(cells(layout), starts[layer])
         for role, cells in roles.items()
@@ -79,13 +79,13 @@ def _evaluate_length(
     right = formed = torch.zeros(len(tasks), dtype=torch.int64)
     at_once = min(CHUNK, CHUNK_TOKENS // layout.size) // len(tasks)
     for chunk in torch.split(tokens_MBT, max(1, at_once), dim=1):
-        taps = Taps(layers, (PATTERNS,) if roles else (), {}, single=False)
-        given = Pass(positions, mask, taps, reads=layout.reads)
+        hook_points = HookPoints(layers, (PATTERNS,) if roles else (), {}, single=False)
+        given = ForwardContext(positions, mask, hook_points, reads=layout.output_positions)
         predictions = model.run(chunk[:, :, :-1], given).argmax(-1).view(len(tasks), chunk.shape[1], -1)
         right = right + exact_match(predictions, chunk[:, :, layout.targets]).sum(-1).cpu()
         formed = formed + grammatical(predictions, alphabets, vocabulary).sum(-1).cpu()
         for (_, layer), total in sums.items():
-            total.add(taps.kept[f"blocks.{layer}.attn.hook_pattern"])
+            total.add(hook_points.kept[f"blocks.{layer}.attn.hook_pattern"])
     count = tokens_MBT.shape[1]
     named = {"accuracy": [n / count for n in right.tolist()], "grammar": [n / count for n in formed.tolist()]}
     scores = {key: _as_lists(total.scores()) for key, total in sums.items()}

@@ -11,15 +11,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from iterhead.criteria import PEAK
 from iterhead.tasks import SequenceLayout
-from iterhead.tasks.layout import Cells
+from iterhead.tasks.layout import QueryKeyPairs
 
-PEAK = 0.5
-"""An attention weight above this is a peak: no two keys of a query can have one."""
-
-ROLES: Mapping[str, Callable[[SequenceLayout], Cells]] = {
-    "first": lambda layout: layout.first_cells,
-    "second": lambda layout: layout.second_cells,
+ROLES: Mapping[str, Callable[[SequenceLayout], QueryKeyPairs]] = {
+    "first": lambda layout: layout.first_pairs,
+    "second": lambda layout: layout.second_pairs,
 }
 """The cells that each role's ideal head attends to."""
 
@@ -49,7 +47,7 @@ class RoleSums:
         first_query: position of the first query in the maps to come.
     """
 
-    def __init__(self, cells: Cells, first_query: int = 0):
+    def __init__(self, cells: QueryKeyPairs, first_query: int = 0):
         queries, keys = cells
         self._queries, self._keys = torch.from_numpy(queries - first_query), torch.from_numpy(keys)
         self._sequences = 0
@@ -75,7 +73,7 @@ class RoleSums:
         )
 
 
-def role_scores(pattern: Tensor, cells: Cells) -> RoleScores:
+def role_scores(pattern: Tensor, cells: QueryKeyPairs) -> RoleScores:
     """Return the scores of each head from its attention maps [..., B, H, T, T] of sequences of one length."""
     sums = RoleSums(cells)
     sums.add(pattern)

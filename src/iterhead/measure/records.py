@@ -10,6 +10,8 @@ from typing import Any
 
 import polars as pl
 
+from iterhead.criteria import HEADLINE_FROM
+
 SCHEMA = {
     "epoch": pl.Int32,
     "split": pl.String,
@@ -19,9 +21,6 @@ SCHEMA = {
     "name": pl.String,
     "value": pl.Float64,
 }
-
-HEADLINE_FROM = 4
-"""Headline scores are plain means over lengths from here on (section 3 of the paper)."""
 
 Record = dict[str, Any]
 """One row, by column."""

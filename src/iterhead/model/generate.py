@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from iterhead.model.sites import Taps
-from iterhead.model.transformer import Pass, Transformer
+from iterhead.model.hooks import HookPoints
+from iterhead.model.transformer import ForwardContext, Transformer
 
 
 @torch.no_grad()
@@ -21,8 +21,8 @@ def generate(model: Transformer, prompts: Tensor, steps: int) -> Tensor:
     """
     single = prompts.dim() == 2
     tokens = prompts.unsqueeze(0) if single else prompts
-    taps = Taps(model.config.layers, (), {}, single)
-    given = Pass(torch.empty(0), torch.empty(0), taps, cache={})
+    hook_points = HookPoints(model.config.layers, (), {}, single)
+    given = ForwardContext(torch.empty(0), torch.empty(0), hook_points, cache={})
     written: list[Tensor] = []
     start = 0
     for _ in range(steps):

@@ -213,7 +213,7 @@ def _subtraction(stream: Stream) -> list[Unit]:
     units: list[Unit] = []
     for end in list(stream.end)[1:]:
         layout = SequenceLayout(end - 1)
-        for step, position in enumerate(range(layout.size)[layout.reads], start=1):
+        for step, position in enumerate(range(layout.size)[layout.output_positions], start=1):
             units.append(((stream.position[position], stream.end[end]), stream.step[step]))
     return units
 

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from iterhead.model.hooks import ActivationCache, Hook, HookPoints
 from iterhead.model.layers import Block, Embedding, Norm, PositionEmbedding, Unembedding
 from iterhead.model.positions import angles, rotate, sinusoidal_table
-from iterhead.model.sites import Edit, Taps, Trace
 from iterhead.seeds import torch_generator
 from iterhead.settings import ModelConfig
 
@@ -25,16 +25,17 @@ KeysValues = tuple[Tensor, Tensor]
 
 
 @dataclass
-class Pass:
+class ForwardContext:
     """What one forward pass is given beside the tokens.
 
     Attributes:
         positions: of each token within its sequence, [T] or [B, T].
         mask: True where a query may look at a key, [T, T].
-        taps: what is watched and edited.
+        hook_points: what is watched and edited.
         reads: the cells of each row, Q of them, that are to give logits; the last layer is computed for these only.
-        penalties: instead of `mask`, zeros and minus infinities that are added to the scores, [M * B * H, T, T], and
-            their rows for the reads, [M * B * H, Q, T]. Sites inside attention are then neither kept nor edited.
+        attention_bias: instead of `mask`, zeros and minus infinities that are added to the scores,
+            [M * B * H, T, T], and their rows for the reads, [M * B * H, Q, T]. Hooks inside attention are then neither
+            called nor cached.
         dtype: number format of all activations; that of the weights unless given.
         dropout: factors [M, B * T, D] for the embedding, or None.
         cache: keys and values of the tokens before, by layer; grows as the pass goes by.
@@ -42,18 +43,18 @@ class Pass:
 
     positions: Tensor
     mask: Tensor
-    taps: Taps
+    hook_points: HookPoints
     reads: slice | None = None
-    penalties: tuple[Tensor, Tensor] | None = None
+    attention_bias: tuple[Tensor, Tensor] | None = None
     dtype: torch.dtype | None = None
     dropout: Tensor | None = None
     cache: dict[int, KeysValues] | None = None
 
     def tap(self, layer: int, rows: int) -> Callable[[str, Tensor], Tensor]:
-        """Return a function that taps a site of one layer with the stream [M, B * T, D] shown as [M, B, T, D]."""
-        if self.taps.idle:
+        """Return a function for the hooks of one layer, which see the stream [M, B * T, D] as [M, B, T, D]."""
+        if self.hook_points.idle:
             return lambda _, value: value
-        return lambda site, value: self.taps(f"blocks.{layer}.{site}", split_rows(value, rows)).flatten(1, 2)
+        return lambda site, value: self.hook_points(f"blocks.{layer}.{site}", split_rows(value, rows)).flatten(1, 2)
 
     def remember(self, layer: int, k: Tensor, v: Tensor) -> KeysValues:
         """Return the keys and values of all tokens so far, [M, B, T, H, d_head], and keep them."""
@@ -69,7 +70,7 @@ def split_rows(x: Tensor, rows: int) -> Tensor:
     return x.view(len(x), rows, -1, x.shape[-1])
 
 
-def look_up(table: Tensor, ids: Tensor) -> Tensor:
+def gather_rows(table: Tensor, ids: Tensor) -> Tensor:
     """Return the rows [M, B, T, D] of each network's table [M, V, D] for its ids [M, B, T]."""
     if len(table) > 1:
         ids = ids + table.shape[1] * torch.arange(len(table), device=ids.device)[:, None, None]
@@ -146,31 +147,33 @@ class Transformer(nn.Module):
         if self.config.positions == "sinusoidal":
             self.pos_embed.W_pos.copy_(sinusoidal_table(self.context, self.config.positions_on))
 
-    def forward(self, tokens: Tensor, *, edits: Mapping[str, Edit] | None = None) -> Tensor:
-        """Return the logits of every position, after the edits (by site) if any are given.
+    def forward(self, tokens: Tensor, *, hooks: Mapping[str, Hook] | None = None) -> Tensor:
+        """Return the logits of every position, after the hooks (by site) if any are given.
 
         Args:
             tokens: ids, [B, T] or [M, B, T].
-            edits: for each site's name, a function of the activation there; an edit sees no axis of networks when
+            hooks: for each site's name, a function of the activation there; an edit sees no axis of networks when
                 tokens are [B, T].
         """
-        return self.trace(tokens, (), edits=edits).logits
+        return self.run_with_cache(tokens, (), hooks=hooks)[0]
 
-    def trace(self, tokens: Tensor, sites: Iterable[str] = ("*",), *, edits: Mapping[str, Edit] | None = None) -> Trace:
-        """Return the logits and the activations at `sites` (`*` matches any text; all of them by default)."""
+    def run_with_cache(
+        self, tokens: Tensor, names: Iterable[str] = ("*",), *, hooks: Mapping[str, Hook] | None = None
+    ) -> tuple[Tensor, ActivationCache]:
+        """Return the logits and the activations at the hooks `names` (`*` matches any text; all by default)."""
         single = tokens.dim() == 2
-        taps = Taps(self.config.layers, sites, edits or {}, single)
+        hook_points = HookPoints(self.config.layers, names, hooks or {}, single)
         length = tokens.shape[-1]
         device = tokens.device
-        given = Pass(
+        given = ForwardContext(
             positions=torch.arange(length, device=device),
             mask=torch.ones(length, length, dtype=torch.bool, device=device).tril(),
-            taps=taps,
+            hook_points=hook_points,
         )
         logits = self.run(tokens.unsqueeze(0) if single else tokens, given)
-        return Trace(logits[0] if single else logits, taps.kept)
+        return logits[0] if single else logits, ActivationCache(hook_points.kept)
 
-    def run(self, tokens: Tensor, given: Pass) -> Tensor:
+    def run(self, tokens: Tensor, given: ForwardContext) -> Tensor:
         """Return logits [M, B, T, V], or [M, B * Q, V] when Q cells of a row are read. For training and generation."""
         networks, rows, length = tokens.shape
         if networks != self.networks:
@@ -179,16 +182,16 @@ class Transformer(nn.Module):
         for layer in range(self.config.layers):
             x = self._block(layer, x, rows, given, given.reads if layer == self.config.layers - 1 else None)
         x = self.ln_final(x)
-        if not given.taps.idle:
-            x = given.taps("ln_final.hook_normalized", split_rows(x, rows)).flatten(1, 2)
+        if not given.hook_points.idle:
+            x = given.hook_points("ln_final.hook_normalized", split_rows(x, rows)).flatten(1, 2)
         logits = product(x, self.unembed.W_U)
         return logits if given.reads is not None else logits.view(networks, rows, length, -1)
 
-    def _embed(self, tokens: Tensor, given: Pass) -> Tensor:
+    def _embed(self, tokens: Tensor, given: ForwardContext) -> Tensor:
         """Return the embedding of tokens [M, B, T] as [M, B * T, D]."""
-        x = given.taps("hook_embed", look_up(self.embed.W_E, tokens))
+        x = given.hook_points("hook_embed", gather_rows(self.embed.W_E, tokens))
         if hasattr(self, "pos_embed"):
-            x = x + given.taps("hook_pos_embed", self._position_embedding(given.positions, x))
+            x = x + given.hook_points("hook_pos_embed", self._position_embedding(given.positions, x))
         x = x.flatten(1, 2)
         if given.dropout is not None:
             x = x * given.dropout
@@ -196,10 +199,10 @@ class Transformer(nn.Module):
 
     def _position_embedding(self, positions: Tensor, x: Tensor) -> Tensor:
         """Return the position embedding, zero beyond the first `position_width` coordinates, shaped as x."""
-        placed = look_up(self.pos_embed.W_pos, positions.expand(self.networks, *x.shape[1:3]))
+        placed = gather_rows(self.pos_embed.W_pos, positions.expand(self.networks, *x.shape[1:3]))
         return F.pad(placed, (0, self.config.width - self.config.positions_on))
 
-    def _block(self, layer: int, x: Tensor, rows: int, given: Pass, reads: slice | None) -> Tensor:
+    def _block(self, layer: int, x: Tensor, rows: int, given: ForwardContext, reads: slice | None) -> Tensor:
         """Return the residual stream after a layer, [M, N, D]: N is B * T, or B * Q."""
         block = self.block(layer)
         tap = given.tap(layer, rows)
@@ -215,9 +218,9 @@ class Transformer(nn.Module):
         hidden = tap("mlp.hook_post", F.gelu(hidden))
         return tap("hook_resid_post", x + tap("hook_mlp_out", product(hidden, block.mlp.W_out)))
 
-    def _attend(self, layer: int, queries: Tensor, keys: Tensor, rows: int, given: Pass) -> Tensor:
+    def _attend(self, layer: int, queries: Tensor, keys: Tensor, rows: int, given: ForwardContext) -> Tensor:
         """Return what attention adds at each query, [M, N, D]; queries and keys are normalised streams."""
-        if given.penalties is not None:
+        if given.attention_bias is not None:
             return self._attend_packed(layer, queries, keys, rows, given)
         weights = self.block(layer).attn
         tap = given.tap(layer, rows)
@@ -229,7 +232,9 @@ class Transformer(nn.Module):
                 ("v", keys, weights.W_V),
             )
         )
-        q, k, v = (given.taps(f"blocks.{layer}.attn.hook_{name}", x) for name, x in (("q", q), ("k", k), ("v", v)))
+        q, k, v = (
+            given.hook_points(f"blocks.{layer}.attn.hook_{name}", x) for name, x in (("q", q), ("k", k), ("v", v))
+        )
         if self.config.positions == "rotary":
             q, k = self._turn(q, k, given)
         if given.cache is not None:
@@ -237,7 +242,7 @@ class Transformer(nn.Module):
         z = self._explicit(layer, q, k, v, given)
         return product(z.flatten(-2).flatten(1, 2), weights.W_O)
 
-    def _attend_packed(self, layer: int, queries: Tensor, keys: Tensor, rows: int, given: Pass) -> Tensor:
+    def _attend_packed(self, layer: int, queries: Tensor, keys: Tensor, rows: int, given: ForwardContext) -> Tensor:
         """Return what `_attend` returns, in fewer operations and without sites, for training.
 
         A single head is as wide as the stream, so its scores are x (W_Q W_K^T) y^T and its output mixes the streams
@@ -254,23 +259,23 @@ class Transformer(nn.Module):
         if self.config.positions == "rotary":
             q, k = self._turn(q, k, given)
         v = self._heads(keys if single else product(keys, weights.W_V), rows)
-        assert given.penalties is not None
-        z = self._fused(q, k, v, given.penalties[q.shape[2] < k.shape[2]]).flatten(-2).flatten(1, 2)
+        assert given.attention_bias is not None
+        z = self._fused(q, k, v, given.attention_bias[q.shape[2] < k.shape[2]]).flatten(-2).flatten(1, 2)
         return product(z, product(weights.W_V, weights.W_O) if single else weights.W_O)
 
     def _heads(self, x: Tensor, rows: int) -> Tensor:
         """Return x [M, B * T, D] as [M, B, T, H, d_head]."""
         return x.view(len(x), rows, -1, self.config.heads, self.config.head_width)
 
-    def _explicit(self, layer: int, q: Tensor, k: Tensor, v: Tensor, given: Pass) -> Tensor:
+    def _explicit(self, layer: int, q: Tensor, k: Tensor, v: Tensor, given: ForwardContext) -> Tensor:
         """Return z [M, B, Q, H, d_head] by writing out the attention map [M, B, H, Q, T]."""
-        site, taps = f"blocks.{layer}.attn.", given.taps
+        site, hook_points = f"blocks.{layer}.attn.", given.hook_points
         q, k, v = (x.transpose(2, 3) for x in (q, k, v))
         scores = q @ k.transpose(-1, -2) * self.config.head_width**-0.5
         mask = given.mask if q.shape[-2] == len(given.mask) else given.mask[given.reads]
-        scores = taps(site + "hook_attn_scores", scores.masked_fill(~mask, -torch.inf))
-        pattern = taps(site + "hook_pattern", scores.softmax(-1))
-        return taps(site + "hook_z", (pattern @ v).transpose(2, 3))
+        scores = hook_points(site + "hook_attn_scores", scores.masked_fill(~mask, -torch.inf))
+        pattern = hook_points(site + "hook_pattern", scores.softmax(-1))
+        return hook_points(site + "hook_z", (pattern @ v).transpose(2, 3))
 
     @staticmethod
     def _fused(q: Tensor, k: Tensor, v: Tensor, penalty: Tensor) -> Tensor:
@@ -284,7 +289,7 @@ class Transformer(nn.Module):
         pattern = torch.baddbmm(penalty, q, k.transpose(1, 2), alpha=width**-0.5).softmax(-1)
         return (pattern @ v).view(networks, rows, heads, -1, width).transpose(2, 3)
 
-    def _turn(self, q: Tensor, k: Tensor, given: Pass) -> tuple[Tensor, Tensor]:
+    def _turn(self, q: Tensor, k: Tensor, given: ForwardContext) -> tuple[Tensor, Tensor]:
         """Return rotary queries and keys; queries may stand at the read cells only."""
         angle = self.angles[given.positions]
         if q.shape[2] == k.shape[2]:

@@ -4,8 +4,8 @@
 figures, `write_overview` from those of several; `page/` holds their HTML, CSS and JavaScript.
 """
 
-from iterhead.report.gather import REPORT, run_report, write_report
 from iterhead.report.overview import write_overview
+from iterhead.report.run_page import REPORT, run_report, write_report
 from iterhead.report.study_page import Measured, has_tables, measured, no_tables, study_report, write_study_report
 
 __all__ = [

@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from iterhead.errors import UserError
-from iterhead.runs.places import run_folder_name
+from iterhead.runs.paths import run_folder_name
 from iterhead.settings import RunConfig, option_names
 from iterhead.studies.draw_grids import LABELS, on_grid, places, scores_at, stands
 from iterhead.studies.study import Cell, Contours, HeatMaps, Panel, Study
@@ -31,7 +31,7 @@ STATES = ("not there", "finished", "diverged")
 INDEX = "index of the run"
 """The column of `placed`."""
 _NUMBERS = ("epochs", "train_seconds", "epochs_to_90")
-SHARES = ("accuracy", "first_peakiness", "second_peakiness")
+SHARE_COLUMNS = ("accuracy", "first_peakiness", "second_peakiness")
 
 
 def shares(values: NDArray[np.floating]) -> NDArray[np.uint16]:
@@ -93,7 +93,7 @@ def runs_facts(study: Study, tables: Tables) -> tuple[Facts, dict[str, NDArray[A
     for name in _NUMBERS:
         arrays[name] = np.full(total, np.nan, dtype=np.float32)
         arrays[name][at] = column(rows, name)
-    for name in SHARES:
+    for name in SHARE_COLUMNS:
         arrays[name] = np.full(total, MISSING, dtype=np.uint16)
         arrays[name][at] = shares(column(rows, name))
     names = [run_folder_name(config) for config in configs]

@@ -4,15 +4,15 @@ import html
 from collections.abc import Sequence
 from pathlib import Path
 
+from iterhead import atomic
 from iterhead.report.assemble import assemble, typeset
-from iterhead.report.blob import pack
 from iterhead.report.cells import INDEX, placed
-from iterhead.report.gather import REPORT
 from iterhead.report.out_option import out_option
+from iterhead.report.payload import pack
 from iterhead.report.pictures import pictures
+from iterhead.report.run_page import REPORT
 from iterhead.report.study_page import STYLES, Measured, claim_facts, headline
-from iterhead.runs import atomic
-from iterhead.studies.report import STUDY, command
+from iterhead.studies.results import STUDY, command
 from iterhead.studies.study import Scale, Study
 
 SCRIPTS = ("data.js", "text.js", "start.js", "claims.js", "overview.js")

@@ -11,11 +11,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from iterhead.measure import emergences
-from iterhead.report.cells import INDEX, SHARES, column, indices, placed, shares
+from iterhead.report.cells import INDEX, SHARE_COLUMNS, column, indices, placed, shares
 from iterhead.studies.study import Study
 from iterhead.studies.tables import Tables
 
-NOTHING = 0
+NO_CURVES = 0
 """In place of `every`: no curves at all."""
 
 
@@ -64,10 +64,10 @@ class SeedCurves:
             "curve.epoch": epochs.astype(np.uint16 if largest < 65536 else np.float32),
             "curve.loss": np.clip(column(rows, "loss"), None, float(np.finfo(np.float16).max)).astype(np.float16),
         }
-        return arrays | {f"curve.{name}": shares(column(rows, name)) for name in SHARES}
+        return arrays | {f"curve.{name}": shares(column(rows, name)) for name in SHARE_COLUMNS}
 
     def _kept(self, every: int) -> NDArray[np.bool_]:
-        if every == NOTHING or not len(self.run):
+        if every == NO_CURVES or not len(self.run):
             return np.zeros(len(self.run), dtype=bool)
         counts = np.bincount(self.run, minlength=self.runs)
         start = np.concatenate([[0], np.cumsum(counts)[:-1]])

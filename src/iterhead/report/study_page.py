@@ -5,19 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from iterhead import atomic
 from iterhead.errors import UserError
+from iterhead.formatting import plural
 from iterhead.report.assemble import assemble
-from iterhead.report.blob import pack
 from iterhead.report.cells import cells_facts, finite, maps_facts, placed, runs_facts
-from iterhead.report.gather import REPORT
 from iterhead.report.out_option import out_option
+from iterhead.report.payload import pack
 from iterhead.report.pictures import pictures
-from iterhead.report.seed_curves import NOTHING, seed_curves
-from iterhead.runs import atomic
-from iterhead.runs.verdict import counted
+from iterhead.report.run_page import REPORT
+from iterhead.report.seed_curves import NO_CURVES, seed_curves
 from iterhead.settings import RunConfig
 from iterhead.studies.claims import Finding
-from iterhead.studies.report import command, judge, study_folder
+from iterhead.studies.results import command, judge, study_folder
 from iterhead.studies.study import Scale, Study
 from iterhead.studies.tables import FOLDER, Tables, read_tables
 
@@ -133,16 +133,16 @@ def study_report(found: Measured, command_of: CommandOf) -> bytes:
     while True:
         told = {**facts, "left_out": _left_out(every)}
         page = assemble("study.html", STYLES, SCRIPTS, texts, pack(told, {**arrays, **curves.arrays(every)}), drawn)
-        if len(page) <= MOST_BYTES or every == NOTHING:
+        if len(page) <= MOST_BYTES or every == NO_CURVES:
             return page
-        every = every * 2 if every < curves.most else NOTHING
+        every = every * 2 if every < curves.most else NO_CURVES
 
 
 def _left_out(every: int) -> str:
     if every == 1:
         return ""
     most = f"so that the page stays below {MOST_BYTES / 1e6:g} MB"
-    if every == NOTHING:
+    if every == NO_CURVES:
         return f"The curves are left out, {most}; tables/curves.parquet in the study's folder has them."
     which = "second" if every == 2 else f"{every}th"
     return f"Of the curves every {which} evaluation is kept, {most}; tables/curves.parquet has all of them."
@@ -172,7 +172,7 @@ def claim_facts(finding: Finding) -> Facts:
 
 def headline(findings: Sequence[Finding], done: int, total: int, diverged: int = 0) -> str:
     """Return what became of claims and runs, in a sentence."""
-    runs = f"{done:,} of {counted(total, 'run')} finished"
+    runs = f"{done:,} of {plural(total, 'run')} finished"
     if diverged:
         runs += f" ({diverged:,} diverged)"
     if not findings:
@@ -182,7 +182,7 @@ def headline(findings: Sequence[Finding], done: int, total: int, diverged: int =
         return f"The claim {'is ' if verdict == 'undecided' else ''}{verdict}; {runs}."
     count = {name: sum(finding.verdict == name for finding in findings) for name in ("does not hold", "undecided")}
     holding = len(findings) - sum(count.values())
-    parts = [f"{holding} of {counted(len(findings), 'claim')} hold{'s' if holding == 1 else ''}"]
+    parts = [f"{holding} of {plural(len(findings), 'claim')} hold{'s' if holding == 1 else ''}"]
     if no := count["does not hold"]:
         parts.append(f"{no} do{'es' if no == 1 else ''} not")
     if open_ := count["undecided"]:

@@ -4,16 +4,16 @@
 """
 
 from iterhead.runs.crew import Result
-from iterhead.runs.execute import train, train_population
 from iterhead.runs.many import train_many
-from iterhead.runs.progress import Observer, Progress
+from iterhead.runs.progress import Evaluation, Observer
 from iterhead.runs.run import Run, Status, load
-from iterhead.runs.store import find_runs
-from iterhead.runs.transfer import from_scratch, transfer
+from iterhead.runs.storage import find_runs
+from iterhead.runs.training import train, train_population
+from iterhead.runs.transferring import from_scratch, transfer
 
 __all__ = [
+    "Evaluation",
     "Observer",
-    "Progress",
     "Result",
     "Run",
     "Status",

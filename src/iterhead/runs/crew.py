@@ -13,10 +13,10 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from iterhead.errors import UserError
-from iterhead.runs.execute import train_population
-from iterhead.runs.places import is_finished, run_folder_name, start_name
+from iterhead.runs.paths import is_finished, run_folder_name, start_name
 from iterhead.runs.run import Run
-from iterhead.runs.store import RunFolder
+from iterhead.runs.storage import RunFolder
+from iterhead.runs.training import train_population
 from iterhead.settings import RunConfig
 
 ATTEMPTS = 3

@@ -11,9 +11,9 @@ from pathlib import Path
 from iterhead.errors import UserError
 from iterhead.machine import find_device, free_cores
 from iterhead.runs.crew import Crew, Result
-from iterhead.runs.execute import MOST_NETWORKS
-from iterhead.runs.places import find_folder, is_finished, run_folder_name, start_name
+from iterhead.runs.paths import find_folder, is_finished, run_folder_name, start_name
 from iterhead.runs.run import Run
+from iterhead.runs.training import MOST_NETWORKS
 from iterhead.settings import RunConfig
 from iterhead.training import population_key
 
@@ -73,7 +73,7 @@ def train_many(
             yield Result(config, Run(folder))
         else:
             waiting.append(config)
-    crew = crew_size(workers, found)
+    crew = worker_count(workers, found)
     jobs = make_jobs(waiting, crew, found)
     crew = min(crew, len(jobs))
     if jobs:
@@ -82,7 +82,7 @@ def train_many(
         yield from Crew(jobs, *places, crew, threads, share, found, keep).results(tick, begun)
 
 
-def crew_size(workers: int | None, device: str) -> int:
+def worker_count(workers: int | None, device: str) -> int:
     """Return how many processes work at a time, where there is enough to do: one for each free core, one on a GPU."""
     return workers or (free_cores() if device == "cpu" else 1)
 

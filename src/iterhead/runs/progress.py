@@ -8,7 +8,7 @@ from iterhead.runs.run import Run
 
 
 @dataclass(frozen=True)
-class Progress:
+class Evaluation:
     """What is known after an evaluation.
 
     Attributes:
@@ -29,18 +29,18 @@ class Progress:
 class Observer(Protocol):
     """Is told how runs go on. Every method is called from the training thread."""
 
-    def started(self, run: Run, progress: list[Progress]) -> None:
+    def started(self, run: Run, progress: list[Evaluation]) -> None:
         """A run begins, or goes on from the evaluations in `progress`."""
 
-    def evaluated(self, run: Run, progress: Progress) -> None:
+    def evaluated(self, run: Run, progress: Evaluation) -> None:
         """An evaluation is done and saved."""
 
 
-class Silence:
+class NoObserver:
     """An observer that does nothing."""
 
-    def started(self, run: Run, progress: list[Progress]) -> None:
+    def started(self, run: Run, progress: list[Evaluation]) -> None:
         """Do nothing."""
 
-    def evaluated(self, run: Run, progress: Progress) -> None:
+    def evaluated(self, run: Run, progress: Evaluation) -> None:
         """Do nothing."""

@@ -16,7 +16,7 @@ from iterhead.errors import UserError
 from iterhead.machine import weights_format
 from iterhead.measure import Scores, headline
 from iterhead.model import Transformer
-from iterhead.runs.store import CONFIG, RunFolder, open_run
+from iterhead.runs.storage import CONFIG, RunFolder, open_run
 from iterhead.settings import RunConfig, parse_config
 from iterhead.tasks import Vocabulary
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from torch import Tensor
 
+from iterhead import atomic
 from iterhead.errors import UserError
-from iterhead.runs import atomic
 from iterhead.runs.run import STATE, Run, checkpoint_name
-from iterhead.runs.store import RunFolder, open_run
+from iterhead.runs.storage import RunFolder, open_run
 from iterhead.settings import RunConfig, StartConfig
 from iterhead.training import check_fit
 

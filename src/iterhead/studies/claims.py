@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from iterhead.criteria import FEWEST_SEEDS
+
 if TYPE_CHECKING:
     from iterhead.studies.tables import Tables
 
@@ -13,9 +15,6 @@ Verdict: TypeAlias = Literal["holds", "does not hold", "undecided"]
 Bound: TypeAlias = Literal["at least", "more than", "at most"]
 
 SIGNS: dict[Bound, str] = {"at least": ">=", "more than": ">", "at most": "<="}
-
-FEWEST_SEEDS = 3
-"""With fewer runs than this, no claim about runs in general is decided."""
 
 
 @dataclass(frozen=True)

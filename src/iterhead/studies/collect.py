@@ -6,14 +6,15 @@ from typing import Any
 
 import polars as pl
 
+from iterhead.criteria import LEARNED_ACCURACY
 from iterhead.errors import UserError
 from iterhead.measure import headline_lengths
 from iterhead.measure.records import best_pair
 from iterhead.runs import Run
-from iterhead.runs.places import find_folder, is_finished
+from iterhead.runs.paths import find_folder, is_finished
 from iterhead.runs.run import PROVENANCE, SAMPLE, TEST
-from iterhead.studies.judges.grids import LEARNT, disagreeing
-from iterhead.studies.networks import MEASURES
+from iterhead.studies.judges.grids import disagreeing
+from iterhead.studies.measures import MEASURES
 from iterhead.studies.study import FULL_EPOCH, Cell, Study
 from iterhead.studies.tables import Tables
 
@@ -104,7 +105,7 @@ def _end(run: Run, evaluations: list[Row]) -> Row:
     """Return the row of a run as it ended; a network that diverged answers nothing."""
     status = run.status
     known = {"run": run.name, "state": status.state, "epochs": status.epoch, "emerged": status.emerged}
-    reached = next((row["epoch"] for row in evaluations if row["accuracy"] >= LEARNT), None)
+    reached = next((row["epoch"] for row in evaluations if row["accuracy"] >= LEARNED_ACCURACY), None)
     before = [row["epoch"] for row in evaluations if reached is None or row["epoch"] < reached]
     known |= {
         "full_epochs": full_epochs(run, status.epoch),
@@ -152,7 +153,7 @@ def _evaluations(run: Run) -> list[Row]:
 def _lengths(run: Run) -> list[Row]:
     """Return a row for each length: accuracy at the end, and full epochs to accuracy 0.9."""
     accuracy = run.measurements.filter(pl.col("name") == "accuracy").sort("epoch")
-    sampled = accuracy.filter((pl.col("split") == SAMPLE) & (pl.col("value") >= LEARNT))
+    sampled = accuracy.filter((pl.col("split") == SAMPLE) & (pl.col("value") >= LEARNED_ACCURACY))
     first = dict(sampled.group_by("length").agg(pl.col("epoch").min()).iter_rows())
     tested = accuracy.filter(pl.col("split") == TEST)
     last = dict((tested if len(tested) else accuracy).group_by("length").agg(pl.col("value").last()).iter_rows())

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
 
+from iterhead.estimates import UNIT_INTERVAL, Estimate, mean_band, mean_over
 from iterhead.figures import (
     bands,
     effects_figure,
@@ -17,12 +18,11 @@ from iterhead.figures import (
     share_bars,
     sheet,
 )
-from iterhead.figures.lines import Band
+from iterhead.figures.seed_lines import Band
 from iterhead.studies.draw_grids import LABELS, Floats, contours, heat_maps
 from iterhead.studies.draw_maps import attention_maps
 from iterhead.studies.judges.transfer import common_bound, median_speed_up, speed_ups
-from iterhead.studies.published.transfer import NOTHING
-from iterhead.studies.statistics import SHARES, Estimate, mean_band, mean_over
+from iterhead.studies.published.transfer import FROM_SCRATCH
 from iterhead.studies.study import (
     FULL_EPOCH,
     AttentionMaps,
@@ -141,7 +141,7 @@ def _interventions(drawing: Interventions, study: Study, tables: Tables) -> Figu
     if rows.is_empty():
         return None
     names = rows["name"].unique(maintain_order=True).to_list()
-    estimates = [mean_over(rows.filter(pl.col("name") == name)["by_token"].to_list(), SHARES) for name in names]
+    estimates = [mean_over(rows.filter(pl.col("name") == name)["by_token"].to_list(), UNIT_INTERVAL) for name in names]
     chance = float(rows["chance"].to_numpy().mean())
     networks = rows["seed"].n_unique()
     title = f"{drawing.title} ({networks} network{'s' if networks > 1 else ''}, scale: {study.scale})"
@@ -159,7 +159,7 @@ def _speed_ups(drawing: SpeedUps, study: Study, tables: Tables) -> Figure | None
     bounds = [["" for _ in tasks] for _ in tasks]
     for row, first in enumerate(tasks):
         for column, task in enumerate(tasks):
-            alone, after = (tables.runs({"first": name, "task": task}) for name in (NOTHING, first))
+            alone, after = (tables.runs({"first": name, "task": task}) for name in (FROM_SCRATCH, first))
             each = speed_ups(alone, after)
             estimate = median_speed_up(each)
             found[:, row, column] = estimate.value, estimate.low, estimate.high

@@ -8,7 +8,7 @@ import polars as pl
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from iterhead.figures import SHARES, contour_map, heat_map, scale_beside, sheet
+from iterhead.figures import SHARE_TICKS, contour_map, heat_map, scale_beside, sheet
 from iterhead.studies.study import FULL_EPOCH, Contours, HeatMaps, Panel, Study, Where
 from iterhead.studies.tables import Tables
 
@@ -91,7 +91,7 @@ def heat_maps(drawing: HeatMaps, study: Study, tables: Tables) -> Figure | None:
         mean, low, high = on_grid(rows, drawing.x, drawing.y, xs, ys)
         labels = {"x_label": LABELS[drawing.x], "y_label": LABELS[drawing.y]}
         mesh = heat_map(ax, xs, ys, mean, title=panel.title, low_YX=low, high_YX=high, **labels)
-    scale_beside(figure, axes, mesh, "share", SHARES)
+    scale_beside(figure, axes, mesh, "share", SHARE_TICKS)
     return figure
 
 
@@ -111,5 +111,5 @@ def contours(drawing: Contours, study: Study, tables: Tables) -> Figure | None:
         mean, _, _ = on_grid(rows, drawing.x, drawing.y, xs, ys)
         labels = {"x_label": LABELS[drawing.x], "y_label": LABELS[drawing.y]}
         drawn = contour_map(ax, xs, ys, mean, title=panel.title, **labels)
-    scale_beside(figure, axes, drawn, "share", SHARES)
+    scale_beside(figure, axes, drawn, "share", SHARE_TICKS)
     return figure

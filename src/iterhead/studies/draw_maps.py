@@ -6,12 +6,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from iterhead.criteria import OUTLINED_ROLE_WEIGHT
 from iterhead.figures import attention_map, length_lines, sheet, weight_scale
 from iterhead.measure import ROLES
-from iterhead.tasks import Cells, SequenceLayout
-
-PLAYED = 0.2
-"""Mean weight on a role's ideal keys from which its cells are outlined in a head's map."""
+from iterhead.tasks import QueryKeyPairs, SequenceLayout
 
 _NAMES = {"first": "EoI", "second": "x_t"}
 
@@ -40,7 +38,7 @@ def attention_maps(title: str, scale: str, rows: pl.DataFrame, curves: pl.DataFr
         weights = _weights(part, T)
         name = f"Layer {part['layer'][0] + 1}, head {part['head'][0] + 1}"
         cells, looks = _role(weights, layout)
-        mesh = attention_map(ax, weights, tokens, cells, queries=layout.reads, title=name + looks)
+        mesh = attention_map(ax, weights, tokens, cells, queries=layout.output_positions, title=name + looks)
     _accuracy(axes[-1], curves)
     weight_scale(figure, axes[len(heads) - 1], mesh)
     return figure
@@ -53,11 +51,11 @@ def _weights(part: pl.DataFrame, T: int) -> NDArray[np.float64]:
     return weights
 
 
-def _role(weights: NDArray[np.float64], layout: SequenceLayout) -> tuple[Cells | None, str]:
+def _role(weights: NDArray[np.float64], layout: SequenceLayout) -> tuple[QueryKeyPairs | None, str]:
     """Return the cells of the role that a head plays most, and how it is told; none where it plays neither."""
     means = {role: float(weights[cells(layout)].mean()) for role, cells in ROLES.items()}
     role = max(means, key=lambda name: means[name])
-    if means[role] < PLAYED:
+    if means[role] < OUTLINED_ROLE_WEIGHT:
         return None, ""
     return ROLES[role](layout), f": {means[role]:.2f} on {_NAMES[role]}"
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, TypeAlias, get_args
 
-from iterhead.runs.places import run_folder_name
+from iterhead.runs.paths import run_folder_name
 from iterhead.settings import RunConfig, StartConfig
 from iterhead.studies.claims import Judge
 

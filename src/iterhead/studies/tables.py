@@ -7,8 +7,8 @@ from pathlib import Path
 
 import polars as pl
 
+from iterhead import atomic
 from iterhead.errors import UserError
-from iterhead.runs import atomic
 from iterhead.studies.study import Where
 
 FOLDER = "tables"

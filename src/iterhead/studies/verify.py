@@ -11,11 +11,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from iterhead.atomic import json_bytes
+from iterhead.criteria import CHANCE_MARGIN, HEAD_ABSENT, PEAK, SWAP_SEQUENCES, VERIFY_SEQUENCES
 from iterhead.errors import UserError
 from iterhead.figures import effects_figure, render
 from iterhead.intervene import (
     Answers,
-    Edits,
+    Hooks,
     accuracy_under,
     bootstrap_interval,
     chance_levels,
@@ -25,37 +27,21 @@ from iterhead.intervene import (
     ideal_attention,
     probe,
     random_attention,
-    shifted_reads,
+    shift_follows_f,
     shuffled_attention,
     swap_follows_f,
     zero,
 )
-from iterhead.intervene.effects import EditsFor, Sequences
+from iterhead.intervene.effects import MakeHooks, Sequences
 from iterhead.measure import ROLES, Head, headline_lengths
-from iterhead.measure.heads import PEAK
 from iterhead.model import Transformer
 from iterhead.model.handmade import handmade
 from iterhead.runs import Run
-from iterhead.runs.atomic import json_bytes
 from iterhead.seeds import named_seed
 from iterhead.studies.claims import Check
 from iterhead.tasks import SequenceLayout, Vocabulary
 
 CLAIMS = "claims.json"
-
-SWAPPED = 104
-"""Sequences, all lengths together, whose inputs are swapped: two forward passes a step, so fewer than elsewhere, but
-more than the 73 below which even 100% cannot tell 0.95 from what is less (73 / (73 + 3.84) = 0.95)."""
-
-FEWEST = 2
-"""Test sequences that a length needs: each takes another one's maps."""
-
-NEAR_CHANCE = 0.05
-"""How far above chance a broken network may stay (claim 4)."""
-
-GONE = 0.2
-"""Second peakiness up to which a diagonal counts as gone (as in claim 9). A check whose effect has nothing to undo, in
-a network that is at chance or has no diagonal to begin with, is left out: it would hold for the wrong reason."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +99,7 @@ def verify(run: Run, sequences: int = 64) -> Verification:
         raise UserError(f"{run.folder.path}: trained without chain of thought, so there is no iteration head to verify")
     lengths = headline_lengths(list(run.config.data.lengths))
     test = run.dataset.test
-    tested = {length: test[length][:sequences] for length in lengths if len(test[length]) >= FEWEST}
+    tested = {length: test[length][:sequences] for length in lengths if len(test[length]) >= VERIFY_SEQUENCES}
     if not tested:
         raise UserError(f"{run.folder.path}: expected two test sequences of one length at least (data.test_per_length)")
     return _Subject(run, tested).verification()
@@ -139,13 +125,13 @@ class _Subject:
         self.sequences = sequences
         self.untouched = self.answers(None)
 
-    def answers(self, make_edits: EditsFor | None) -> _Joint:
+    def answers(self, make_hooks: MakeHooks | None) -> _Joint:
         """Return the answers to all sequences together, per-token fractions first averaged within a sequence."""
-        return _joined(accuracy_under(self.model, self.sequences, make_edits))
+        return _joined(accuracy_under(self.model, self.sequences, make_hooks))
 
     def verification(self) -> Verification:
         interventions = self._interventions()
-        answers = {name: self.answers(make_edits) for name, make_edits in interventions.items()}
+        answers = {name: self.answers(make_hooks) for name, make_hooks in interventions.items()}
         chance = self._chance()
         checks = [
             *self._construction(),
@@ -158,8 +144,8 @@ class _Subject:
         kinds = classify_heads(self.model, self.sequences)
         return Verification(describe_circuit(kinds, self.run.scores.accuracy), checks, effects, chance)
 
-    def _interventions(self) -> dict[str, EditsFor]:
-        def ideal(layout: SequenceLayout, role: str, head: Head) -> Edits:
+    def _interventions(self) -> dict[str, MakeHooks]:
+        def ideal(layout: SequenceLayout, role: str, head: Head) -> Hooks:
             return ideal_attention(layout, role, *head)
 
         first, second = self.first, self.second
@@ -221,12 +207,12 @@ class _Subject:
         solved = self.untouched.exact  # a network that solves nothing has nothing to lose, and shows nothing
         lost = {name: ~answers[name].exact[solved] for _, _, name in costs if solved.any()}
         checks = [_check(id_, claim, lost[name], 0.02, at_most=True) for id_, claim, name in costs if name in lost]
-        bound = chance + NEAR_CHANCE
+        bound = chance + CHANCE_MARGIN
         random = [("4e", "first", "first head: random map"), ("4f", "iteration", "iteration head: random map")]
         for id_, which, name in random if self.untouched.by_token.mean() > bound else []:
             claim = f"a random map of the {which} head leaves chance"
             checks.append(_check(id_, claim, answers[name].by_token, bound, at_most=True))
-        moved = shifted_reads(self.model, self.task, self.sequences, *self.second).by_sequence
+        moved = shift_follows_f(self.model, self.task, self.sequences, *self.second).by_sequence
         if moved.size:
             checks.append(_check("4g", "looking one too far, it writes F(s_{t-1}, x_{t+1})", moved, 0.9))
         return checks
@@ -241,16 +227,16 @@ class _Subject:
         right = np.zeros(read.n, dtype=bool)
         right[: round(read.accuracy * read.n)] = True
         checks = [_check("5a", "t can be read at the iteration head's input", right, 0.99)]
-        if _peaks(self.model, self.sequences, self.second, {}).mean() > GONE:
+        if _peaks(self.model, self.sequences, self.second, {}).mean() > HEAD_ABSENT:
             peaks = _peaks(self.model, self.sequences, self.second, zero(f"blocks.{self.first[0]}.hook_mlp_out"))
-            checks.append(_check("5b", "without MLP 1 the diagonal goes: peakiness", peaks, GONE, at_most=True))
+            checks.append(_check("5b", "without MLP 1 the diagonal goes: peakiness", peaks, HEAD_ABSENT, at_most=True))
         return checks
 
     def _table(self) -> list[Check]:
         """Claim 6: handed another x_t, the second layer writes F of it."""
-        each = -(-SWAPPED // len(self.sequences))
+        each = -(-SWAP_SEQUENCES // len(self.sequences))
         few = {length: tokens[:each] for length, tokens in self.sequences.items()}
-        followed = swap_follows_f(self.model, self.task, few, *self.second).readings.by_sequence
+        followed = swap_follows_f(self.model, self.task, few, *self.second).counts.by_sequence
         return [_check("6", "handed x' for x_t, it writes F(s_{t-1}, x')", followed, 0.95)] if followed.size else []
 
 
@@ -272,14 +258,14 @@ def _effect(name: str, answers: _Joint) -> Effect:
 
 @torch.no_grad()
 def _maps(
-    model: Transformer, sequences: Sequences, role: str, head: Head, edits: Edits | None = None
+    model: Transformer, sequences: Sequences, role: str, head: Head, hooks: Hooks | None = None
 ) -> Iterator[NDArray[np.float64]]:
     """Yield, for each length, a head's weights on its ideal keys, [sequences, queries]."""
     site = f"blocks.{head[0]}.attn.hook_pattern"
     for length, tokens in sequences.items():
         queries, keys = ROLES[role](SequenceLayout(length))
-        trace = model.trace(torch.from_numpy(tokens[:, :-1]), (site,), edits=edits)
-        yield trace[site][:, head[1], queries, keys].double().numpy()
+        _, cache = model.run_with_cache(torch.from_numpy(tokens[:, :-1]), (site,), hooks=hooks)
+        yield cache[site][:, head[1], queries, keys].double().numpy()
 
 
 def _peaked_weights(model: Transformer, sequences: Sequences, role: str, head: Head) -> list[NDArray[np.float64]]:
@@ -288,9 +274,9 @@ def _peaked_weights(model: Transformer, sequences: Sequences, role: str, head: H
     return [cell for cell in weights if cell.mean() > PEAK]
 
 
-def _peaks(model: Transformer, sequences: Sequences, head: Head, edits: Edits) -> NDArray[np.float64]:
-    """Return the fraction of an iteration head's queries that are peaked under `edits`, for each sequence."""
-    return np.concatenate([(map_ > PEAK).mean(1) for map_ in _maps(model, sequences, "second", head, edits)])
+def _peaks(model: Transformer, sequences: Sequences, head: Head, hooks: Hooks) -> NDArray[np.float64]:
+    """Return the fraction of an iteration head's queries that are peaked under `hooks`, for each sequence."""
+    return np.concatenate([(map_ > PEAK).mean(1) for map_ in _maps(model, sequences, "second", head, hooks)])
 
 
 def write_verification(run: Run, verification: Verification) -> None:

@@ -5,16 +5,16 @@ are the only home of positions and token ids. NumPy only: nothing here imports t
 """
 
 from iterhead.tasks.catalogue import Entry, catalogue, copy_task, parity_task, task
-from iterhead.tasks.layout import Cells, SequenceLayout, Vocabulary
+from iterhead.tasks.layout import QueryKeyPairs, SequenceLayout, Vocabulary
 from iterhead.tasks.polynomial import Polynomial, parse_polynomial, polynomial_task
 from iterhead.tasks.task import IterativeTask, Mixture, Task
 
 __all__ = [
-    "Cells",
     "Entry",
     "IterativeTask",
     "Mixture",
     "Polynomial",
+    "QueryKeyPairs",
     "SequenceLayout",
     "Task",
     "Vocabulary",

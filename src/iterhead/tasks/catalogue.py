@@ -276,4 +276,4 @@ def catalogue() -> tuple[Entry, ...]:
 
 def _entry(spec: str, about: str, inputs: tuple[int, ...]) -> Entry:
     found = task(spec)
-    return Entry(found.name, found, about, tuple(component.trace(inputs) for component in found.components))
+    return Entry(found.name, found, about, tuple(component.worked_example(inputs) for component in found.components))

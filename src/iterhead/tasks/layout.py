@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from iterhead.errors import UserError
 
-Cells = tuple[NDArray[np.int64], NDArray[np.int64]]
+QueryKeyPairs = tuple[NDArray[np.int64], NDArray[np.int64]]
 """Query positions and key positions, of equal size: the cells of an attention map."""
 
 
@@ -120,20 +120,20 @@ class SequenceLayout:
         return slice(self.end_of_input + 1, self.size)
 
     @property
-    def reads(self) -> slice:
+    def output_positions(self) -> slice:
         """Positions at which the network predicts `targets`: EoI and the written states."""
         return slice(self.end_of_input, self.size - 1)
 
     @cached_property
-    def first_cells(self) -> Cells:
-        """Cells of the ideal first head: queries s_1 .. s_L, key EoI (L cells; section 3 of the paper)."""
+    def first_pairs(self) -> QueryKeyPairs:
+        """QueryKeyPairs of the ideal first head: queries s_1 .. s_L, key EoI (L cells; section 3 of the paper)."""
         self._need_chain_of_thought()
         queries = np.arange(self.end_of_input + 1, self.size - 1)
         return queries, np.full_like(queries, self.end_of_input)
 
     @cached_property
-    def second_cells(self) -> Cells:
-        """Cells of the ideal second head: the query that writes s_t looks at x_t (L cells).
+    def second_pairs(self) -> QueryKeyPairs:
+        """QueryKeyPairs of the ideal second head: the query that writes s_t looks at x_t (L cells).
 
         The queries are EoI, s_1 .. s_{L-1}; the keys are x_1 .. x_L.
         """

@@ -130,7 +130,7 @@ class IterativeTask:
             states[:, t] = self.table[states[:, t - 1], inputs_BL[:, t]]
         return states
 
-    def trace(self, inputs: Sequence[int]) -> str:
+    def worked_example(self, inputs: Sequence[int]) -> str:
         """Return a worked sequence, e.g. `0 1 1 | EoI | 0 1 0 | EoS` for parity."""
         return " | ".join(
             (" ".join(map(str, inputs)), "EoI", " ".join(map(str, self.run(inputs))), "EoS"),

@@ -16,7 +16,7 @@ from iterhead.errors import UserError
 from iterhead.machine import Precision
 from iterhead.settings import ModelConfig, RunConfig, TrainingConfig
 from iterhead.training.dropout import dropout_words
-from iterhead.training.loop import Stage, Trainer
+from iterhead.training.trainer import Phase, Trainer
 
 
 def plain_logits(
@@ -118,7 +118,7 @@ class PlainTrainer:
         self.optimizer.step()
         return loss.detach()
 
-    def _dropout_factors(self, shape: torch.Size, stage: Stage) -> Tensor:
+    def _dropout_factors(self, shape: torch.Size, stage: Phase) -> Tensor:
         """Return factors [B, T, D]: the packed trainer's random numbers, put where each sequence's tokens now stand."""
         factors = torch.ones(*shape, self.config.model.width, dtype=self.weights["embed.W_E"].dtype)
         packed, packing = stage.given.dropout, stage.batches.packing

@@ -2,8 +2,8 @@
 
 import math
 
+from iterhead.estimates import Estimate
 from iterhead.studies.claims import Bound, Finding
-from iterhead.studies.statistics import Estimate
 from iterhead.studies.tables import Tables
 
 

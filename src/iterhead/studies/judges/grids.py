@@ -4,27 +4,20 @@ import math
 
 import polars as pl
 
-from iterhead.intervene.describe import SOLVED
+from iterhead.criteria import (
+    FAR_APART,
+    HEAD_ABSENT,
+    HEAD_PRESENT,
+    LEARNED_ACCURACY,
+    NO_OTHER_CIRCUIT_NETWORKS,
+    POSITION_WIDTH,
+    SOLVED_ACCURACY,
+)
+from iterhead.estimates import NO_ESTIMATE, UNIT_INTERVAL, Estimate, mean_over, rank_correlation, threshold
 from iterhead.studies.claims import Finding
 from iterhead.studies.judges.finding import found
-from iterhead.studies.statistics import NOTHING, SHARES, Estimate, mean_over, rank_correlation, threshold
 from iterhead.studies.study import Where
 from iterhead.studies.tables import Tables
-
-PRESENT = 0.5
-"""Peakiness from which a head is there, for a threshold in width: halfway between absent (0.1) and present (1)."""
-
-GONE = 0.2
-"""Second peakiness up to which the subtraction is broken (claim 9)."""
-
-LEARNT = 0.9
-"""Accuracy from which a cell counts as learnt, for thresholds (claims 13 and 17)."""
-
-WIDTH = 32
-"""Of the networks of claim 17b."""
-
-ENOUGH_SOLVED = 20
-"""So many networks that solve their task, none by another circuit, and claim 11 does not hold."""
 
 
 def not_learnt_at_any_width(
@@ -38,35 +31,37 @@ def not_learnt_at_any_width(
     if not rows.is_empty():
         rows = rows.filter(pl.col("longest") >= longest)
     if rows.is_empty():
-        return [found(tables, id_, claim, NOTHING, most, "", bound="at most")]
+        return [found(tables, id_, claim, NO_ESTIMATE, most, "", bound="at most")]
     best = rows.group_by("seed").agg(pl.col("accuracy").max()).sort("seed")
     sentence = (
         f"{what}, the best of {rows.select('width', 'longest').n_unique()} cells with lengths to {longest} or more "
         "gets {value} of its test sequences right ({range})."
     )
-    return [found(tables, id_, claim, mean_over(best["accuracy"].to_list(), SHARES), most, sentence, bound="at most")]
+    return [
+        found(tables, id_, claim, mean_over(best["accuracy"].to_list(), UNIT_INTERVAL), most, sentence, bound="at most")
+    ]
 
 
 def small_widths_break_the_subtraction(tables: Tables, *, where: Where) -> list[Finding]:
     """Claim 9: where the second head is gone the first is there, and the width that it takes grows with length."""
     rows = tables.runs(where)
-    broken = rows.filter(pl.col("second_peakiness") <= GONE) if not rows.is_empty() else rows
+    broken = rows.filter(pl.col("second_peakiness") <= HEAD_ABSENT) if not rows.is_empty() else rows
     per_seed = broken.group_by("seed").agg(pl.col("first_peakiness").mean()).sort("seed") if len(broken) else broken
-    estimate = mean_over(per_seed["first_peakiness"].to_list(), SHARES) if len(per_seed) else NOTHING
+    estimate = mean_over(per_seed["first_peakiness"].to_list(), UNIT_INTERVAL) if len(per_seed) else NO_ESTIMATE
     claim = "Where a small width breaks the iteration head, the first head is still there"
     first = found(
         tables,
         "9a",
         claim,
         estimate,
-        PRESENT,
-        f"In the {len(broken)} networks whose second peakiness is at most {GONE}, first peakiness is {{value}} "
+        HEAD_PRESENT,
+        f"In the {len(broken)} networks whose second peakiness is at most {HEAD_ABSENT}, first peakiness is {{value}} "
         "({range}), the mean of the seeds' means.",
     )
     growth: list[float] = []
     ends: tuple[int, int] | None = None
     for seed in sorted(set(rows["seed"])) if not rows.is_empty() else []:
-        needed = _thresholds(rows.filter(pl.col("seed") == seed), "second_peakiness", PRESENT)
+        needed = _thresholds(rows.filter(pl.col("seed") == seed), "second_peakiness", HEAD_PRESENT)
         lengths = [length for length in needed if math.isfinite(needed[length])]
         if len(lengths) >= 2:
             ends = (min(lengths), max(lengths)) if ends is None else (min(ends[0], *lengths), max(ends[1], *lengths))
@@ -77,7 +72,7 @@ def small_widths_break_the_subtraction(tables: Tables, *, where: Where) -> list[
         "The width that the iteration head needs grows with the longest length",
         mean_over(growth, (0, math.inf)),
         1.0,
-        f"The least width with second peakiness {PRESENT} is {{value}} times as large ({{range}}) at the longest "
+        f"The least width with second peakiness {HEAD_PRESENT} is {{value}} times as large ({{range}}) at the longest "
         f"length that has one as at the shortest{f' (lengths to {ends[1]} and {ends[0]})' if ends else ''}.",
         bound="more than",
     )
@@ -106,13 +101,9 @@ def accuracy_goes_with_peakiness(tables: Tables, *, where: Where) -> list[Findin
             mean_over([r for r in each if not math.isnan(r)], (-1, 1)),
             0.8,
             f"Over the grid, Spearman's correlation is {{value}} ({{range}}); accuracy and second peakiness are more "
-            f"than {APART} apart in {exceptions} of {len(rows)} networks (listed in exceptions.parquet).",
+            f"than {FAR_APART} apart in {exceptions} of {len(rows)} networks (listed in exceptions.parquet).",
         )
     ]
-
-
-APART = 0.3
-"""Accuracy and second peakiness this far apart make a network an exception (claim 10)."""
 
 
 def disagreeing(rows: pl.DataFrame) -> pl.DataFrame:
@@ -120,7 +111,9 @@ def disagreeing(rows: pl.DataFrame) -> pl.DataFrame:
     if rows.is_empty() or "second_peakiness" not in rows.columns:
         return rows
     apart = (pl.col("accuracy") - pl.col("second_peakiness")).alias("apart")
-    return rows.with_columns(apart).filter(pl.col("apart").abs() > APART).sort(pl.col("apart").abs(), descending=True)
+    return (
+        rows.with_columns(apart).filter(pl.col("apart").abs() > FAR_APART).sort(pl.col("apart").abs(), descending=True)
+    )
 
 
 def other_circuits_exist(tables: Tables, *, id_: str, of: str) -> list[Finding]:
@@ -128,13 +121,13 @@ def other_circuits_exist(tables: Tables, *, id_: str, of: str) -> list[Finding]:
     claim = f"Other circuits than the iteration head exist: {of}"
     rows = tables.runs()
     if rows.is_empty():
-        return [found(tables, id_, claim, NOTHING, 1.0, "")]
-    solved = rows.filter((pl.col("accuracy") >= SOLVED) & pl.col("second_peakiness").is_not_null())
+        return [found(tables, id_, claim, NO_ESTIMATE, 1.0, "")]
+    solved = rows.filter((pl.col("accuracy") >= SOLVED_ACCURACY) & pl.col("second_peakiness").is_not_null())
     others = tables["circuits"]
     count, solving = len(others), len(solved)
     # One example settles that there are some; that there are none takes many networks.
-    decided = count > 0 or solving >= ENOUGH_SOLVED
-    estimate = Estimate(float(count), float(count), float(count), solving) if solving else NOTHING
+    decided = count > 0 or solving >= NO_OTHER_CIRCUIT_NETWORKS
+    estimate = Estimate(float(count), float(count), float(count), solving) if solving else NO_ESTIMATE
     sentence = f"{count} of {solving} networks that solve their task do so with second peakiness of at most 0.5"
     return [
         found(tables, id_, claim, estimate, 1.0, f"{sentence}{_kinds(others)}.", needed=1 if decided else solving + 1)
@@ -169,8 +162,8 @@ def frozen_positions_need_more(tables: Tables, *, learned: Where, frozen: Where)
             "Frozen positions need a larger width",
             mean_over(gaps, (0, math.inf)),
             1.0,
-            f"The least width that reaches accuracy {LEARNT} is {{value}} times as large with frozen positions as with "
-            "learned ones ({range}), over the lengths where both reach it.",
+            f"The least width that reaches accuracy {LEARNED_ACCURACY} is {{value}} times as large with frozen "
+            "positions as with learned ones ({range}), over the lengths where both reach it.",
             bound="more than",
         )
     ]
@@ -178,27 +171,27 @@ def frozen_positions_need_more(tables: Tables, *, learned: Where, frozen: Where)
 
 def _by_seed_and_length(rows: pl.DataFrame) -> dict[int, dict[int, float]]:
     parts = rows.partition_by("seed") if not rows.is_empty() else []
-    return {int(part["seed"][0]): _thresholds(part, "accuracy", LEARNT) for part in parts}
+    return {int(part["seed"][0]): _thresholds(part, "accuracy", LEARNED_ACCURACY) for part in parts}
 
 
 def positions_need_room(tables: Tables, *, where: Where, most: int) -> list[Finding]:
     """Claim 17b: the least number of coordinates with positions that learns the task, in width 32."""
     rows = tables.runs(where)
     each = [
-        threshold(dict(part.select("position_width", "accuracy").iter_rows()), LEARNT)
+        threshold(dict(part.select("position_width", "accuracy").iter_rows()), LEARNED_ACCURACY)
         for part in (rows.partition_by("seed") if not rows.is_empty() else [])
     ]
     finite = [value for value in each if math.isfinite(value)]
-    counted = [min(value, WIDTH + 1) for value in each]
+    counted = [min(value, POSITION_WIDTH + 1) for value in each]
     return [
         found(
             tables,
             "17b",
-            f"Learned positions on {most} of {WIDTH} coordinates are enough",
-            mean_over(counted, (0, WIDTH + 1)),
+            f"Learned positions on {most} of {POSITION_WIDTH} coordinates are enough",
+            mean_over(counted, (0, POSITION_WIDTH + 1)),
             most,
-            f"Accuracy {LEARNT} takes positions on {{value}} coordinates at least ({{range}}); {len(finite)} of "
-            f"{len(each)} seeds reach it, the others count as {WIDTH + 1}.",
+            f"Accuracy {LEARNED_ACCURACY} takes positions on {{value}} coordinates at least ({{range}}); {len(finite)} "
+            f"of {len(each)} seeds reach it, the others count as {POSITION_WIDTH + 1}.",
             bound="at most",
         )
     ]

@@ -2,9 +2,9 @@
 
 import polars as pl
 
+from iterhead.estimates import UNIT_INTERVAL, mean_over
 from iterhead.studies.claims import Finding
 from iterhead.studies.judges.finding import found
-from iterhead.studies.statistics import SHARES, mean_over
 from iterhead.studies.tables import Tables
 
 
@@ -27,7 +27,7 @@ def verified_over_seeds(tables: Tables) -> list[Finding]:
                 tables,
                 first["id"],
                 first["claim"],
-                mean_over(part["value"].to_list(), SHARES),
+                mean_over(part["value"].to_list(), UNIT_INTERVAL),
                 _mean(part["threshold"]),
                 sentence,
                 bound=first["bound"],

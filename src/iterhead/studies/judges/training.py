@@ -5,26 +5,20 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from iterhead.studies.claims import Finding
-from iterhead.studies.judges.finding import found
-from iterhead.studies.judges.grids import LEARNT
-from iterhead.studies.statistics import (
-    NOTHING,
-    SHARES,
+from iterhead.criteria import EMERGENCE_SEEDS, LEARNED_ACCURACY, SAMPLED_FROM
+from iterhead.estimates import (
+    NO_ESTIMATE,
+    UNIT_INTERVAL,
     difference_of_means,
     difference_of_spreads,
     mean_over,
     median_over,
     rank_correlation,
 )
+from iterhead.studies.claims import Finding
+from iterhead.studies.judges.finding import found
 from iterhead.studies.study import Where
 from iterhead.studies.tables import Tables
-
-SEEDS_ASKED = 10
-"""By claim 2."""
-
-SAMPLED = 7
-"""The shortest length at which a binary task has 64 test sequences, as many as an evaluation takes."""
 
 
 def column(rows: pl.DataFrame, name: str) -> list[float]:
@@ -46,7 +40,7 @@ def heads_emerge(tables: Tables, *, where: Where) -> list[Finding]:
             median_over(column(rows, score)),
             least,
             f"{name} is {{value}} in the median over seeds ({{range}}).",
-            needed=SEEDS_ASKED,
+            needed=EMERGENCE_SEEDS,
         )
         for id_, score, name, least in asked
     ]
@@ -80,13 +74,12 @@ def parity_induces_it_less(tables: Tables, *, polynomial: Where, parity: Where) 
 def longer_is_later(tables: Tables, *, where: Where) -> list[Finding]:
     """Claim 15: epochs to 0.9 against the length, for each seed; lengths never learnt come last.
 
-    From `SAMPLED` on: shorter lengths have few test sequences, and of those that are learnt by heart instead they say
-    nothing.
+    From `SAMPLED_FROM` on: shorter lengths have few test sequences, and say nothing of those learned by heart.
     """
     rows = tables["lengths"]
     if not rows.is_empty():
         rows = rows.filter([pl.col(axis) == value for axis, value in where.items()])
-        rows = rows.filter(pl.col("length") >= SAMPLED).with_columns(pl.col("epochs_to_90").fill_null(math.inf))
+        rows = rows.filter(pl.col("length") >= SAMPLED_FROM).with_columns(pl.col("epochs_to_90").fill_null(math.inf))
     parts = rows.partition_by("seed") if not rows.is_empty() else []
     each = [rank_correlation(part["length"].to_list(), part["epochs_to_90"].to_list()) for part in parts]
     return [
@@ -96,8 +89,8 @@ def longer_is_later(tables: Tables, *, where: Where) -> list[Finding]:
             "Longer sequences are learned later",
             mean_over([r for r in each if not math.isnan(r)], (-1, 1)),
             0.5,
-            f"From length {SAMPLED} on, Spearman's correlation of length and epochs to accuracy {LEARNT} is {{value}} "
-            "({range}).",
+            f"From length {SAMPLED_FROM} on, Spearman's correlation of length and epochs to accuracy "
+            f"{LEARNED_ACCURACY} is {{value}} ({{range}}).",
         )
     ]
 
@@ -106,11 +99,11 @@ def adam_has_more_room(tables: Tables) -> list[Finding]:
     """Claim 16: the share of (learning rate, batch size) that learns the task, with Adam less with SGD."""
     rows = tables.runs()
     if rows.is_empty():
-        return [found(tables, "16", _ROOM, NOTHING, 0.0, "", bound="more than")]
-    shares = rows.group_by("optimizer", "seed").agg((pl.col("accuracy") >= LEARNT).mean().alias("share"))
+        return [found(tables, "16", _ROOM, NO_ESTIMATE, 0.0, "", bound="more than")]
+    shares = rows.group_by("optimizer", "seed").agg((pl.col("accuracy") >= LEARNED_ACCURACY).mean().alias("share"))
     wide = shares.pivot("optimizer", index="seed", values="share").sort("seed")
     if not {"adam", "sgd"} <= set(wide.columns):
-        return [found(tables, "16", _ROOM, NOTHING, 0.0, "", bound="more than")]
+        return [found(tables, "16", _ROOM, NO_ESTIMATE, 0.0, "", bound="more than")]
     wide = wide.drop_nulls()
     gaps = (wide["adam"] - wide["sgd"]).to_list()
     adam, sgd = (float(wide[name].to_numpy().mean()) for name in ("adam", "sgd"))
@@ -132,7 +125,7 @@ def role_is_spread(tables: Tables, *, where: Where) -> list[Finding]:
             tables,
             "18a",
             "In a deeper, wider network no single head plays the role alone",
-            mean_over(column(rows, "best_second_weight"), SHARES),
+            mean_over(column(rows, "best_second_weight"), UNIT_INTERVAL),
             0.9,
             "The best single head puts {value} of its weight on x_t ({range}).",
             bound="at most",

@@ -8,18 +8,15 @@ from typing import Literal, TypeAlias
 
 import polars as pl
 
+from iterhead.criteria import LEARNED_ACCURACY, TRANSFER_SPEED_UP
+from iterhead.estimates import UNIT_INTERVAL, Estimate, mean_over, median_over
 from iterhead.studies.claims import Finding
 from iterhead.studies.judges.finding import found, number
-from iterhead.studies.judges.grids import LEARNT
 from iterhead.studies.judges.training import Learnt, column, epochs_by_seed, reached
-from iterhead.studies.statistics import SHARES, Estimate, mean_over, median_over
 from iterhead.studies.study import Where
 from iterhead.studies.tables import Tables
 
 Bound: TypeAlias = Literal["", "\u2265", "\u2264"]
-
-SOONER = 10.0
-"""How many times sooner parity must be learnt after the polynomial (claim 13)."""
 
 
 def transfer_is_quick(
@@ -49,13 +46,19 @@ def transfer_is_quick(
             "After the polynomial, parity is learnt ten times sooner",
             alone,
             tables.runs(transfer),
-            SOONER,
+            TRANSFER_SPEED_UP,
             "After the polynomial",
         )
     ]
     findings += [
         _sooner(
-            tables, f"13{letter}", f"Control: {what}", alone, tables.runs(where), SOONER, what[0].upper() + what[1:]
+            tables,
+            f"13{letter}",
+            f"Control: {what}",
+            alone,
+            tables.runs(where),
+            TRANSFER_SPEED_UP,
+            what[0].upper() + what[1:],
         )
         for letter, (what, where) in controls.items()
     ]
@@ -170,8 +173,8 @@ def last_mlp_is_enough(tables: Tables, *, first: Where, where: Where) -> list[Fi
     rows, before = tables.runs(where), tables.runs(first)
     told = ""
     if not (rows.is_empty() or before.is_empty()):
-        able = of_seeds(rows, before.filter(pl.col("accuracy") >= LEARNT))
-        mean = mean_over(column(able, "accuracy"), SHARES)
+        able = of_seeds(rows, before.filter(pl.col("accuracy") >= LEARNED_ACCURACY))
+        mean = mean_over(column(able, "accuracy"), UNIT_INTERVAL)
         if mean.n:
             told = (
                 f" Of the {mean.n} whose first network had learnt its task it is {number(mean.value)} "
@@ -182,7 +185,7 @@ def last_mlp_is_enough(tables: Tables, *, first: Where, where: Where) -> list[Fi
             tables,
             "14",
             "Tuning only the last MLP is enough to move to a new task",
-            mean_over(column(rows, "accuracy"), SHARES),
+            mean_over(column(rows, "accuracy"), UNIT_INTERVAL),
             0.9,
             f"With only the last MLP trained, accuracy on the new task is {{value}} ({{range}}).{told}",
         )

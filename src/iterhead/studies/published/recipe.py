@@ -7,7 +7,7 @@ from typing import Any
 from iterhead.data import make_packing
 from iterhead.settings import ModelConfig, RunConfig, parse_config
 from iterhead.studies.study import Scale
-from iterhead.training.operations import step_operations
+from iterhead.training.flops import step_flops
 
 RECIPES: Mapping[Scale, Mapping[str, Mapping[str, Any]]] = {
     "paper": {
@@ -78,7 +78,7 @@ def with_equal_compute(config: RunConfig) -> RunConfig:
     """Return the settings with one layer, trained for as many more epochs as a step costs less (claim 8)."""
     one = _with_layers(config, 1)
     packing = make_packing(config.data, config.training.batch_size // len(config.data.lengths))
-    ratio = step_operations(config.model, packing) / step_operations(one.model, packing)
+    ratio = step_flops(config.model, packing) / step_flops(one.model, packing)
     training = one.training.model_copy(update={"epochs": math.ceil(ratio * one.training.epochs)})
     return one.model_copy(update={"training": training})
 

@@ -54,7 +54,7 @@ TASKS = {
 REPLACED: Mapping[Scale, str] = {"paper": "polynomial", "laptop": "polynomial", "smoke": "copy"}
 """The task of the networks whose attention is replaced; copy is what a few epochs can teach."""
 
-NOTHING = "nothing"
+FROM_SCRATCH = "nothing"
 """What networks from scratch were trained on first."""
 
 FROZEN, LAST_MLP = "attention frozen", "last MLP only"
@@ -70,7 +70,7 @@ def scratch_config(scale: Scale, task: str, **model: Any) -> RunConfig:
 @cache
 def scratch(scale: Scale, task: str, seeds: tuple[int, ...]) -> Cell:
     """Return the networks that begin with a task."""
-    return Cell({"first": NOTHING, "task": task}, scratch_config(scale, task), seeds)
+    return Cell({"first": FROM_SCRATCH, "task": task}, scratch_config(scale, task), seeds)
 
 
 def after(scale: Scale, first: str, task: str, seeds: tuple[int, ...], how: str = "") -> Cell:

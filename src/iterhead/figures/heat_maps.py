@@ -1,0 +1,201 @@
+"""A score over two axes: heat maps and level lines. What was not measured stays blank."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import Colormap, LogNorm
+from matplotlib.ticker import NullLocator
+from numpy.typing import NDArray
+
+from iterhead.figures.style import ACCURACY_SCALE, INK, QUIET, style
+
+_MOST_NUMBERED = 90
+"""QueryKeyPairs of a map up to which each has its number written in it."""
+
+_MOST_NAMED = 16
+"""Names along an axis at most."""
+
+_WIDE = 0.1
+"""A range over seeds from which it is worth its own line in the cell."""
+
+
+@style()
+def heat_map(
+    ax: Axes,
+    xs: Sequence[float],
+    ys: Sequence[float],
+    values_YX: NDArray[np.floating],
+    *,
+    title: str,
+    x_label: str,
+    y_label: str,
+    low_YX: NDArray[np.floating] | None = None,
+    high_YX: NDArray[np.floating] | None = None,
+) -> QuadMesh:
+    """Draw a score of 0 .. 1 as coloured cells, one for each measured pair, all of one size.
+
+    Args:
+        ax: empty axes.
+        xs: the places measured on the horizontal axis, increasing.
+        ys: on the vertical axis.
+        values_YX: means over seeds; nan where nothing was measured, which stays blank.
+        title: of the panel.
+        x_label: of the horizontal axis.
+        y_label: of the vertical axis.
+        low_YX: least over seeds, written under the mean where the range is wide.
+        high_YX: largest over seeds.
+
+    Returns:
+        The drawn cells, for a scale of colours.
+
+    Raises:
+        ValueError: the shapes disagree.
+    """
+    if values_YX.shape != (len(ys), len(xs)):
+        raise ValueError(f"values {values_YX.shape}: expected [{len(ys)}, {len(xs)}]")
+    x_edges, y_edges = np.arange(len(xs) + 1) - 0.5, np.arange(len(ys) + 1) - 0.5
+    shown = np.ma.masked_invalid(values_YX)
+    mesh = ax.pcolormesh(x_edges, y_edges, shown, cmap=ACCURACY_SCALE, vmin=0, vmax=1, rasterized=True)
+    ax.set_title(title, fontsize=8.5)
+    ax.set(xlabel=x_label, ylabel=y_label)
+    for axis, places in ((ax.xaxis, xs), (ax.yaxis, ys)):
+        named = range(0, len(places), -(-len(places) // _MOST_NAMED))
+        axis.set_ticks(list(named), [f"{places[place]:g}" for place in named])
+        axis.set_tick_params(length=0 if len(named) == len(places) else 2.5)
+    if values_YX.size <= _MOST_NUMBERED:
+        _number(ax, mesh, values_YX, low_YX, high_YX)
+    return mesh
+
+
+def _number(
+    ax: Axes,
+    mesh: ScalarMappable,
+    values_YX: NDArray[np.floating],
+    low_YX: NDArray[np.floating] | None,
+    high_YX: NDArray[np.floating] | None,
+) -> None:
+    """Write each mean into its cell, and under it the range over seeds where that is wide."""
+    for (y, x), value in np.ndenumerate(values_YX):
+        if not math.isfinite(value):
+            continue
+        text = _two_digits(value)
+        if low_YX is not None and high_YX is not None and high_YX[y, x] - low_YX[y, x] >= _WIDE:
+            ax.text(
+                x, y - 0.2, f"{_two_digits(float(low_YX[y, x]))}\u2013{_two_digits(float(high_YX[y, x]))}",
+                ha="center", va="center", fontsize=4.8, color=ink_on(mesh.get_cmap(), value),
+            )  # fmt: skip
+            y = y + 0.16
+        ax.text(x, y, text, ha="center", va="center", fontsize=6.5, color=ink_on(mesh.get_cmap(), value))
+
+
+def _two_digits(value: float) -> str:
+    """Return a share as `.97`, or `1` where nothing is missing; rounded down, so that 1 means all."""
+    floored = math.floor(value * 100 + 1e-9) / 100
+    return "1" if floored == 1 else f"{floored:.2f}".removeprefix("0")
+
+
+def ink_on(colours: Colormap, share: float) -> str:
+    """Return black or white, whichever can be read on the colour of a share of 0 .. 1 of a scale."""
+    red, green, blue, _ = colours(float(np.clip(share, 0, 1)))
+    return INK if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"
+
+
+@style()
+def contour_map(
+    ax: Axes,
+    xs: Sequence[float],
+    ys: Sequence[float],
+    values_YX: NDArray[np.floating],
+    *,
+    title: str,
+    x_label: str,
+    y_label: str,
+) -> Any:
+    """Draw a score of 0 .. 1 as filled level lines over two logarithmic axes; dots stand where it was measured.
+
+    Between dots the lines are interpolated; cells with a corner that was not measured stay blank. Arguments as
+    `heat_map`; at least two places on each axis.
+
+    Returns:
+        The drawn levels, for a scale of colours.
+    """
+    if values_YX.shape != (len(ys), len(xs)) or min(values_YX.shape) < 2:
+        raise ValueError(f"values {values_YX.shape}: expected [{len(ys)}, {len(xs)}], two of each at least")
+    shown = np.ma.masked_invalid(values_YX)
+    levels = np.linspace(0, 1, 11)
+    ax.set(xscale="log", yscale="log")
+    drawn = ax.contourf(xs, ys, shown, levels=levels, cmap=ACCURACY_SCALE, vmin=0, vmax=1)
+    ax.contour(xs, ys, shown, levels=[0.9], colors=["white"], linewidths=1.2)
+    y, x = np.nonzero(np.isfinite(values_YX))
+    ax.plot(np.asarray(xs)[x], np.asarray(ys)[y], ".", color=QUIET, markersize=3, markeredgewidth=0, clip_on=False)
+    ax.set_title(title, fontsize=8.5)
+    ax.set(xlabel=x_label, ylabel=y_label, xlim=(xs[0], xs[-1]), ylim=(ys[0], ys[-1]))
+    decades = [10.0**power for power in range(math.ceil(math.log10(xs[0])), math.floor(math.log10(xs[-1])) + 1)]
+    for axis, places in ((ax.xaxis, decades), (ax.yaxis, ys)):
+        axis.set_minor_locator(NullLocator())
+        axis.set_ticks(list(places), [f"{place:g}" for place in places])
+    return drawn
+
+
+@style()
+def ratio_map(
+    ax: Axes,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    values_RC: NDArray[np.floating],
+    low_RC: NDArray[np.floating],
+    high_RC: NDArray[np.floating],
+    bounds_RC: Sequence[Sequence[str]],
+    *,
+    x_label: str,
+    y_label: str,
+) -> QuadMesh:
+    """Draw ratios as cells between red (below 1) and blue (above), each with its figure and its interval.
+
+    Args:
+        ax: empty axes.
+        rows: names, the first at the top.
+        columns: names.
+        values_RC: positive, perhaps infinite; nan where there is none, which stays blank.
+        low_RC: lower ends of the intervals.
+        high_RC: upper ends.
+        bounds_RC: what stands before each figure, such as a sign that it is at least so much.
+        x_label: of the columns.
+        y_label: of the rows.
+
+    Returns:
+        The drawn cells, for a scale of colours.
+    """
+    most = 32.0
+    R, C = values_RC.shape
+    shown = np.ma.masked_array(values_RC, mask=np.isnan(values_RC))
+    norm = LogNorm(1 / most, most, clip=True)
+    mesh = ax.pcolormesh(np.arange(C + 1) - 0.5, np.arange(R + 1) - 0.5, shown, cmap="RdBu", norm=norm)
+    ax.set(xlim=(-0.5, C - 0.5), ylim=(R - 0.5, -0.5), xlabel=x_label, ylabel=y_label)
+    ax.set_xticks(range(C), columns)
+    ax.set_yticks(range(R), rows)
+    ax.tick_params(length=0)
+    for (y, x), value in np.ndenumerate(values_RC):
+        if not math.isnan(value):
+            colour = ink_on(mesh.get_cmap(), float(norm(value)))
+            ax.text(x, y - 0.08, bounds_RC[y][x] + _times(value), ha="center", va="center", fontsize=9, color=colour)
+            interval = _interval(float(low_RC[y, x]), float(high_RC[y, x]))
+            ax.text(x, y + 0.24, interval, ha="center", va="center", fontsize=6, color=colour)
+    return mesh
+
+
+def _interval(low: float, high: float) -> str:
+    if low == 0:
+        return "" if math.isinf(high) else f"up to {_times(high)}"
+    return f"from {_times(low)}" if math.isinf(high) else f"{_times(low)} to {_times(high)}"
+
+
+def _times(ratio: float) -> str:
+    if math.isinf(ratio):
+        return "\u221e"
+    return f"{ratio:.0f}\u00d7" if ratio >= 10 else f"{ratio:.1f}\u00d7"

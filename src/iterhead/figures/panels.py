@@ -1,0 +1,106 @@
+"""Panels side by side under one title: the frame of a study's figures."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from iterhead.figures.style import QUIET, style, title_size
+
+_EDGE = 0.1
+"""Inches left free at the edges."""
+_LINE = 0.16
+"""Height of a line of the subtitle."""
+_FOOT = 0.22
+"""Height of the line at the foot."""
+
+
+@style()
+def sheet(
+    title: str,
+    subtitle: str,
+    panels: int,
+    *,
+    columns: int,
+    panel: tuple[float, float],
+    left: float = 0.55,
+    below: float = 0.45,
+    above: float = 0.3,
+    gap: float = 0.35,
+    right: float = 0.6,
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure and its empty axes, row by row from the top.
+
+    Args:
+        title: one line.
+        subtitle: wrapped to the width of the figure; may be empty.
+        panels: how many.
+        columns: in a row at most.
+        panel: width and height of each, in inches.
+        left: room beside each panel.
+        below: under it.
+        above: over it.
+        gap: more room between columns.
+        right: room at the right edge, as for the scale of colours.
+    """
+    columns = min(columns, panels)
+    rows = -(-panels // columns)
+    width = columns * (left + panel[0]) + (columns - 1) * gap + right
+    lines = textwrap.wrap(subtitle, int(width * 15.2))
+    head = 0.4 + _LINE * len(lines)
+    height = head + rows * (above + panel[1] + below)
+    figure = Figure(figsize=(width, height))
+    size = title_size(title, width=72 * (width - 2 * _EDGE), largest=11)
+    figure.text(_EDGE / width, 1 - 0.09 / height, title, va="top", fontsize=size, fontweight="bold")
+    for number, line in enumerate(lines):
+        y = 1 - (0.33 + _LINE * number) / height
+        figure.text(_EDGE / width, y, line, va="top", color=QUIET)
+    axes = []
+    for index in range(panels):
+        row, column = divmod(index, columns)
+        x = left + column * (left + panel[0] + gap)
+        y = height - head - (row + 1) * (above + panel[1]) - row * below
+        axes.append(figure.add_axes((x / width, y / height, panel[0] / width, panel[1] / height)))
+    return figure, axes
+
+
+@style()
+def add_foot(figure: Figure, text: str) -> None:
+    """Make room below everything for one small line, and write it there: the command that makes the figure."""
+    width, height = figure.get_size_inches()
+    taller = height + _FOOT
+    figure.set_size_inches(width, taller)
+    for ax in figure.axes:
+        place = ax.get_position(original=True)
+        ax.set_position((place.x0, (place.y0 * height + _FOOT) / taller, place.width, place.height * height / taller))
+    for line in figure.texts:
+        x, y = line.get_position()
+        line.set_position((x, (y * height + _FOOT) / taller))
+    left, bottom = _EDGE / width, 0.07 / taller
+    figure.text(left, bottom, text, va="bottom", fontsize=6.5, family="DejaVu Sans Mono", color=QUIET)
+
+
+SHARE_TICKS: Mapping[float, str] = {0: "0", 0.5: "0.5", 1: "1"}
+"""Ticks of a scale of shares."""
+
+
+@style()
+def scale_beside(
+    figure: Figure,
+    axes: Sequence[Axes],
+    drawn: object,
+    label: str,
+    ticks: Mapping[float, str],
+) -> None:
+    """Put one scale of colours to the right of the first row of panels."""
+    width = figure.get_size_inches()[0]
+    top = max(ax.get_position().y1 for ax in axes)
+    first = [ax.get_position() for ax in axes if ax.get_position().y1 > top - 1e-6]
+    x = max(place.x1 for place in first) + 0.12 / width
+    bar = figure.colorbar(drawn, cax=figure.add_axes((x, first[0].y0, 0.11 / width, first[0].height)))  # type: ignore[arg-type]
+    bar.minorticks_off()
+    bar.set_ticks(list(ticks), labels=list(ticks.values()))
+    bar.set_label(label, fontsize=7.5, labelpad=2)
+    bar.ax.tick_params(labelsize=7, length=2, pad=1.5)
+    bar.outline.set_linewidth(0.5)

@@ -1,0 +1,62 @@
+"""The curves of a run: accuracy by length, and the scores of every head, at every evaluation.
+
+Letters: `E` evaluations, `N` layers, `H` heads.
+"""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from iterhead.formatting import finite_or_none
+from iterhead.measure import Scores, headline_lengths
+from iterhead.runs import Run
+from iterhead.runs.run import SAMPLE, TEST
+
+HEAD_SCORES = tuple(
+    f"{role}_{score}" for role in ("first", "second") for score in ("peakiness", "weight", "invariance")
+)
+"""The last axis of `head_scores`."""
+
+
+def curves(run: Run) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]]]:
+    """Return the headline curves, and `head_scores` [E, N, H, 6], NaN where a head was not scored.
+
+    A run without regular evaluations has one: its scores at the end.
+    """
+    history = run.history or {run.checkpoints[-1]: run.scores}
+    lengths = list(run.config.data.lengths)
+    told = {
+        "epochs": list(history),
+        "accuracy": [
+            [finite_or_none(scores.accuracy_by_length.get(n)) for n in lengths] for scores in history.values()
+        ],
+        "mean": _curve(history, "accuracy"),
+        "first": _curve(history, "first_peakiness"),
+        "second": _curve(history, "second_peakiness"),
+        "from": headline_lengths(lengths)[0],
+        "sampled": bool(run.history),
+        "sequences": run.config.training.evaluation_per_length,
+    }
+    return told, {"head_scores": _head_scores(run, list(history))}
+
+
+def _curve(history: dict[int, Scores], name: str) -> list[float | None]:
+    return [finite_or_none(getattr(scores, name)) for scores in history.values()]
+
+
+def _head_scores(run: Run, epochs: list[int]) -> NDArray[np.float32]:
+    """Return each head's scores, means over the headline lengths."""
+    model = run.config.model
+    scores = np.full((len(epochs), model.layers, model.heads, len(HEAD_SCORES)), np.nan, dtype=np.float32)
+    lengths = headline_lengths(list(run.config.data.lengths))
+    table = run.measurements.filter(pl.col("head").is_not_null() & pl.col("length").is_in(lengths))
+    # The full test at the end repeats the last epoch; it counts only where there is nothing else.
+    table = table.filter(pl.col("split") == (SAMPLE if run.history else TEST))
+    means = table.group_by("epoch", "layer", "head", "name").agg(pl.col("value").mean())
+    place = {epoch: index for index, epoch in enumerate(epochs)}
+    for epoch, layer, head, name, value in means.iter_rows():
+        if epoch in place:
+            scores[place[epoch], layer, head, HEAD_SCORES.index(name)] = value
+    return scores

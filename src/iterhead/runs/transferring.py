@@ -1,0 +1,95 @@
+"""Transfer: the network of one run, trained on another task."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from iterhead.errors import UserError
+from iterhead.runs.progress import Observer
+from iterhead.runs.run import Run, load
+from iterhead.runs.training import train as train_run
+from iterhead.settings import RunConfig, parse_config
+
+
+def transfer(
+    run: Run | str | Path,
+    *,
+    task: str,
+    train: Literal["all", "last-mlp", "not-attention"] = "all",
+    epoch: int | None = None,
+    out: str | Path | None = None,
+    again: bool = False,
+    threads: int | None = None,
+    device: str = "auto",
+    compiled: bool = False,
+    observer: Observer | None = None,
+    **settings: Any,
+) -> Run:
+    """Train the network of a finished run on another task, and return the new run.
+
+    `measure.epochs_to(run.history)` tells how soon it learnt the task; `from_scratch(run.config)` are the settings of
+    the run to compare it with.
+
+    Args:
+        run: whose network to start from: a run, its folder, or its name in `out`.
+        task: to train on.
+        train: which weights move: all, those of the last layer's MLP, or all but those of attention.
+        epoch: which of its checkpoints; the last unless given.
+        out: the folder of run folders; the one with `run` unless given.
+        again: as for `runs.train`, like all that follow.
+        threads: of PyTorch.
+        device: cpu, cuda, mps or auto.
+        compiled: let torch.compile translate the steps.
+        observer: is told of every evaluation.
+        settings: as for `parse_config`, such as `seed=3` or `data={"max_length": 8}`; what is left out is as in `run`.
+
+    Raises:
+        UserError: as for `runs.train`.
+    """
+    parent = run if isinstance(run, Run) else load(run, "runs" if out is None else out)
+    parents = parent.folder.path.resolve().parent
+    return train_run(
+        transfer_config(parent, {**settings, "task": task}, train=train, epoch=epoch),
+        out=parent.folder.path.parent if out is None else out,
+        parents=parents,
+        again=again,
+        threads=threads,
+        device=device,
+        compiled=compiled,
+        observer=observer,
+    )
+
+
+def transfer_config(
+    parent: Run, settings: Mapping[str, Any], *, train: str = "all", epoch: int | None = None
+) -> RunConfig:
+    """Return the settings of a run that starts from `parent`: the parent's, with `settings` in their place.
+
+    Raises:
+        UserError: one line about the first thing that is wrong.
+    """
+    if "start" in settings:
+        raise UserError("start: expected to be left to transfer, which starts from the run that it is given")
+    values = _merged(parent.config.model_dump(), settings)
+    training = settings.get("training")
+    if isinstance(training, Mapping) and "train" in training:
+        raise UserError("training.train: expected as the argument `train` of transfer")
+    if isinstance(values["training"], dict):
+        values["training"]["train"] = train
+    values["start"] = {"run": parent.folder.path.resolve().name, "epoch": epoch}
+    return parse_config(values)
+
+
+def from_scratch(config: RunConfig) -> RunConfig:
+    """Return the settings of the run to compare with: the same, without a start, and all weights move."""
+    training = config.training.model_copy(update={"train": "all"})
+    return config.model_copy(update={"start": None, "training": training})
+
+
+def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested values with others in their place."""
+    merged = dict(values)
+    for name, value in changes.items():
+        old = merged.get(name)
+        merged[name] = _merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged

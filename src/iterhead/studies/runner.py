@@ -1,0 +1,239 @@
+"""Training the runs of studies: resumable at any moment, by several processes at once, whatever fails.
+
+There is no list of what is done: run folders are named by their settings, so what is finished is seen from them. The
+only note is of failures, a small file for each run that failed, so that a run that always fails is not begun for ever.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from time import monotonic
+from typing import Literal, TypeAlias
+
+from iterhead import atomic
+from iterhead.errors import UserError
+from iterhead.runs import Result, train_many
+from iterhead.runs.paths import is_finished, run_folder_name
+from iterhead.runs.run import Run
+from iterhead.runs.storage import RunFolder
+from iterhead.settings import RunConfig
+from iterhead.studies.cost import Calibration, run_seconds
+from iterhead.studies.study import Study, all_cells
+
+FAILED, DAMAGED = "study/failed", "study/damaged"
+"""Folders, in the folder of runs: notes of failures, and damaged run folders that were put aside."""
+
+State: TypeAlias = Literal["finished", "diverged", "running", "interrupted", "failed", "waiting"]
+
+
+@dataclass
+class StudyProgress:
+    """How far studies are; changes while they run.
+
+    Attributes:
+        total: runs in all.
+        done: finished or diverged.
+        failed: that failed, now or before.
+        running: that a process here works on.
+        seconds_left: estimated; None before anything is known.
+    """
+
+    total: int
+    done: int = 0
+    failed: int = 0
+    running: int = 0
+    seconds_left: float | None = None
+
+    @property
+    def left(self) -> int:
+        """Runs that are not begun here."""
+        return self.total - self.done - self.failed - self.running
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run that failed, and why, in one line."""
+
+    name: str
+    error: str
+
+
+def train_studies(
+    studies: Sequence[Study],
+    out: Path,
+    *,
+    calibration: Calibration,
+    workers: int,
+    threads: int | None = None,
+    device: str = "auto",
+    watch: Callable[[StudyProgress], None] = lambda _progress: None,
+    tell: Callable[[Result], None] = lambda _result: None,
+) -> StudyProgress:
+    """Train what is not finished of some studies, and return how far they are then.
+
+    Runs that failed before are left alone; `forget_failures` makes them ready for another try. The longest runs come
+    first, so that no worker is left alone with one in the end.
+
+    Args:
+        studies: whose runs; a run that several share is trained once.
+        out: the folder of run folders.
+        calibration: of this machine, for the time left.
+        workers: processes at a time.
+        threads: of PyTorch in each.
+        device: cpu, cuda, mps or auto.
+        watch: is told about once a second how far it is.
+        tell: is told of each run that was trained here, or failed.
+    """
+    keep = kept_checkpoints(studies)
+    failed_before = {failure.name for failure in failures(keep, out)}
+    wanted = _without_failed(list(keep), failed_before, out)
+    seconds = {config: run_seconds(config, calibration) for config in wanted}
+    wanted.sort(key=lambda config: -seconds[config])
+    clock = _Clock(workers, sum(seconds.values()))
+    progress = StudyProgress(total=len(keep), failed=len(keep) - len(wanted))
+    running: set[RunConfig] = set()
+
+    def tick() -> None:
+        progress.running = len(running)
+        progress.seconds_left = clock.left()
+        watch(progress)
+
+    for result in train_many(
+        wanted, out=out, workers=workers, threads=threads, device=device, keep=keep, tick=tick, begun=running.update
+    ):
+        trained_here = result.config in running
+        running.discard(result.config)
+        clock.done(seconds[result.config], trained_here)
+        if result.run is None:
+            progress.failed += 1
+            _note_failure(result, out)
+        else:
+            progress.done += 1
+        if trained_here or result.run is None:
+            tell(result)
+            tick()
+    tick()
+    return progress
+
+
+class _Clock:
+    """How much time is left: the estimate, corrected by what has been seen of it."""
+
+    def __init__(self, workers: int, seconds: float):
+        self._workers = workers
+        self._left = seconds
+        self._estimated = 0.0
+        self._begun = monotonic()
+
+    def done(self, seconds: float, trained_here: bool) -> None:
+        """Take a run off."""
+        self._left -= seconds
+        if trained_here:
+            self._estimated += seconds
+
+    def left(self) -> float:
+        """Return the seconds left: at the pace seen so far, once there is one."""
+        pace = 1.0
+        if self._estimated:
+            pace = (monotonic() - self._begun) * self._workers / self._estimated
+        return max(0.0, self._left * pace / self._workers)
+
+
+def kept_checkpoints(studies: Iterable[Study]) -> dict[RunConfig, tuple[int, ...]]:
+    """Return every run of some studies, with the checkpoints that it keeps: those that others start from."""
+    kept: dict[RunConfig, tuple[int, ...]] = {}
+    cells = all_cells(studies)
+    for cell in cells:
+        kept |= {config: kept.get(config, ()) for config in cell.runs.values()}
+    for cell in cells:
+        if cell.parent is not None and cell.parent_epoch is not None:
+            for seed in cell.seeds:
+                parent = cell.parent.run_config(seed)
+                kept[parent] = tuple(sorted({*kept[parent], cell.parent_epoch}))
+    return kept
+
+
+def _without_failed(configs: list[RunConfig], failed: set[str], out: Path) -> list[RunConfig]:
+    """Return the runs that did not fail, nor have still to start from one that did, or from one that has still to."""
+    gone = set(failed)
+    wanted = [config for config in configs if run_folder_name(config) not in gone]
+    while True:
+        left = [c for c in wanted if c.start is None or c.start.run not in gone or _is_done(run_folder_name(c), out)]
+        if len(left) == len(wanted):
+            return left
+        gone |= {run_folder_name(config) for config in set(wanted) - set(left)}
+        wanted = left
+
+
+def _is_done(name: str, out: Path) -> bool:
+    return _state(RunFolder(out / name), failed=False) in ("finished", "diverged")
+
+
+def states(study: Study, out: Path) -> dict[str, State]:
+    """Return what has become of each run of a study, by folder name."""
+    failed = {failure.name for failure in failures(study.configs(), out)}
+    return {name: _state(RunFolder(out / name), name in failed) for name in map(run_folder_name, study.configs())}
+
+
+def _state(folder: RunFolder, failed: bool) -> State:
+    if folder.is_held():
+        return "running"
+    try:
+        if is_finished(folder):
+            return "diverged" if Run(folder).status.state == "diverged" else "finished"
+    except UserError:
+        return "failed"
+    if failed:
+        return "failed"
+    return "interrupted" if folder.path.exists() else "waiting"
+
+
+def failures(configs: Iterable[RunConfig], out: Path) -> list[Failure]:
+    """Return the runs, of these, of which it is noted that they failed."""
+    if not (out / FAILED).is_dir():
+        return []
+    found = []
+    for name in map(run_folder_name, configs):
+        path = out / FAILED / f"{name}.json"
+        if path.exists():
+            found.append(Failure(name, str(json.loads(path.read_bytes())["error"])))
+    return found
+
+
+def _note_failure(result: Result, out: Path) -> None:
+    name = run_folder_name(result.config)
+    note = {"error": result.error, "config": result.config.model_dump(mode="json")}
+    atomic.write(out / FAILED / f"{name}.json", atomic.json_bytes(note))
+
+
+def forget_failures(studies: Sequence[Study], out: Path) -> list[Failure]:
+    """Make the failed runs of some studies ready for another try, and return them.
+
+    The folder of one that is damaged is put aside, so that the run is trained anew.
+    """
+    found = failures(kept_checkpoints(studies), out)
+    for failure in found:
+        folder = out / failure.name
+        if folder.exists() and _is_damaged(RunFolder(folder)):
+            _put_aside(folder, out / DAMAGED)
+        (out / FAILED / f"{failure.name}.json").unlink(missing_ok=True)
+    return found
+
+
+def _is_damaged(folder: RunFolder) -> bool:
+    try:
+        for name in folder.names():
+            folder.read(name)
+        Run(folder)
+    except UserError:
+        return True
+    return False
+
+
+def _put_aside(folder: Path, aside: Path) -> None:
+    with atomic.explained("write", folder):
+        aside.mkdir(parents=True, exist_ok=True)
+        free = next(aside / f"{folder.name}-{n}" for n in count(1) if not (aside / f"{folder.name}-{n}").exists())
+        folder.rename(free)

@@ -1,0 +1,230 @@
+"""The training loop: epochs of packed batches for M networks at once, resumable between epochs to the same bits.
+
+Letters: `M` networks, `R` rows, `T` tokens of a row, `Q` reads of a row, `N` reads of a batch, `D` width, `W` weights.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from iterhead.data import Batches, Packing, make_dataset
+from iterhead.errors import UserError
+from iterhead.machine import Precision, check_compiler, find_precision, weights_format
+from iterhead.model import ForwardContext, HookPoints, Transformer
+from iterhead.settings import DataConfig, ModelConfig, RunConfig
+from iterhead.tasks import Vocabulary
+from iterhead.training.dropout import Dropout, dropout_words
+from iterhead.training.initial_weights import is_trainable, load_weights
+from iterhead.training.optimizer import FlatOptimizer
+
+
+def population_key(config: RunConfig) -> RunConfig:
+    """Return what networks must agree on to be trained as one population: the settings, less those each has its own.
+
+    Each has its own task, seed, start, learning rate, weight decay, split, test sequences, evaluations and early stop,
+    and, where the schedule does not depend on it, epoch limit.
+    """
+    free = RunConfig()
+    data = config.data.model_copy(update={"split": free.data.split, "test_per_length": free.data.test_per_length})
+    names = ["lr", "weight_decay", "evaluate_every", "evaluation_per_length", "early_stop"]
+    if config.training.schedule == "constant":
+        names.append("epochs")
+    training = config.training.model_copy(update={name: getattr(free.training, name) for name in names})
+    own = {"task": free.task, "seed": free.seed, "start": None}
+    return config.model_copy(update={**own, "data": data, "training": training})
+
+
+class Trainer:
+    """Networks in training, as one batched computation; each gets what it would get alone.
+
+    Attributes:
+        configs: the settings of each network that is still trained.
+        datasets: their training and test sequences.
+        model: the networks, in evaluation use at any time, in float32 unless the precision is float64.
+        epoch: epochs done.
+
+    Args:
+        configs: everything that decides the numbers; one for each network, equal in `population_key`.
+        starts: the weights that each network starts from, by name, each [1, ...]; None: drawn from its seed.
+        device: cpu, cuda or mps.
+        precision: of the steps; what the settings' precision means on this device unless given.
+        compiled: let torch.compile translate the forward and backward passes, on a GPU as CUDA graphs.
+
+    Raises:
+        UserError: the settings differ where they must not, a start does not fit, or there is no compiler.
+    """
+
+    def __init__(
+        self,
+        configs: Sequence[RunConfig],
+        *,
+        starts: Sequence[Mapping[str, Tensor] | None] = (),
+        device: str = "cpu",
+        precision: Precision | None = None,
+        compiled: bool = False,
+    ):
+        first = configs[0]
+        if any(population_key(config) != population_key(first) for config in configs[1:]):
+            raise UserError("the networks of a population must agree in data, model and training settings")
+        self.configs = list(configs)
+        self.device = device
+        self.precision = precision or find_precision(first.training.precision, device, first.model.width)
+        self.epoch = 0
+        vocabulary = Vocabulary(first.model.vocabulary)
+        self.datasets = [make_dataset(c.iterative_task, c.data, vocabulary, c.seed) for c in configs]
+        self.model = Transformer(first.model, first.context, [config.seed for config in configs])
+        self.model.to(device, weights_format(self.precision))
+        for network, weights in enumerate(starts):
+            if weights is not None:
+                load_weights(self.model, network, weights)
+        for name, parameter in self.model.named_parameters():
+            parameter.requires_grad_(is_trainable(name, first.training.train, first.model.layers))
+        self._short, self._full = (Phase(self, data) for data in (short_data(first), first.data))
+        total_steps = sum(self.stage(epoch).batches.steps for epoch in range(first.training.epochs))
+        self.optimizer = FlatOptimizer(self.model, [config.training for config in configs], total_steps)
+        if compiled and len(configs) > 1:
+            raise UserError(
+                f"compiled=True: expected with one network, not {len(configs)}: each that ends costs a minute"
+            )
+        self._translated = self._translate() if compiled else None
+
+    def _translate(self) -> Callable[[Tensor, ForwardContext], Tensor]:
+        """Return the networks' forward pass as torch.compile makes it, on a GPU with CUDA graphs."""
+        check_compiler(self.device)
+        mode = "reduce-overhead" if self.device == "cuda" else None
+        translated: Callable[[Tensor, ForwardContext], Tensor] = torch.compile(self.model.run, dynamic=False, mode=mode)
+        return translated
+
+    @property
+    def networks(self) -> int:
+        """M, how many networks are trained."""
+        return len(self.configs)
+
+    def stage(self, epoch: int) -> "Phase":
+        """Return what an epoch is made of: the shortest lengths at the beginning, then all."""
+        return self._short if epoch < self.configs[0].training.short_epochs else self._full
+
+    def train_epoch(self) -> list[float]:
+        """Train for one epoch and return each network's mean loss, in nats a token; not finite if a step's was not."""
+        losses = list(self.step_losses())
+        self.epoch += 1
+        means: list[float] = torch.stack(losses).mean(0).tolist()
+        return means
+
+    def step_losses(self) -> Iterator[Tensor]:
+        """Take the steps of the next epoch one by one, yielding the losses [M] before each; `epoch` is left alone."""
+        stage = self.stage(self.epoch)
+        seeds = [config.seed for config in self.configs]
+        words_SM2 = dropout_words(seeds, self.epoch, stage.batches.steps).to(self.device)
+        for (tokens, targets), words in zip(stage.batches.epoch(self.epoch), words_SM2, strict=True):
+            stage.drop(words, self.optimizer.weights.dtype)
+            logits = (self._translated or self.model.run)(tokens, stage.given)
+            losses = stage.losses(logits.to(self.optimizer.weights.dtype), targets.flatten(1))
+            self.optimizer.step(self.optimizer.gradient(losses.sum()))
+            yield losses.detach()
+
+    def keep(self, networks: Sequence[int]) -> None:
+        """Go on with some of the networks, by index; the others leave the computation."""
+        self.configs = [self.configs[network] for network in networks]
+        self.datasets = [self.datasets[network] for network in networks]
+        self.model = self.model.select(networks)
+        self.optimizer.keep(self.model, networks)
+        for stage in (self._short, self._full):
+            stage.keep(networks)
+        self._translated = self._translate() if self._translated else None
+
+    def weights(self, network: int) -> dict[str, Tensor]:
+        """Return a network's weights by name, each [1, ...], as views."""
+        return {name: tensor[network : network + 1] for name, tensor in self.model.state_dict().items()}
+
+    def is_sound(self) -> list[bool]:
+        """Return for each network whether all its weights are finite."""
+        sound: list[bool] = self.optimizer.weights.isfinite().all(1).tolist()
+        return sound
+
+    def state(self, network: int = 0) -> dict[str, Tensor]:
+        """Return everything that a network's next epoch depends on, as copies.
+
+        Not in it is what no step changes: weights that do not move, and tables of positions. They are those that the
+        network was made with, so whoever goes on must give its `starts` again.
+        """
+        optimizer = {f"optimizer.{name}": tensor for name, tensor in self.optimizer.state(network).items()}
+        weights = self.optimizer.weights[network : network + 1].clone()
+        return {"epoch": torch.tensor(self.epoch), "weights": weights, **optimizer}
+
+    def load_states(self, states: Sequence[Mapping[str, Tensor]]) -> None:
+        """Go on from what `state` returned for each network, all after the same number of epochs."""
+        self.epoch = int(states[0]["epoch"])
+        self.optimizer.weights.copy_(torch.cat([state["weights"] for state in states]))
+        prefix = "optimizer."
+        self.optimizer.load_states(
+            [{n.removeprefix(prefix): t for n, t in state.items() if n.startswith(prefix)} for state in states]
+        )
+
+
+class Phase:
+    """Epochs of one kind: their batches, and what does not change from step to step.
+
+    Attributes:
+        batches: of the lengths that these epochs see.
+        given: to each forward pass.
+
+    Args:
+        trainer: whose networks these are.
+        data: with the lengths of these epochs.
+    """
+
+    def __init__(self, trainer: Trainer, data: DataConfig):
+        config = trainer.configs[0]
+        seeds = [config.seed for config in trainer.configs]
+        self.batches = Batches(trainer.datasets, data, config.training.batch_size, seeds, trainer.device)
+        packing = self.batches.packing
+        self._config = config.model
+        self._device = trainer.device
+        self._dtype: torch.dtype = getattr(torch, trainer.precision)
+        self._weights = packing.weights_RQ.flatten().to(trainer.device, torch.get_default_dtype())
+        self._dropout = Dropout(config.model.dropout, packing.slot_RT.numel(), config.model.width, trainer.device)
+        self.given = self._pass(trainer.networks)
+
+    def _pass(self, networks: int) -> ForwardContext:
+        return packed_context(self.batches.packing, self._config, self._dtype, networks, self._device)
+
+    def keep(self, networks: Sequence[int]) -> None:
+        """Go on with some of the networks, by index."""
+        self.batches.keep(networks)
+        self.given = self._pass(len(networks))
+
+    def drop(self, words_M2: Tensor, dtype: torch.dtype) -> None:
+        """Let the next forward pass drop what these words decide."""
+        self.given.dropout = None if self._dropout.idle else self._dropout.factors(words_M2, dtype)
+
+    def losses(self, logits_MNV: Tensor, targets_MN: Tensor) -> Tensor:
+        """Return each network's mean cross-entropy [M] over the reads that count."""
+        losses = F.cross_entropy(logits_MNV.flatten(0, 1), targets_MN.flatten(), reduction="none").view_as(targets_MN)
+        if self.batches.packing.is_full:
+            return losses.mean(1)
+        return (losses * self._weights).sum(1) / self._weights.sum()
+
+
+def short_data(config: RunConfig) -> DataConfig:
+    """Return the data settings of the first epochs, which see only the shortest lengths."""
+    longest = min(config.data.max_length, config.data.min_length + config.training.short_lengths - 1)
+    return config.data.model_copy(update={"max_length": longest})
+
+
+def packed_context(
+    packing: Packing, config: ModelConfig, dtype: torch.dtype, networks: int = 1, device: str = "cpu"
+) -> ForwardContext:
+    """Return what the forward passes of packed batches have in common: positions, masks and the cells to read."""
+    penalty = torch.zeros(packing.mask_RTT.shape, dtype=dtype).masked_fill_(~packing.mask_RTT, -torch.inf)
+    for_each_head = penalty.repeat_interleave(config.heads, 0).repeat(networks, 1, 1).to(device)
+    return ForwardContext(
+        positions=packing.positions_RT.to(device),
+        mask=packing.mask_RTT.to(device),
+        hook_points=HookPoints(config.layers, (), {}, single=False),
+        reads=slice(packing.reads),
+        dtype=dtype,
+        attention_bias=(for_each_head, for_each_head[:, : packing.reads].contiguous()),
+    )

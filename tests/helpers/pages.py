@@ -1,0 +1,53 @@
+"""Runs whose network grows from noise to the one set by hand, as if trained: quick to make, every number known."""
+
+from pathlib import Path
+
+import torch
+
+from helpers.stored_runs import settings
+from iterhead.measure import evaluate, table
+from iterhead.model import Transformer
+from iterhead.runs.run import MEASUREMENTS, SAMPLE, STATUS, TEST, Run, Status, checkpoint_name
+from iterhead.runs.storage import CONFIG, RunFolder
+
+ABSENT = "no Chromium found: apt-get install chromium (or let PATH find one), and pip install playwright"
+
+
+NAMELESS = """() => {
+  const kinds = "button, input, select, canvas:not([aria-hidden]), svg:not([aria-hidden]), meter, [role=region]";
+  const named = (e) => e.getAttribute("aria-label") || e.labels?.length || e.textContent.trim();
+  return [...document.querySelectorAll(kinds)].filter((e) => !named(e)).map((e) => e.outerHTML.slice(0, 80));
+}"""
+"""What a screen reader has no name for: buttons, inputs and pictures."""
+
+
+@torch.no_grad()
+def grown(model: Transformer, share: float) -> Transformer:
+    """A network between noise (share 0) and `model` (share 1)."""
+    between = Transformer(model.config, model.context, [7]).eval()
+    for weight, goal in zip(between.parameters(), model.parameters(), strict=True):
+        weight.mul_(0.3 * (1 - share)).add_(goal, alpha=share)
+    return between
+
+
+def staged(path: Path, networks: list[Transformer], spec: str, **data) -> Run:
+    """The finished run, in a new folder, whose network after epoch i was `networks[i]`."""
+    config = settings(spec, networks[-1].config.model_dump(), **data)
+    folder = RunFolder(path)
+    with folder.lock():
+        folder.write_json(CONFIG, config.model_dump(mode="json"))
+        run = Run(folder)
+        records = []
+        for epoch, model in enumerate(networks):
+            records += measured(model, run, epoch, SAMPLE)
+            folder.write_tensors(checkpoint_name(epoch), model.state_dict())
+        records += measured(networks[-1], run, len(networks) - 1, TEST)
+        folder.write_table(MEASUREMENTS, table(records))
+        folder.write_json(STATUS, Status("finished", len(networks) - 1, config.data.cot, 1, 0.0, 0.0).as_json())
+    return run
+
+
+def measured(model: Transformer, run: Run, epoch: int, split: str):
+    few = {length: tokens[:8] for length, tokens in run.dataset.test.items()}
+    records = evaluate(model, run.config.iterative_task, few, cot=run.config.data.cot)
+    return [{"epoch": epoch, "split": split, **record} for record in records]

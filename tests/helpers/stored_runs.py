@@ -1,0 +1,37 @@
+"""Networks as run folders, as if they had been trained: what `verify` and the command line are given."""
+
+from pathlib import Path
+from typing import Any
+
+from iterhead.measure import evaluate, table
+from iterhead.model import Transformer
+from iterhead.runs.run import MEASUREMENTS, STATUS, TEST, Run, Status, checkpoint_name
+from iterhead.runs.storage import CONFIG, RunFolder
+from iterhead.settings import ModelConfig, RunConfig, parse_config
+from iterhead.tasks import SequenceLayout
+
+EPOCH = 1
+
+
+def settings(spec: str, model: dict[str, Any], **data: Any) -> RunConfig:
+    """The config of a run; `data` are its data settings."""
+    return parse_config({"task": spec, "model": model, "data": data})
+
+
+def stored(path: Path, model: Transformer, spec: str, **data: Any) -> Run:
+    """The finished run, in a new folder, whose network is `model`."""
+    config = settings(spec, model.config.model_dump(), **data)
+    folder = RunFolder(path)
+    with folder.lock():
+        folder.write_json(CONFIG, config.model_dump(mode="json"))
+        run = Run(folder)
+        records = evaluate(model, config.iterative_task, run.dataset.test, cot=config.data.cot)
+        folder.write_table(MEASUREMENTS, table([{"epoch": EPOCH, "split": TEST, **record} for record in records]))
+        folder.write_tensors(checkpoint_name(EPOCH), model.state_dict())
+        folder.write_json(STATUS, Status("finished", EPOCH, True, 1, 0.0, 0.0).as_json())
+    return run
+
+
+def untrained(longest: int, *, cot: bool = True, **model: Any) -> Transformer:
+    """A network as it is before its first step."""
+    return Transformer(ModelConfig(**model), SequenceLayout(longest, cot).size, [3]).eval()

@@ -1,0 +1,186 @@
+"""Hooks by site, head and position: exactly what was named changes, and nothing else at that site."""
+
+import numpy as np
+import pytest
+import torch
+from torch.testing import assert_close
+
+from helpers.oracle import alone, random_network, random_tokens
+from iterhead.errors import UserError
+from iterhead.intervene import Hooks, activations, compose, mean_ablation, patch, replace, site_means, zero
+from iterhead.model import hook_names
+from iterhead.tasks import SequenceLayout
+
+Z, PATTERN, MLP = "blocks.1.attn.hook_z", "blocks.0.attn.hook_pattern", "blocks.0.hook_mlp_out"
+TIGHT = {"rtol": 1e-10, "atol": 1e-12}
+NETWORKS = pytest.mark.parametrize("networks", [None, 2])
+
+
+def given(networks, rows=2, tokens=11):
+    """A network or a population, and tokens for it."""
+    leading = () if networks is None else (networks,)
+    return random_network(networks=networks), random_tokens(*leading, rows, tokens)
+
+
+@NETWORKS
+@pytest.mark.parametrize(
+    ("site", "arguments", "chosen"),
+    [
+        (Z, {"head": 1}, np.s_[..., :, 1, :]),
+        (Z, {"head": [0, 2], "positions": [3, 5]}, np.s_[..., [[3], [5]], [0, 2], :]),
+        (Z, {"positions": slice(8, 11)}, np.s_[..., 8:11, :, :]),
+        # In attention maps heads come before queries, and positions are those of queries.
+        (PATTERN, {"head": 2}, np.s_[..., 2, :, :]),
+        (PATTERN, {"head": np.int64(2), "positions": np.array([4, 7])}, np.s_[..., 2, [4, 7], :]),
+        (PATTERN, {"positions": slice(None, 5, 2)}, np.s_[..., :, [0, 2, 4], :]),
+        (MLP, {}, np.s_[...]),
+        (MLP, {"positions": [10, 0]}, np.s_[..., [0, 10], :]),
+        ("hook_embed", {"positions": SequenceLayout(3).inputs}, np.s_[..., [1, 2, 3], :]),
+    ],
+)
+def test_only_the_named_heads_and_positions_change(networks, site, arguments, chosen):
+    model, tokens = given(networks)
+    before = model.run_with_cache(tokens, [site])[1][site]
+    after = model.run_with_cache(tokens, [site], hooks=zero(site, **arguments))[1][site]
+    expected = before.clone()
+    expected[chosen] = 0
+    assert not torch.equal(expected, before)
+    assert torch.equal(after, expected)
+
+
+def test_an_edit_set_is_a_mapping_from_site_to_function():
+    found: Hooks = zero(MLP)
+    assert list(found) == [MLP]
+    assert found[MLP](torch.ones(2, 3, 5)).tolist() == torch.zeros(2, 3, 5).tolist()
+
+
+def test_edits_at_one_site_are_applied_in_order_and_other_sites_kept():
+    first, second = replace(MLP, lambda x: x + 3), replace(MLP, lambda x: x * 2)
+    x = torch.full((1, 1, 2), 5.0)
+    # (5 + 3) * 2 = 16, 5 * 2 + 3 = 13.
+    assert compose(first, second)[MLP](x).tolist() == [[[16, 16]]]
+    assert compose(second, first)[MLP](x).tolist() == [[[13, 13]]]
+    assert compose(first, second, first)[MLP](x).tolist() == [[[19, 19]]]
+    together = compose(first, zero(Z), second)
+    assert list(together) == [MLP, Z]
+    assert first[MLP](x).tolist() == [[[8, 8]]]
+    assert compose() == {}
+
+
+def test_composed_edits_of_two_heads_are_the_edit_of_both():
+    model, tokens = given(None)
+    both = model(tokens, hooks=zero(Z, head=[0, 2]))
+    assert torch.equal(model(tokens, hooks=compose(zero(Z, head=0), zero(Z, head=2))), both)
+    assert not torch.equal(model(tokens, hooks=zero(Z, head=0)), both)
+
+
+# Means
+
+
+@NETWORKS
+def test_means_are_over_sequences_whatever_the_chunks(networks, monkeypatch):
+    monkeypatch.setattr(activations, "CHUNK", 2)
+    model, tokens = given(networks, rows=5)
+    means = site_means(model, tokens)
+    assert list(means) == hook_names(2)
+    _, cache = model.run_with_cache(tokens)
+    axis = 0 if networks is None else 1
+    for site, mean in means.items():
+        assert mean.dtype == torch.float64
+        assert_close(mean, cache[site].mean(axis), **TIGHT)
+
+
+def test_means_can_be_asked_for_some_sites():
+    model, tokens = given(None)
+    assert set(site_means(model, tokens, ["blocks.*.hook_mlp_out"])) == {MLP, "blocks.1.hook_mlp_out"}
+
+
+@NETWORKS
+@pytest.mark.parametrize("site", [Z, PATTERN, MLP])
+def test_mean_ablation_gives_every_sequence_the_mean(networks, site):
+    model, tokens = given(networks, rows=3)
+    before = model.run_with_cache(tokens, [site])[1][site]
+    mean = site_means(model, tokens, [site])[site]
+    after = model.run_with_cache(tokens, [site], hooks=mean_ablation(site, mean, positions=[4]))[1][site]
+    expected = before.clone()
+    rows = np.s_[..., 4, :, :] if site == Z else np.s_[..., 4, :]
+    axis = 0 if networks is None else 1
+    expected[rows] = before.mean(axis, keepdim=True).expand_as(before)[rows]
+    assert not torch.allclose(before, expected)
+    assert_close(after, expected, **TIGHT)
+
+
+def test_a_mean_by_hand():
+    # Two sequences, two positions, one coordinate: (1, 2) and (3, 8); position 1 gets (2 + 8) / 2.
+    x = torch.tensor([[[1.0], [2.0]], [[3.0], [8.0]]])
+    mean = torch.tensor([[2.0], [5.0]])
+    assert mean_ablation(MLP, mean, positions=[1])[MLP](x).flatten().tolist() == [1, 5, 3, 5]
+
+
+# Patches
+
+
+@NETWORKS
+def test_a_patch_puts_the_donors_activation(networks):
+    model, tokens = given(networks)
+    donor = model.run_with_cache(random_tokens(*tokens.shape, seed=1), [Z])[1][Z]
+    before = model.run_with_cache(tokens, [Z])[1][Z]
+    after = model.run_with_cache(tokens, [Z], hooks=patch(Z, donor, head=1, positions=[6, 7]))[1][Z]
+    expected = before.clone()
+    expected[..., [6, 7], 1, :] = donor[..., [6, 7], 1, :]
+    assert not torch.equal(before, expected)
+    assert torch.equal(after, expected)
+
+
+def test_patching_the_whole_stream_gives_the_donors_logits():
+    model, tokens = given(None)
+    donor_logits, donor = model.run_with_cache(random_tokens(2, 11, seed=1), ["blocks.1.hook_resid_pre"])
+    edit = patch("blocks.1.hook_resid_pre", donor["blocks.1.hook_resid_pre"])
+    assert_close(model(tokens, hooks=edit), donor_logits, **TIGHT)
+
+
+def test_a_population_is_edited_as_its_networks_alone():
+    model, tokens = given(2)
+    donor = model.run_with_cache(random_tokens(*tokens.shape, seed=1), [MLP])[1][MLP]
+    means = site_means(model, tokens, [Z])[Z]
+    together = model(tokens, hooks=compose(patch(MLP, donor, positions=[2]), mean_ablation(Z, means, head=0)))
+    for index in range(2):
+        made = compose(patch(MLP, donor[index], positions=[2]), mean_ablation(Z, means[index], head=0))
+        assert_close(together[index], alone(model, index)(tokens[index], hooks=made), **TIGHT)
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (zero(Z, head=3), f"head at {Z}: 3 is not there: expected 0 .. 2"),
+        (zero(PATTERN, head=[0, -1]), f"head at {PATTERN}: -1 is not there: expected 0 .. 2"),
+        (zero(Z, positions=[2, 11]), f"position at {Z}: 11 is not there: expected 0 .. 10"),
+        (zero(PATTERN, positions=slice(3, 12)), f"position at {PATTERN}: 11 is not there: expected 0 .. 10"),
+        (zero(MLP, positions=[-2]), f"position at {MLP}: -2 is not there: expected 0 .. 10"),
+        (zero(MLP, head=0), f"head=0: {MLP} has no axis of heads: leave head out, or choose a site in attn."),
+        (
+            patch(MLP, torch.zeros(2, 12, 21)),
+            f"the donor for {MLP} has shape [2, 12, 21]: expected [2, 11, 21], as the activation has",
+        ),
+        (
+            patch(Z, torch.zeros(1, 11, 3, 7), head=1),
+            f"the donor for {Z} has shape [1, 11, 3, 7]: expected [2, 11, 3, 7], as the activation has",
+        ),
+        (
+            mean_ablation(PATTERN, torch.zeros(2, 3, 11, 11)),
+            f"the mean for {PATTERN} has shape [2, 3, 11, 11]: expected [3, 11, 11], as the activation has",
+        ),
+        (zero("blocks.2.hook_mlp_out"), "unknown site 'blocks.2.hook_mlp_out': did you mean 'blocks.1.hook_mlp_out'?"),
+    ],
+)
+def test_what_is_not_there_is_told_in_one_line(edit, message):
+    model, tokens = given(None)
+    with pytest.raises(UserError) as caught:
+        model(tokens, hooks=edit)
+    if message.startswith("unknown"):
+        assert str(caught.value).startswith("unknown site 'blocks.2.hook_mlp_out'")
+    else:
+        assert str(caught.value) == message

@@ -1,0 +1,110 @@
+"""Estimates over seeds, by hand."""
+
+import math
+
+import numpy as np
+import pytest
+
+from iterhead.estimates import (
+    NO_ESTIMATE,
+    difference_of_means,
+    difference_of_spreads,
+    mean_band,
+    mean_over,
+    median_over,
+    rank_correlation,
+    threshold,
+)
+
+
+def test_the_mean_of_three_by_hand():
+    # sd 0.25; Student's t of two degrees of freedom is 4.3027 at 97.5%: 4.3027 * 0.25 / sqrt(3) = 0.62104.
+    found = mean_over([0.25, 0.5, 0.75])
+    assert (found.value, found.n) == (0.5, 3)
+    assert (found.low, found.high) == pytest.approx((-0.12104, 1.12104), abs=1e-5)
+    cut = mean_over([0.25, 0.5, 0.75], within=(0, 1))
+    assert (cut.low, cut.high) == (0, 1)
+
+
+def test_the_mean_of_ten_by_hand():
+    # 0 .. 9: sd 3.02765, t of nine degrees of freedom 2.26216: 2.26216 * 3.02765 / sqrt(10) = 2.16585.
+    found = mean_over(list(map(float, range(10))))
+    assert (found.low, found.high) == pytest.approx((4.5 - 2.16585, 4.5 + 2.16585), abs=1e-5)
+    assert mean_over([0.3]) == type(NO_ESTIMATE)(0.3, 0.3, 0.3, 1)
+
+
+def test_equal_values_have_no_width():
+    assert mean_over([0.25] * 4) == type(NO_ESTIMATE)(0.25, 0.25, 0.25, 4)
+    assert mean_over([0.0, 0.0]) == type(NO_ESTIMATE)(0.0, 0.0, 0.0, 2)
+    tenths = mean_over([0.1] * 3)
+    assert tenths.low == tenths.high == tenths.value
+
+
+@pytest.mark.parametrize("estimate", [mean_over, median_over])
+def test_of_nothing_there_is_nothing(estimate):
+    found = estimate([])
+    assert found.n == 0
+    assert math.isnan(found.value)
+
+
+def test_the_median_of_ten_lies_between_the_second_and_the_ninth():
+    values = [3, 1, 4, 15, 9, 2, 6, 5, 35, 8]  # in order 1 2 3 4 5 6 8 9 15 35
+    assert median_over(values) == type(NO_ESTIMATE)(5.5, 2, 15, 10)
+
+
+@pytest.mark.parametrize(("n", "low"), [(5, 1), (6, 1), (8, 1), (9, 2), (12, 3)])
+def test_which_values_bound_the_median(n, low):
+    # P(at most k - 1 of n below the median) <= 2.5%: n = 6: 1/64 = 1.6%, k = 1; n = 9: 10/512 = 2.0%, k = 2;
+    # n = 12: 79/4096 = 1.9%, k = 3; n = 8: 9/256 = 3.5% is too much for k = 2.
+    found = median_over(list(range(1, n + 1)))
+    assert (found.low, found.high) == (low, n + 1 - low)
+
+
+def test_bounds_open_the_median_s_interval():
+    found = median_over([1, 2, 3], [0, 2, 3], [1, 2, math.inf])
+    assert found == type(NO_ESTIMATE)(2, 0, math.inf, 3)
+
+
+def test_a_clear_difference_and_none():
+    clear = difference_of_means([0.9, 0.92, 0.94, 0.91], [0.4, 0.5, 0.3, 0.45])
+    assert clear.value == pytest.approx(0.9175 - 0.4125)
+    assert 0.3 < clear.low < clear.value < clear.high < 0.7
+    none = difference_of_means([0.4, 0.9, 0.6], [0.5, 0.8, 0.6])
+    assert none.low < 0 < none.high
+
+
+def test_spreads_need_two_values_each():
+    assert difference_of_spreads([1.0], [1.0, 2.0]).n == 0
+    # sd of 0, 2 is sqrt(2); of 1, 1 it is 0.
+    assert difference_of_spreads([0.0, 2.0], [1.0, 1.0]).value == pytest.approx(math.sqrt(2))
+
+
+def test_the_band_is_the_interval_of_each_column():
+    columns = np.array([[0.0, 0.5], [1.0, 0.51], [0.5, 0.52]])
+    mean, low, high = mean_band(columns)
+    for place, column in enumerate(columns.T):
+        found = mean_over(list(column), within=(0, 1))
+        assert (mean[place], low[place], high[place]) == pytest.approx((found.value, found.low, found.high))
+    assert (low[0], high[0]) == (0, 1)
+    np.testing.assert_array_equal(mean_band(np.array([[0.2, 0.4]])), [[0.2, 0.4]] * 3)  # of one seed
+
+
+@pytest.mark.parametrize(("first", "second", "expected"), [
+    ([1, 2, 3], [10, 20, 1000], 1.0),
+    ([1, 2, 3], [3, 2, 1], -1.0),
+    ([1, 2, 3, 4], [1, 1, 2, 2], 4 / math.sqrt(5 * 4)),  # ranks 1 2 3 4 and 1.5 1.5 3.5 3.5
+    ([1, 2, 3], [5, math.inf, math.inf], 0.866),
+])  # fmt: skip
+def test_rank_correlation(first, second, expected):
+    assert rank_correlation(first, second) == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize(("first", "second"), [([1, 2], [1, 2]), ([1, 2, 3], [7, 7, 7])])
+def test_no_rank_correlation_of_two_or_of_equals(first, second):
+    assert math.isnan(rank_correlation(first, second))
+
+
+def test_the_threshold_is_the_least_place_that_is_good_enough():
+    scores = {4: 0.2, 16: 0.95, 8: 0.5, 24: 0.1}
+    assert threshold(scores, 0.5) == 8
+    assert threshold(scores, 0.96) == math.inf
