@@ -11,7 +11,7 @@ from iterhead.cli.report import tell_page
 from iterhead.errors import UserError
 from iterhead.runs import load
 from iterhead.runs.storage import RunFolder
-from iterhead.studies import published
+from iterhead.studies import registry
 
 
 def test_it_writes_the_page_and_says_where(call, copied):
@@ -82,7 +82,7 @@ def test_a_page_that_cannot_be_written_costs_no_run(copied, capsys):
 def studies(tmp_path, monkeypatch):
     """Two studies, of which the first has tables, in place of all; their folder of runs."""
     first, second = made_study("figure-7"), made_study("figure-8")
-    monkeypatch.setattr(published, "STUDIES", {"figure-7": lambda _scale: first, "figure-8": lambda _scale: second})
+    monkeypatch.setattr(registry, "STUDIES", {"figure-7": lambda _scale: first, "figure-8": lambda _scale: second})
     write_made(first, tmp_path / "runs")
     return tmp_path / "runs/study"
 

@@ -10,7 +10,7 @@ import iterhead.studies.cost as cost_module
 from helpers.tiny_study import CALIBRATION, tiny_study
 from iterhead.cli.study_display import Display, told_progress
 from iterhead.errors import UserError
-from iterhead.studies import published
+from iterhead.studies import registry
 from iterhead.studies.cost import cost
 from iterhead.studies.runner import StudyProgress
 
@@ -18,7 +18,7 @@ from iterhead.studies.runner import StudyProgress
 @pytest.fixture
 def tiny(monkeypatch):
     """The tiny study in place of figure 7, and a machine that needs no calibration."""
-    monkeypatch.setattr(published, "STUDIES", dict.fromkeys(("figure-7", "figure-6"), lambda _scale: tiny_study()))
+    monkeypatch.setattr(registry, "STUDIES", dict.fromkeys(("figure-7", "figure-6"), lambda _scale: tiny_study()))
     monkeypatch.setattr(cost_module, "_measure", lambda _device: CALIBRATION)
 
 
@@ -89,8 +89,8 @@ def test_runs_that_studies_share_cost_once():
 
 @pytest.mark.usefixtures("tiny")
 @pytest.mark.parametrize(("words", "line"), [
-    ("study run figure-77", "figure-77: no such study: expected one of figure-7, figure-6, all: did you mean "
-     "'figure-7'?"),
+    ("study run figure-77", "figure-77: no such study: expected one of figure-7, figure-6, all, or your own as "
+     "module:name: did you mean 'figure-7'?"),
     ("study run", "study run: expected the name of a study, or all (iterhead study list)"),
     ("study rnu figure-7", "study rnu: no such verb: did you mean 'run'?"),
     ("study list --scale huge", "scale=huge: expected one of smoke, laptop, paper"),
@@ -122,12 +122,12 @@ def test_progress_in_words():
 
 def test_scales_are_named_in_errors():
     with pytest.raises(UserError, match="did you mean 'paper'"):
-        published.find_scale("papr")
+        registry.find_scale("papr")
 
 
 def test_looking_into_networks_is_told(capsys):
     loud, silent = Display(silent=False), Display(silent=True)
     for display in (loud, silent):
-        display.measuring(published.STUDIES["figure-6"]("smoke"))
+        display.measuring(registry.STUDIES["figure-6"]("smoke"))
         display.measuring(tiny_study())  # nothing to look into
     assert capsys.readouterr().out == "figure-6: measuring its networks\n"

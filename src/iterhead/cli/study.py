@@ -24,7 +24,9 @@ SCALES = "smoke, laptop or paper"
 def _declare(parser: Parser) -> None:
     given = parser.add_argument_group("options")
     given.add_argument("verb", metavar="VERB", nargs="?", default="list", help="list, run, status, retry or report")
-    given.add_argument("name", metavar="NAME", nargs="?", help="figure-6 to figure-16, ..., or all: see list")
+    given.add_argument(
+        "name", metavar="NAME", nargs="?", help="figure-7, ..., or all: see list; or your own, module:name"
+    )
     given.add_argument("--scale", metavar="WORD", default="laptop", help=f"{SCALES} [default: laptop]")
     given.add_argument("--out", metavar="FOLDER", default="runs", help="where runs are kept [default: runs]")
     given.add_argument("--workers", metavar="N", help="processes at a time [default: one for each free core]")
@@ -51,7 +53,7 @@ def _list(options: argparse.Namespace, _: Interrupts) -> int:
     """Print the studies with what they cost, or one of them with what was chosen."""
     from iterhead.cli.study_display import one_study, studies_table
     from iterhead.studies.cost import calibrate, cost
-    from iterhead.studies.published import ALL, STUDIES, find_scale, find_studies
+    from iterhead.studies.registry import ALL, STUDIES, find_scale, find_studies
 
     scale = find_scale(options.scale)
     names = [*STUDIES, ALL] if options.name is None else [options.name]
@@ -97,8 +99,8 @@ def _run(options: argparse.Namespace, interrupts: Interrupts) -> int:
                 workers=workers,
                 threads=_count("threads", options.threads),
                 device=options.device,
-                watch=display.watch,
-                tell=display.tell,
+                on_progress=display.watch,
+                on_result=display.tell,
             )
             reported = []
             for study in studies:
@@ -162,7 +164,7 @@ def _report(options: argparse.Namespace, _: Interrupts) -> int:
 def _reported(study: "Study", options: argparse.Namespace) -> "Reported":
     from iterhead.studies.results import report
 
-    return report(study, Path(options.out), redraw=options.redraw, tell=lambda line: print(line, file=sys.stderr))
+    return report(study, Path(options.out), redraw=options.redraw, warn=lambda line: print(line, file=sys.stderr))
 
 
 def _pages(reported: "Sequence[Reported]", options: argparse.Namespace) -> Path | None:
@@ -196,7 +198,7 @@ def _tell_reports(reported: "Sequence[Reported]", page: Path | None) -> None:
 
 
 def _studies(options: argparse.Namespace) -> "list[Study]":
-    from iterhead.studies.published import find_scale, find_studies
+    from iterhead.studies.registry import find_scale, find_studies
 
     return find_studies(options.name, find_scale(options.scale))
 

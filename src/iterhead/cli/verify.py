@@ -9,13 +9,12 @@ from iterhead.cli.parsing import Command, Parser, filled
 from iterhead.cli.program import command_line
 from iterhead.criteria import SOLVED_ACCURACY
 from iterhead.errors import UserError
-from iterhead.studies.claims import Verdict
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from iterhead.runs import Run
-    from iterhead.studies.verify import Verification
+    from iterhead.studies.verification import Verification
 
 SCIENCE_SAYS_NO = 1
 
@@ -36,7 +35,8 @@ def _verify(options: argparse.Namespace, _: Interrupts) -> int:
     """Check the claims about a run's network, and print them."""
     sequences = _count(options.sequences)
     from iterhead.runs import load
-    from iterhead.studies.verify import verify, write_verification
+    from iterhead.studies.verification import verify
+    from iterhead.studies.verification_files import write_verification
 
     run = load(options.run, options.out)
     found = verify(run, sequences)
@@ -76,7 +76,8 @@ def tell_claims(run: "Run") -> None:
     """Check the claims about a network that has learnt its task, on few sequences, and say in a line what holds."""
     if run.status.state != "finished" or run.scores.best_pair is None or run.scores.accuracy < SOLVED_ACCURACY:
         return
-    from iterhead.studies.verify import read_verification, verify, write_verification
+    from iterhead.studies.verification import verify
+    from iterhead.studies.verification_files import read_verification, write_verification
 
     found = read_verification(run)
     if found is None:
@@ -91,6 +92,8 @@ def tell_claims(run: "Run") -> None:
 
 def _in_a_line(found: "Verification") -> str:
     """Return what holds, e.g. `9 of 13 claims hold; 3 do not (4a, 4c, 4d); 1 undecided (5b)`, and the circuit."""
+    from iterhead.studies.claims import Verdict
+
     by_verdict = {name: [check.id for check in found.checks if check.verdict == name] for name in get_args(Verdict)}
     failing, open_ = by_verdict["does not hold"], by_verdict["undecided"]
     parts = [f"{len(by_verdict['holds'])} of {len(found.checks)} claims hold"]
