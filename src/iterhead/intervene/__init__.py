@@ -1,14 +1,14 @@
 """Interventions: hooks of a forward pass, their effects, probes, and what kind of circuit a network has.
 
 Every intervention is a mapping from hook names to hooks; `model(tokens, hooks=...)` applies it. Results are kept for
-each sequence, so that `bootstrap_interval` can estimate their uncertainty.
+each sequence, so that `estimates.bootstrap_interval` can estimate their uncertainty.
 """
 
+from iterhead.estimates import bootstrap_interval
 from iterhead.intervene.activations import Hooks, ablate_head, compose, hook_means, mean_ablation, patch, replace, zero
 from iterhead.intervene.circuit import HeadKind, average_maps, classify_heads, describe_circuit, role_spread
 from iterhead.intervene.counterfactuals import CounterfactualCounts, SwapCounts, shift_follows_f, swap_follows_f
 from iterhead.intervene.effects import Answers, Chance, ChanceLevels, accuracy_under, chance_levels
-from iterhead.intervene.intervals import bootstrap_interval
 from iterhead.intervene.path_patching import path_patch
 from iterhead.intervene.patterns import (
     ideal_attention,
