@@ -1,6 +1,6 @@
-"""Estimates over seeds: means, medians, ratios and thresholds, each with its 95% interval.
+"""Means, medians, differences and thresholds over seeds or sequences, with their 95% intervals.
 
-A seed's networks share its data, so what is resampled is seeds: each gives one number, however many runs went into it.
+The networks of one seed share its data, so the unit is the seed: it gives one number, however many runs it has.
 """
 
 import math
@@ -8,25 +8,29 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.stats import binom, rankdata  # type: ignore[import-untyped]
-from scipy.stats import t as student
+import scipy  # type: ignore[import-untyped]  # scipy.stats takes a second to import: SciPy does so on first use
+from numpy.typing import ArrayLike, NDArray
 
+from iterhead.errors import UserError
 from iterhead.seeds import named_seed
 
 Floats = NDArray[np.float64]
 
 RESAMPLES = 1999
+"""Resampled means, so that the 2.5% and 97.5% percentiles are the 50th from either end."""
+
+BATCH = 100
+"""Resamples at once: bounds the memory."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure over seeds.
+    """A value over seeds, with its interval.
 
     Attributes:
-        value: nan where there is nothing to make it from.
-        low, high: its 95% interval.
-        n: how many seeds went into it.
+        value: nan if there is no data.
+        low, high: ends of the 95% interval.
+        n: number of seeds.
     """
 
     value: float
@@ -37,16 +41,15 @@ class Estimate:
 
 NO_ESTIMATE = Estimate(math.nan, math.nan, math.nan, 0)
 
-
 ANY, UNIT_INTERVAL = (-math.inf, math.inf), (0.0, 1.0)
-"""Between what a figure can lie."""
+"""Ranges of possible values."""
 
 
 def mean_over(values: Sequence[float], within: tuple[float, float] = ANY) -> Estimate:
-    """Return the mean, with Student's interval, cut where no figure can lie; one value, or equal ones, have no width.
+    """Return the mean with Student's interval, clipped to the possible values; equal values have no width.
 
-    Few seeds are the rule here. Of ten, the percentile bootstrap of a mean is a fifth narrower than this; of three it
-    ends at the least and the largest, where this is about two and a half times as wide.
+    Seeds are few. With ten, the percentile bootstrap of a mean is a fifth narrower than this interval; with three it
+    ends at the smallest and the largest value, and this is about two and a half times as wide.
     """
     if not values:
         return NO_ESTIMATE
@@ -58,21 +61,21 @@ def mean_over(values: Sequence[float], within: tuple[float, float] = ANY) -> Est
 def median_over(
     values: Sequence[float], at_least: Sequence[float] | None = None, at_most: Sequence[float] | None = None
 ) -> Estimate:
-    """Return the median; its interval runs between two values, as binomial chances tell, whatever the distribution.
+    """Return the median with the binomial interval between two order statistics, valid for any distribution.
 
-    By hand, for ten values: the median lies outside the second and the ninth with chance 2 * (1 + 10) / 1024 = 2.1%,
-    outside the third and the eighth with 2 * (1 + 10 + 45) / 1024 = 10.9%, so the second and the ninth it is. Fewer
-    than six values have no such interval, since all may lie on one side: then from the least to the largest.
+    By hand, for ten values: the median lies outside the second and the ninth with probability
+    2 * (1 + 10) / 1024 = 2.1%, outside the third and the eighth with 2 * (1 + 10 + 45) / 1024 = 10.9%, so the
+    interval runs from the second to the ninth. Fewer than six values have no such interval: it is their range.
 
     Args:
         values: as measured.
-        at_least: what each is at least, where some are only bounds; the lower end is one of these.
-        at_most: what each is at most, perhaps infinite; the upper end is one of these.
+        at_least: lower bounds of the values, where some are not exact; the lower end is one of these.
+        at_most: upper bounds, perhaps infinite; the upper end is one of these.
     """
     if not values:
         return NO_ESTIMATE
     n = len(values)
-    outside = sum(binom.cdf(rank, n, 0.5) <= 0.025 for rank in range(n // 2))
+    outside = sum(scipy.stats.binom.cdf(rank, n, 0.5) <= 0.025 for rank in range(n // 2))
     place = max(outside - 1, 0)
     low = sorted(values if at_least is None else at_least)[place]
     high = sorted(values if at_most is None else at_most)[n - 1 - place]
@@ -80,12 +83,12 @@ def median_over(
 
 
 def difference_of_means(first: Sequence[float], second: Sequence[float]) -> Estimate:
-    """Return mean(first) - mean(second), both resampled."""
+    """Return mean(first) - mean(second), with the percentile bootstrap over both."""
     return _difference(first, second, lambda rows: rows.mean(-1), fewest=1)
 
 
 def difference_of_spreads(first: Sequence[float], second: Sequence[float]) -> Estimate:
-    """Return sd(first) - sd(second), both resampled; two values each at least."""
+    """Return sd(first) - sd(second), with the percentile bootstrap over both; at least two values each."""
     return _difference(first, second, lambda rows: rows.std(-1, ddof=1), fewest=2)
 
 
@@ -95,38 +98,76 @@ def _difference(
     if min(len(first), len(second)) < fewest:
         return NO_ESTIMATE
     generator = np.random.Generator(np.random.Philox(key=named_seed(0, "difference")))
-    drawn = [of(_resampled(np.asarray(values, dtype=float), generator)) for values in (first, second)]
+    sides = [np.asarray(values, dtype=float) for values in (first, second)]
+    drawn = [of(side[generator.integers(len(side), size=(RESAMPLES, len(side)))]) for side in sides]
     low, high = np.quantile(drawn[0] - drawn[1], [0.025, 0.975])
-    value = of(np.asarray(first, dtype=float)) - of(np.asarray(second, dtype=float))
+    value = of(sides[0]) - of(sides[1])
     return Estimate(float(value), float(min(low, value)), float(max(high, value)), min(len(first), len(second)))
 
 
-def _resampled(values: Floats, generator: np.random.Generator) -> Floats:
-    return values[generator.integers(len(values), size=(RESAMPLES, len(values)))]
-
-
 def mean_band(values_NE: Floats, within: tuple[float, float] = UNIT_INTERVAL) -> tuple[Floats, Floats, Floats]:
-    """Return the mean over N seeds and the ends of its interval as for `mean_over`, each [E]."""
+    """Return the mean over N seeds and the ends of its interval, as in `mean_over`, each [E]."""
     N = len(values_NE)
     mean = values_NE.mean(0)
     if N == 1:
         return mean, mean, mean
-    spread = student.ppf(0.975, N - 1) * values_NE.std(0, ddof=1) / math.sqrt(N)
+    spread = scipy.stats.t.ppf(0.975, N - 1) * values_NE.std(0, ddof=1) / math.sqrt(N)
     spread[np.ptp(values_NE, axis=0) == 0] = 0.0  # rounding leaves equal values a spread
     return mean, np.maximum(mean - spread, within[0]), np.minimum(mean + spread, within[1])
 
 
 def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
-    """Return Spearman's correlation, ties sharing their mean rank; nan where one side is all the same.
+    """Return Spearman's correlation; nan for fewer than three pairs or a constant side.
 
-    Infinite values are ranked like others: beyond all that is finite.
+    Ties share their mean rank. Infinite values rank beyond all finite ones.
     """
-    ranks = [rankdata(values) for values in (first, second)]
+    ranks = [scipy.stats.rankdata(values) for values in (first, second)]
     if len(first) < 3 or any(np.ptp(rank) == 0 for rank in ranks):
         return math.nan
     return float(np.corrcoef(*ranks)[0, 1])
 
 
 def threshold(scores: Mapping[float, float], least: float) -> float:
-    """Return the smallest place whose score is at least `least`; infinity if none of the places measured has it."""
-    return min((place for place, score in scores.items() if score >= least), default=math.inf)
+    """Return the smallest key whose score is at least `least`; infinity if there is none."""
+    return min((key for key, score in scores.items() if score >= least), default=math.inf)
+
+
+def bootstrap_interval(values: ArrayLike, seed: int = 0, level: float = 0.95) -> tuple[float, float]:
+    """Return an interval for the mean of independent values, one for each sequence: [n].
+
+    - Numbers: the percentile bootstrap. Where all are equal, both ends are that number.
+    - Booleans (right or wrong): Wilson's score interval. Resampling a sample that is all right can only give all right
+      again, and a bootstrap would claim certainty after three sequences. The lower end of Wilson's interval is then
+      n / (n + 3.84), at level 0.95.
+    - Numbers that are all 0 or all 1, read as fractions: as booleans. No quantity in 0 .. 1 with the same mean gives
+      such a sample more often than right and wrong does.
+
+    Args:
+        values: at least one, all finite.
+        seed: of the resampling.
+        level: of confidence, between 0 and 1.
+
+    Raises:
+        UserError: for no values, one that is not finite, or a level outside 0 .. 1.
+    """
+    sample = np.asarray(values)
+    if sample.ndim != 1 or not sample.size or not np.isfinite(sample).all():
+        raise UserError(f"values shaped {list(sample.shape)}: expected at least one, in one row, all of them finite")
+    if not 0 < level < 1:
+        raise UserError(f"level={level}: expected a number between 0 and 1, e.g. 0.95")
+    constant = bool((sample == sample[0]).all())
+    if sample.dtype == np.bool_ or (constant and sample[0] in (0, 1)):
+        interval = scipy.stats.binomtest(int(sample.sum()), sample.size).proportion_ci(level, method="wilson")
+    elif constant:
+        return float(sample[0]), float(sample[0])
+    else:
+        interval = scipy.stats.bootstrap(
+            (sample.astype(np.float64),),
+            np.mean,
+            n_resamples=RESAMPLES,
+            batch=BATCH,
+            confidence_level=level,
+            method="percentile",
+            rng=np.random.Generator(np.random.Philox(key=named_seed(seed, "bootstrap"))),
+        ).confidence_interval
+    return float(interval.low), float(interval.high)

@@ -1,7 +1,12 @@
 """Numbers and names as text, for messages, tables, figures and pages. Layers and heads are written counted from 1."""
 
 import math
+import shlex
 from collections.abc import Sequence
+from pathlib import Path
+
+DEFAULT_OUT = Path("runs")
+"""Where runs are kept unless `--out` names another folder."""
 
 
 def percent(share: float) -> str:
@@ -43,3 +48,8 @@ def duration(seconds: float) -> str:
 def finite_or_none(value: float | None) -> float | None:
     """Return the value, or None where JSON cannot hold it: not a number, or infinite."""
     return value if value is not None and math.isfinite(value) else None
+
+
+def out_option(out: Path) -> str:
+    """Return ` --out FOLDER`, quoted for a shell; nothing for the default folder."""
+    return "" if out == DEFAULT_OUT else f" --out {shlex.quote(str(out))}"

@@ -10,7 +10,7 @@ from helpers.pages import ABSENT, grown, staged
 from iterhead.cli.report import study_pages
 from iterhead.model.handmade import handmade
 from iterhead.report import run_report, write_report
-from iterhead.studies import verify, write_verification
+from iterhead.studies.verify import verify, write_verification
 from iterhead.tasks import task
 
 FLAGS = (

@@ -1,8 +1,11 @@
 """The verdict by hand, at the edges."""
 
+import math
+from dataclasses import replace
+
 import pytest
 
-from iterhead.studies import Check
+from iterhead.studies.claims import Check, Finding, claim_rows
 
 
 def verdict(low: float, high: float, threshold: float, bound="at least") -> str:
@@ -60,3 +63,15 @@ def test_by_name():
         "bound": "at most",
         "verdict": "undecided",
     }
+
+
+def test_rows_of_a_table():
+    """What the claim asks has the right sign, seeds stand behind an interval over seeds, and nothing is not 0."""
+    check = Check("12a", "lower | than", 0.5, 0.25, math.inf, 0.0, "more than")
+    finding = Finding("18a", "c", 2.0, 1.0, 3.0, 0.9, "at most", figure="f", seeds=4, sentence="s")
+    nothing = replace(finding, value=math.nan, low=math.nan, high=math.nan, seeds=0)
+    assert [tuple(row) for row in claim_rows([check, finding, nothing])] == [
+        ("12a", "lower | than", "0.500", "0.250 .. inf", "> 0.00", "holds"),
+        ("18a", "c", "2.000", "1.000 .. 3.000 (4)", "<= 0.90", "does not hold"),
+        ("18a", "c", "", "", "<= 0.90", "undecided"),
+    ]

@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
-from rich.table import Table
-from rich.text import Text
 
 from iterhead.cli.parsing import filled
+from iterhead.cli.tables import claims_table
 from iterhead.formatting import duration, plural
 from iterhead.runs import Result
 from iterhead.studies.cost import Cost
@@ -21,8 +20,6 @@ from iterhead.studies.study import Study
 
 QUIET_SECONDS = 30.0
 """Between two lines about progress where no terminal shows it."""
-
-_COLOURS = {"holds": "green", "does not hold": "red", "undecided": "yellow"}
 
 
 def size(count: int) -> str:
@@ -155,16 +152,6 @@ def show_report(done: Reported) -> None:
     study = done.study
     console.print(f"\n[bold]{study.name}[/bold] ({study.scale}): {done.measured:,} of {done.runs:,} runs measured")
     if done.findings:
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        for name in ("", "claim", "found", "95% over seeds", "asked"):
-            table.add_column(name, justify="right" if name == "found" else "left")
-        table.add_column("verdict", no_wrap=True)
-        for finding in done.findings:
-            nothing = finding.seeds == 0
-            value = "-" if nothing else f"{finding.value:.3f}"
-            interval = "-" if nothing else f"{finding.low:.3f} .. {finding.high:.3f} ({finding.seeds})"
-            verdict = Text(finding.verdict, style=_COLOURS[finding.verdict])
-            table.add_row(finding.id, finding.claim, value, interval, finding.asked, verdict)
-        console.print(table)
+        console.print(claims_table(done.findings, "95% over seeds"))
     names = ", ".join(path.name for path in done.figures if path.suffix == ".png") or "no figure"
     console.print(f"{names}, tables and claims in {done.folder}", soft_wrap=True)

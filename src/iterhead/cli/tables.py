@@ -1,6 +1,6 @@
 """Scores as tables: of the evaluations, also while a run is in training, and of every head."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 from rich.console import Console, RenderableType
@@ -12,9 +12,12 @@ from iterhead.criteria import EMERGED_ACCURACY
 from iterhead.formatting import percent
 from iterhead.measure import Scores, headline_lengths
 from iterhead.runs import Evaluation, Run
+from iterhead.studies.claims import Check, Verdict, claim_rows
 
 FIXED_WIDTH = 56
 """Columns that the table of evaluations needs beside its bars."""
+
+VERDICT_COLOURS: Mapping[Verdict, str] = {"holds": "green", "does not hold": "red", "undecided": "yellow"}
 
 HEAD_SCORES = ("peakiness", "weight", "invariance")
 
@@ -117,3 +120,20 @@ def _means(run: Run) -> dict[tuple[str, int, int], float]:
     final = last.filter(pl.col("split") == last["split"][-1]).filter(pl.col("length").is_in(lengths))
     means = final.group_by("name", "layer", "head").agg(pl.col("value").mean())
     return {(name, layer, head): value for name, layer, head, value in means.iter_rows()}
+
+
+def claims_table(checks: Sequence[Check], interval: str) -> Table:
+    """Return a row for each claim.
+
+    Args:
+        checks: of a network or of a study.
+        interval: title of the column of intervals.
+    """
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in ("", "claim", "found", interval, "asked"):
+        table.add_column(title, justify="right" if title == "found" else "left")
+    table.add_column("verdict", no_wrap=True)
+    for row in claim_rows(checks):
+        verdict = Text(row.verdict, style=VERDICT_COLOURS[row.verdict])
+        table.add_row(row.id, row.claim, row.value or "-", row.interval or "-", row.asked, verdict)
+    return table

@@ -2,26 +2,25 @@
 
 import argparse
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from iterhead.cli.interrupts import Interrupts
 from iterhead.cli.parsing import Command, Parser, filled
 from iterhead.cli.program import command_line
 from iterhead.criteria import SOLVED_ACCURACY
 from iterhead.errors import UserError
+from iterhead.studies.claims import Verdict
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from iterhead.runs import Run
-    from iterhead.studies import Verification
+    from iterhead.studies.verify import Verification
 
 SCIENCE_SAYS_NO = 1
 
 QUICK = 32
 """Test sequences of each length at the end of `iterhead run`: a few seconds."""
-
-_COLOURS = {"holds": "green", "does not hold": "red", "undecided": "yellow"}
 
 
 def _declare(parser: Parser) -> None:
@@ -37,7 +36,7 @@ def _verify(options: argparse.Namespace, _: Interrupts) -> int:
     """Check the claims about a run's network, and print them."""
     sequences = _count(options.sequences)
     from iterhead.runs import load
-    from iterhead.studies import verify, write_verification
+    from iterhead.studies.verify import verify, write_verification
 
     run = load(options.run, options.out)
     found = verify(run, sequences)
@@ -62,10 +61,12 @@ def show_verification(found: "Verification") -> None:
     """Print the circuit, the claims and what each intervention leaves."""
     from rich.console import Console
 
+    from iterhead.cli.tables import claims_table
+
     console = Console(highlight=False)
     console.print(filled(f"Circuit: {found.circuit}."))
     console.print()
-    console.print(_claims_table(found))
+    console.print(claims_table(found.checks, "95%"))
     console.print()
     console.print(_effects_table(found))
     console.print(filled(f"Chance, for a network that reads its own state but not x_t: {found.chance:.3f} of states."))
@@ -75,7 +76,7 @@ def tell_claims(run: "Run") -> None:
     """Check the claims about a network that has learnt its task, on few sequences, and say in a line what holds."""
     if run.status.state != "finished" or run.scores.best_pair is None or run.scores.accuracy < SOLVED_ACCURACY:
         return
-    from iterhead.studies import read_verification, verify, write_verification
+    from iterhead.studies.verify import read_verification, verify, write_verification
 
     found = read_verification(run)
     if found is None:
@@ -90,28 +91,12 @@ def tell_claims(run: "Run") -> None:
 
 def _in_a_line(found: "Verification") -> str:
     """Return what holds, e.g. `9 of 13 claims hold; 3 do not (4a, 4c, 4d); 1 undecided (5b)`, and the circuit."""
-    by_verdict = {name: [check.id for check in found.checks if check.verdict == name] for name in _COLOURS}
+    by_verdict = {name: [check.id for check in found.checks if check.verdict == name] for name in get_args(Verdict)}
     failing, open_ = by_verdict["does not hold"], by_verdict["undecided"]
     parts = [f"{len(by_verdict['holds'])} of {len(found.checks)} claims hold"]
     parts += [f"{len(failing)} do not ({', '.join(failing)})"] if failing else []
     parts += [f"{len(open_)} undecided ({', '.join(open_)})"] if open_ else []
     return f"Checked by intervention ({found.circuit}): {'; '.join(parts)}. Each with its evidence:"
-
-
-def _claims_table(found: "Verification") -> "Table":
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name, side in (("", "left"), ("claim", "left"), ("found", "right"), ("95%", "left"), ("asked", "left")):
-        table.add_column(name, justify=side)  # type: ignore[arg-type]
-    table.add_column("verdict", no_wrap=True)
-    for check in found.checks:
-        asked = f"{'>=' if check.bound == 'at least' else '<='} {check.threshold:.2f}"
-        interval = f"{check.low:.3f} .. {check.high:.3f}"
-        verdict = Text(check.verdict, style=_COLOURS[check.verdict])
-        table.add_row(check.id, check.claim, f"{check.value:.3f}", interval, asked, verdict)
-    return table
 
 
 def _effects_table(found: "Verification") -> "Table":

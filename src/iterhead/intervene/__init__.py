@@ -4,12 +4,12 @@ An edit set maps a site's name to a function of the activation there; `model(tok
 measured here is told by sequence, so that `bootstrap_interval` can say how sure it is.
 """
 
+from iterhead.estimates import bootstrap_interval
 from iterhead.intervene.activations import Hooks, compose, mean_ablation, patch, replace, site_means, zero
 from iterhead.intervene.circuit import HeadKind, average_maps, classify_heads
 from iterhead.intervene.counterfactuals import CounterfactualCounts, SwapCounts, shift_follows_f, swap_follows_f
 from iterhead.intervene.describe import describe_circuit, role_spread
 from iterhead.intervene.effects import Answers, Chance, ChanceLevels, accuracy_under, chance_levels
-from iterhead.intervene.intervals import bootstrap_interval
 from iterhead.intervene.path_patching import path_patch
 from iterhead.intervene.patterns import (
     ideal_attention,

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from iterhead import atomic
+from iterhead.formatting import out_option
 from iterhead.report.assemble import assemble, typeset
 from iterhead.report.cells import INDEX, placed
-from iterhead.report.out_option import out_option
 from iterhead.report.payload import pack
 from iterhead.report.pictures import pictures
 from iterhead.report.run_page import REPORT

@@ -16,7 +16,7 @@ from iterhead.report.summary import outcome, sentences
 from iterhead.report.weights import page_weights, rounded
 from iterhead.runs import Run
 from iterhead.runs.run import PROVENANCE
-from iterhead.studies import read_verification
+from iterhead.studies.verify import read_verification
 from iterhead.tasks import Task, Vocabulary
 
 REPORT = "report.html"

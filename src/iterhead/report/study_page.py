@@ -7,10 +7,9 @@ from typing import Any
 
 from iterhead import atomic
 from iterhead.errors import UserError
-from iterhead.formatting import plural
+from iterhead.formatting import out_option, plural
 from iterhead.report.assemble import assemble
 from iterhead.report.cells import cells_facts, finite, maps_facts, placed, runs_facts
-from iterhead.report.out_option import out_option
 from iterhead.report.payload import pack
 from iterhead.report.pictures import pictures
 from iterhead.report.run_page import REPORT

@@ -1,9 +1,5 @@
-"""Claims of the paper, checked: each with its figure, an interval, a threshold and a verdict.
+"""Claims of the paper, checked: each with its value, an interval, a threshold and a verdict.
 
-`verify(run)` checks the claims about one network by interventions and probes.
+`verify.verify(run)` checks the claims about one network by interventions and probes. A `study.Study` is a list of runs
+with what to draw of them and which claims to check; those of the paper are in `published`.
 """
-
-from iterhead.studies.claims import Check, Verdict
-from iterhead.studies.verify import Effect, Verification, read_verification, verify, write_verification
-
-__all__ = ["Check", "Effect", "Verdict", "Verification", "read_verification", "verify", "write_verification"]

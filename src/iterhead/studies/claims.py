@@ -1,9 +1,9 @@
 """What a checked claim is: of one network, or of a study over seeds."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from iterhead.criteria import FEWEST_SEEDS
 
@@ -84,6 +84,29 @@ class Finding(Check):
     def verdict(self) -> Verdict:
         """As for one network, but undecided where there are too few seeds."""
         return super().verdict if self.seeds >= self.needed else "undecided"
+
+
+class ClaimRow(NamedTuple):
+    """A claim as the cells of a table; value and interval are empty where nothing was measured."""
+
+    id: str
+    claim: str
+    value: str
+    interval: str
+    asked: str
+    verdict: Verdict
+
+
+def claim_rows(checks: Iterable[Check]) -> list[ClaimRow]:
+    """Return claims as rows of text; the interval of a study's claim is followed by the number of seeds."""
+    rows = []
+    for check in checks:
+        value = interval = ""
+        if not math.isnan(check.value):
+            seeds = f" ({check.seeds})" if isinstance(check, Finding) else ""
+            value, interval = f"{check.value:.3f}", f"{check.low:.3f} .. {check.high:.3f}{seeds}"
+        rows.append(ClaimRow(check.id, check.claim, value, interval, check.asked, check.verdict))
+    return rows
 
 
 Judge: TypeAlias = "Callable[[Tables], list[Finding]]"

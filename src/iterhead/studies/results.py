@@ -11,7 +11,7 @@ import polars as pl
 from iterhead import atomic
 from iterhead.errors import UserError
 from iterhead.figures import add_foot, render
-from iterhead.studies.claims import Finding
+from iterhead.studies.claims import Finding, claim_rows
 from iterhead.studies.collect import collect
 from iterhead.studies.draw import draw
 from iterhead.studies.study import Study
@@ -166,11 +166,8 @@ def _spent(done: Reported) -> str:
 def claims_table(findings: Sequence[Finding]) -> list[str]:
     """Return the lines of a Markdown table of claims."""
     lines = ["| | claim | found | 95% over seeds | asked | verdict | |", "|---|---|---|---|---|---|---|"]
-    for finding in findings:
-        nothing = finding.seeds == 0
-        found = "" if nothing else f"{finding.value:.3f}"
-        interval = "" if nothing else f"{finding.low:.3f} .. {finding.high:.3f} ({finding.seeds})"
-        verdict = finding.verdict if finding.verdict == "holds" else f"**{finding.verdict}**"
-        cells = (finding.id, finding.claim, found, interval, finding.asked, verdict, finding.sentence)
+    for finding, row in zip(findings, claim_rows(findings), strict=True):
+        verdict = row.verdict if row.verdict == "holds" else f"**{row.verdict}**"
+        cells = (*row[:-1], verdict, finding.sentence)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return lines
