@@ -52,7 +52,7 @@ def on_a_terminal(words: list[str], folder, columns: int) -> str:
 def lines_of(written: str) -> list[str]:
     """The lines that were on the terminal at some time, up to the verdict, without control sequences."""
     shown = ESCAPE.sub("", written)
-    table = shown[: shown.index("The task is not learnt")].replace("\r\n", "\n")
+    table = shown[: shown.index("The task is not learned")].replace("\r\n", "\n")
     return [line for part in table.split("\n") for line in part.split("\r")]
 
 
