@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from iterhead.errors import UserError
     from iterhead.model import Transformer, generate
     from iterhead.model.handmade import handmade
-    from iterhead.runs import load, train, train_many, train_population, transfer
+    from iterhead.runs.run import load
+    from iterhead.runs.training import train, train_population
+    from iterhead.runs.transfer import transfer
+    from iterhead.runs.worker_pool import train_many
     from iterhead.settings import DataConfig, ModelConfig, RunConfig, StartConfig, TrainingConfig, parse_config
     from iterhead.tasks import IterativeTask, Mixture, task
 
@@ -49,7 +52,10 @@ _HOMES = {
     "errors": ["UserError"],
     "model": ["Transformer", "generate"],
     "model.handmade": ["handmade"],
-    "runs": ["load", "train", "train_many", "train_population", "transfer"],
+    "runs.run": ["load"],
+    "runs.training": ["train", "train_population"],
+    "runs.transfer": ["transfer"],
+    "runs.worker_pool": ["train_many"],
     "settings": ["DataConfig", "ModelConfig", "RunConfig", "StartConfig", "TrainingConfig", "parse_config"],
     "tasks": ["IterativeTask", "Mixture", "task"],
 }
