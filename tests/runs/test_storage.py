@@ -250,11 +250,11 @@ def test_writing_no_files_writes_nothing(tmp_path: Path):
 
 ALONE = """
 import sys
-import iterhead.runs.paths
+import iterhead.runs.storage
 print(sorted({"torch", "polars", "numpy", "safetensors"} & set(sys.modules)))
 """
 
 
-def test_finding_runs_needs_neither_torch_nor_polars():
+def test_run_folders_need_neither_torch_nor_polars():
     found = subprocess.run([sys.executable, "-c", ALONE], stdout=subprocess.PIPE, text=True, check=True)
     assert found.stdout == "[]\n"
