@@ -19,8 +19,7 @@ from iterhead.report.assemble import PAGE, assemble, typeset
 from iterhead.report.payload import pack
 from iterhead.report.replay import plan, replay
 from iterhead.report.run_page import SCRIPTS, STYLES
-from iterhead.runs import load
-from iterhead.runs.run import PROVENANCE
+from iterhead.runs.run import PROVENANCE, load
 from iterhead.tasks import task
 
 ATTACK = "</script><script>document.title='taken'</script><img src=x onerror=alert(1)> {{data}} & \"x_1\" <img src=y>"

@@ -23,7 +23,7 @@ from iterhead.intervene import (
 from iterhead.intervene.effects import Sequences
 from iterhead.measure import Head, headline_lengths
 from iterhead.model import Transformer
-from iterhead.runs import Run
+from iterhead.runs.run import Run
 from iterhead.tasks import SequenceLayout, Vocabulary
 
 SEQUENCES = 16

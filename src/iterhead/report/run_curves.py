@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from iterhead.formatting import finite_or_none
 from iterhead.measure.records import Scores, head_means, headline_lengths
-from iterhead.runs import Run
-from iterhead.runs.run import SAMPLE, TEST
+from iterhead.runs.run import SAMPLE, TEST, Run
 
 HEAD_SCORES = tuple(
     f"{role}_{score}" for role in ("first", "second") for score in ("peakiness", "weight", "invariance")

@@ -14,8 +14,7 @@ from iterhead.report.replay import Plan, left_out, plan, replay
 from iterhead.report.run_curves import curves
 from iterhead.report.summary import outcome, sentences
 from iterhead.report.weights import page_weights, rounded
-from iterhead.runs import Run
-from iterhead.runs.run import PROVENANCE
+from iterhead.runs.run import PROVENANCE, Run
 from iterhead.studies.verify import read_verification
 from iterhead.tasks import Task, Vocabulary
 
