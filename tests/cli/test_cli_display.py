@@ -20,7 +20,8 @@ from iterhead.cli.tables import evaluations_table
 from iterhead.cli.telling import make_watcher
 from iterhead.formatting import duration
 from iterhead.measure import Scores
-from iterhead.runs import Evaluation, load
+from iterhead.runs.options import Evaluation
+from iterhead.runs.run import load
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 

@@ -8,7 +8,7 @@ import polars as pl
 
 from iterhead.cli.run import COMMAND as RUN
 from iterhead.cli.summary import as_json
-from iterhead.runs import load
+from iterhead.runs.run import load
 
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 KEYS = {

@@ -18,8 +18,7 @@ from iterhead.report import overview, run_page, run_report, study_page, write_re
 from iterhead.report.assemble import PAGE, assemble, pack, typeset
 from iterhead.report.replay import plan, replay
 from iterhead.report.run_page import SCRIPTS, STYLES
-from iterhead.runs import load
-from iterhead.runs.run import PROVENANCE
+from iterhead.runs.run import PROVENANCE, load
 from iterhead.tasks import task
 
 ATTACK = "</script><script>document.title='taken'</script><img src=x onerror=alert(1)> {{data}} & \"x_1\" <img src=y>"

@@ -14,8 +14,8 @@ from iterhead.cli.program import command_line
 from iterhead.cli.summary import as_json
 from iterhead.formatting import duration
 from iterhead.report.summary import Outcome, outcome, verdict
-from iterhead.runs import Run
 from iterhead.runs.paths import run_folder_name
+from iterhead.runs.run import Run
 
 _FILES: Mapping[str, str] = {
     "report.html": "everything in one web page: maps, curves, claims, the network at work",

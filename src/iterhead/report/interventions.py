@@ -14,7 +14,7 @@ from iterhead.intervene.effects import MakeHooks, Sequences, accuracy_under, cha
 from iterhead.intervene.patterns import ideal_attention, random_attention, shifted_attention
 from iterhead.measure.records import Head, headline_lengths
 from iterhead.model import Transformer
-from iterhead.runs import Run
+from iterhead.runs.run import Run
 from iterhead.tasks import SequenceLayout, Vocabulary
 
 SEQUENCES = 16

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from iterhead.measure.evaluate import PATTERNS
 from iterhead.model import Transformer
-from iterhead.runs import Run
+from iterhead.runs.run import Run
 
 MOST_EPOCHS = 60
 MOST_SEQUENCES = 3

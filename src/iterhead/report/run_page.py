@@ -14,8 +14,7 @@ from iterhead.report.interventions import measured_interventions, overall_accura
 from iterhead.report.replay import left_out, plan, replay
 from iterhead.report.run_curves import curves
 from iterhead.report.summary import outcome, sentences
-from iterhead.runs import Run
-from iterhead.runs.run import PROVENANCE
+from iterhead.runs.run import PROVENANCE, Run
 from iterhead.studies.verify import read_verification
 from iterhead.tasks import Task, Vocabulary
 
