@@ -11,7 +11,7 @@ from iterhead.intervene import (
     chance_levels,
     compose,
     ideal_attention,
-    pattern_site,
+    pattern_hook,
     random_attention,
     shifted_attention,
     shuffled_attention,
@@ -27,7 +27,7 @@ def maps_of(hooks, layer=1, tokens=None, model=None):
     """A layer's maps before and after an edit, on a random network with three heads."""
     model = model or random_network()
     tokens = random_tokens(5, 8) if tokens is None else tokens
-    site = pattern_site(layer)
+    site = pattern_hook(layer)
     return model.run_with_cache(tokens, [site])[1][site], model.run_with_cache(tokens, [site], hooks=hooks)[1][site]
 
 
@@ -116,7 +116,7 @@ def test_random_maps_follow_their_seed_and_differ_between_applications():
     pattern = torch.zeros(31, 1, 8, 8)
 
     def draw(hooks):
-        return hooks[pattern_site(1)](pattern)
+        return hooks[pattern_hook(1)](pattern)
 
     hooks = random_attention(1, seed=3)
     first, second = draw(hooks), draw(hooks)
@@ -125,7 +125,7 @@ def test_random_maps_follow_their_seed_and_differ_between_applications():
     assert torch.equal(draw(again), first)
     assert torch.equal(draw(again), second)
     assert not torch.equal(draw(random_attention(1, seed=4)), first)
-    other_layer = random_attention(0, seed=3)[pattern_site(0)](pattern)
+    other_layer = random_attention(0, seed=3)[pattern_hook(0)](pattern)
     assert not torch.equal(other_layer, first)
 
 
@@ -219,7 +219,10 @@ def test_another_sequences_map_is_as_good_where_heads_read_positions(residual):
         (lambda: shifted_attention(LAYOUT, 1, 1, role="third"), "role='third': expected one of first, second"),
         (lambda: ideal_attention(SequenceLayout(3, cot=False), "first", 0), "data.cot=false: iteration heads are"),
         (lambda: shuffled_attention(1, seed=0, over="key"), "over='key': expected keys or sequences: did you mean 'k"),
-        (lambda: maps_of(ideal_attention(LAYOUT, "first", 0, 3), 0), "head at blocks.0.attn.hook_pattern: 3 is not th"),
+        (
+            lambda: maps_of(ideal_attention(LAYOUT, "first", 0, 3), 0),
+            "head at blocks.0.attn.hook_pattern: 3 does not",
+        ),
         (
             lambda: maps_of(ideal_attention(LAYOUT, "first", 0), 0, random_tokens(2, 10)),
             "a map for length=3 was applied to sequences of 10 tokens: expected 8 (or 9 with EoS)",
@@ -230,7 +233,7 @@ def test_another_sequences_map_is_as_good_where_heads_read_positions(residual):
         ),
         (
             lambda: maps_of(shuffled_attention(1, seed=0, over="sequences"), 1, random_tokens(1, 8)),
-            "over='sequences': the batch holds one sequence: expected at least two",
+            "over='sequences': the batch has one sequence: expected at least two",
         ),
         (lambda: maps_of(uniform_attention(2)), "unknown site 'blocks.2.attn.hook_pattern'"),
     ],

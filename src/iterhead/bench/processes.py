@@ -10,7 +10,10 @@ from statistics import median
 
 from iterhead.machine import free_cores
 from iterhead.measure import emergence_epoch
-from iterhead.runs import Evaluation, Run, train, train_many
+from iterhead.runs.options import Evaluation
+from iterhead.runs.run import Run
+from iterhead.runs.training import train
+from iterhead.runs.worker_pool import train_many
 from iterhead.settings import RunConfig, parse_config
 
 EPOCHS = 6
@@ -18,7 +21,8 @@ EPOCHS = 6
 
 _PUBLISHED = """
 import resource, sys, iterhead
-run = iterhead.train(iterhead.parse_config({
+from iterhead.settings import parse_config
+run = iterhead.train(parse_config({
     "data": {"max_length": 32}, "model": {"width": 128},
     "training": {"batch_size": 256, "lr": 3e-4, "epochs": 1, "short_epochs": 0, "precision": "float32"},
 }), out=sys.argv[1])

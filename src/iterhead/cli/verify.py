@@ -13,7 +13,7 @@ from iterhead.errors import UserError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from iterhead.runs import Run
+    from iterhead.runs.run import Run
     from iterhead.studies.verification import Verification
 
 SCIENCE_SAYS_NO = 1
@@ -34,7 +34,7 @@ def _declare(parser: Parser) -> None:
 def _verify(options: argparse.Namespace, _: Interrupts) -> int:
     """Check the claims about a run's network, and print them."""
     sequences = _count(options.sequences)
-    from iterhead.runs import load
+    from iterhead.runs.run import load
     from iterhead.studies.verification import verify
     from iterhead.studies.verification_files import write_verification
 

@@ -9,9 +9,9 @@ from iterhead.criteria import FAR_APART, LEARNED_ACCURACY
 from iterhead.errors import UserError
 from iterhead.measure import headline_lengths
 from iterhead.measure.records import best_pair
-from iterhead.runs import Run
-from iterhead.runs.paths import find_folder, is_finished
-from iterhead.runs.run import PROVENANCE, SAMPLE, TEST
+from iterhead.runs.paths import run_folder_name
+from iterhead.runs.run import PROVENANCE, SAMPLE, TEST, Run, is_finished
+from iterhead.runs.storage import RunFolder
 from iterhead.studies.measures import MEASURES, Finished, Row
 from iterhead.studies.study import Study
 from iterhead.studies.tables import FULL_EPOCH, Tables
@@ -63,7 +63,7 @@ def disagreeing(runs: pl.DataFrame) -> pl.DataFrame:
 def _finished(study: Study, out: Path, warn: Callable[[str], None]) -> Iterator[Finished]:
     """Yield the runs that are done, each with its cell and its coordinates."""
     for cell, seed, config in study.runs():
-        folder = find_folder(config, out, again=False)
+        folder = RunFolder(out / run_folder_name(config))
         try:
             if is_finished(folder):
                 yield cell, {**cell.axes, "seed": seed}, Run(folder)

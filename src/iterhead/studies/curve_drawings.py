@@ -10,8 +10,7 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from iterhead.estimates import Floats, mean_band
-from iterhead.figures import bands
-from iterhead.figures.seed_lines import Band
+from iterhead.figures.curves import Band, bands
 from iterhead.formatting import plural
 from iterhead.studies.drawing import Drawing, Panel, label, listing
 from iterhead.studies.study import Study, Where

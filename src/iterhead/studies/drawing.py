@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from iterhead.figures import sheet
+from iterhead.figures.panels import sheet
 from iterhead.formatting import plural
 from iterhead.studies.study import Study, Where
 from iterhead.studies.tables import FULL_EPOCH, Tables

@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 
 from iterhead.criteria import LEARNED_ACCURACY
 from iterhead.estimates import Floats
-from iterhead.figures import SHARE_TICKS, contour_map, heat_map, scale_beside
+from iterhead.figures.heat_maps import contour_map, heat_map
+from iterhead.figures.panels import SHARE_TICKS, scale_beside
 from iterhead.formatting import plural
 from iterhead.studies.drawing import Drawing, Panel, label, listing
 from iterhead.studies.study import Study

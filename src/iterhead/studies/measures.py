@@ -9,8 +9,7 @@ import torch
 from iterhead.criteria import OTHER_CIRCUIT_PEAKINESS, SOLVED_ACCURACY
 from iterhead.errors import UserError
 from iterhead.intervene import classify_heads, describe_circuit
-from iterhead.runs import Run
-from iterhead.runs.run import SAMPLE
+from iterhead.runs.run import SAMPLE, Run
 from iterhead.studies.study import Cell, Measure
 from iterhead.studies.verification import verify
 from iterhead.tasks import Vocabulary

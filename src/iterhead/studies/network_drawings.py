@@ -12,7 +12,9 @@ from matplotlib.figure import Figure
 
 from iterhead.criteria import HEADLINE_FROM, OUTLINED_ROLE_WEIGHT
 from iterhead.estimates import UNIT_INTERVAL, Estimate, Floats, mean_over
-from iterhead.figures import attention_map, effects_figure, length_lines, share_bars, weight_scale
+from iterhead.figures.attention_map import attention_map, weight_scale
+from iterhead.figures.bars import effects_figure, share_bars
+from iterhead.figures.curves import length_lines
 from iterhead.formatting import head_label, plural
 from iterhead.measure import ROLES
 from iterhead.studies.drawing import Drawing

@@ -46,7 +46,7 @@ from iterhead.intervene.effects import MakeHooks, Sequences
 from iterhead.measure import ROLES, Head, headline_lengths
 from iterhead.model import Transformer
 from iterhead.model.handmade import handmade
-from iterhead.runs import Run
+from iterhead.runs.run import Run
 from iterhead.seeds import named_seed
 from iterhead.studies.claims import Check
 from iterhead.tasks import SequenceLayout, Vocabulary

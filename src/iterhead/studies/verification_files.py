@@ -1,8 +1,9 @@
 """The files of a verification in its run's folder."""
 
 from iterhead.atomic import json_bytes
-from iterhead.figures import effects_figure, render
-from iterhead.runs import Run
+from iterhead.figures.bars import effects_figure
+from iterhead.figures.style import render
+from iterhead.runs.run import Run
 from iterhead.studies.claims import Check
 from iterhead.studies.verification import Effect, Verification
 
