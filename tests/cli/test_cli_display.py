@@ -54,7 +54,7 @@ def test_table_is_drawn_and_fits_the_terminal(tmp_path, tiny):
     assert written.rindex("\x1b[?25h") > written.rindex("\x1b[?25l")  # and shown again
     assert "\x1b[31m" in written  # red: nothing is learned in two epochs
     shown = ESCAPE.sub("", written)
-    table = shown[: shown.index("The task is not learn")].replace("\r\n", "\n")
+    table = shown[: shown.index("The task is not learned")].replace("\r\n", "\n")
     lines = [line for part in table.split("\n") for line in part.split("\r")]
     assert 70 < max(map(len, lines)) <= 80
     assert "epoch    loss  accuracy  length 1-3  first head  iteration head" in lines

@@ -132,7 +132,7 @@ def test_show_prints_everything_about_a_run(call, finished):
     assert re.search(r"^1: 0%  2: 0%  3: 0%$", output.out, re.MULTILINE)
     heads = re.findall(r"^ +(\d) +(\d) +\d\.\d\d .* (first|iteration) *$", output.out, re.MULTILINE)
     assert heads == [("1", "1", "first"), ("2", "1", "iteration")]
-    assert "The task is not learn" in output.out
+    assert "The task is not learned" in output.out
 
 
 def test_show_takes_the_start_of_a_name(call, finished):
@@ -142,7 +142,7 @@ def test_show_takes_the_start_of_a_name(call, finished):
 
 def test_show_counts_layers_and_heads_from_1_and_json_from_0(call, tiny, strict_json):
     quiet = call(f"run --quiet {tiny} --model.layers 3 --model.heads 2").out
-    assert quiet.startswith("The task is not learn")
+    assert quiet.startswith("The task is not learned. The network solves")
     assert not re.search("epoch|figure", quiet)
     (first, second) = strict_json(call("show parity --json").out)["best_pair"]
     rows = re.findall(r"^ +(\d) +(\d) .*? (first|iteration)? *$", call("show parity").out, re.MULTILINE)
@@ -156,7 +156,7 @@ def test_show_lists_the_runs(call, copied, strict_json):
     assert call("show --out others").out == nothing
     assert strict_json(call("show --json --out others").out) == {"runs": []}
     out = call("show").out
-    assert re.search(rf"^{copied.name}  not learn\w+ +2 +0% +0.00$", out, re.MULTILINE)
+    assert re.search(rf"^{copied.name}  not learned +2 +0% +0.00$", out, re.MULTILINE)
     assert "\n    --task parity --data.max-length 3" in out
     (row,) = strict_json(call("show --json").out)["runs"]
-    assert (row["epochs"], row["problem"]) == (2, None)
+    assert (row["outcome"], row["epochs"], row["problem"]) == ("not learned", 2, None)
