@@ -87,6 +87,6 @@ def _own_study(name: str, scale: Scale) -> Study:
             reason = " ".join(str(error).split())[:200]
             raise UserError(f"{name}: {attribute}({scale!r}) failed with {type(error).__name__}: {reason}") from error
     if not isinstance(value, Study):
-        problem = "is not there" if value is None else f"is a {type(value).__name__}"
+        problem = "is not there" if value is None else f"has type {type(value).__name__}"
         raise UserError(f"{name}: {attribute} {problem}; expected a Study, or a function from a scale to one")
     return replace(value, name=name)
