@@ -41,11 +41,14 @@ def heat_map(
 
     Args:
         ax: empty axes.
-        xs, ys: the values measured on each axis, increasing.
+        xs: the values measured on the horizontal axis, increasing.
+        ys: on the vertical axis.
         values_YX: means over seeds, 0 .. 1; nan where nothing was measured, which stays blank.
         title: of the panel.
-        x_label, y_label: of the axes.
-        low_YX, high_YX: least and largest over seeds, written under the mean where the range is wide.
+        x_label: of the horizontal axis.
+        y_label: of the vertical axis.
+        low_YX: least over seeds, written under the mean where the range is wide.
+        high_YX: largest over seeds.
 
     Raises:
         ValueError: the shapes disagree.
@@ -72,7 +75,7 @@ def _number(
     low_YX: NDArray[np.floating] | None,
     high_YX: NDArray[np.floating] | None,
 ) -> None:
-    """Write each mean into its cell, and under it the range over seeds where that is wide."""
+    """Write each mean into its cell, and under it the range over seeds if that is wide."""
     for (y, x), value in np.ndenumerate(values_YX):
         if not math.isfinite(value):
             continue
@@ -151,13 +154,8 @@ def ratio_map(
 ) -> QuadMesh:
     """Draw ratios as cells from red (below 1) to blue (above) with numbers, and return them for a scale of colours.
 
-    Args:
-        ax: empty axes.
-        rows, columns: names; the first row is at the top.
-        values_RC: positive, perhaps infinite; nan where there is none, which stays blank.
-        low_RC, high_RC: ends of the intervals.
-        bounds_RC: what stands before each number, such as a sign that it is at least so much.
-        x_label, y_label: of the columns and of the rows.
+    `values_RC` are positive, perhaps infinite; nan stays blank. `low_RC` and `high_RC` are the ends of their intervals,
+    `bounds_RC` what stands before each number, such as a sign for "at least". The first row is at the top.
     """
     most = 32.0
     R, C = values_RC.shape

@@ -32,15 +32,9 @@ def sheet(
 ) -> tuple[Figure, list[Axes]]:
     """Return a figure and its empty axes, row by row from the top. All sizes are in inches.
 
-    Args:
-        title: one line.
-        subtitle: wrapped to the width of the figure; may be empty.
-        panels: how many.
-        columns: at most, in a row.
-        panel: width and height of each panel.
-        left, below, above: room beside, under and over each panel.
-        gap: more room between columns.
-        right: room at the right edge, such as for the scale of colours.
+    `panel` is the width and height of each panel, `left`, `below` and `above` the room beside, under and over each,
+    `gap` more room between columns, and `right` the room at the right edge, such as for the scale of colours. The
+    title is one line; the subtitle is wrapped to the width of the figure and may be empty.
     """
     columns = min(columns, panels)
     rows = -(-panels // columns)
@@ -96,13 +90,7 @@ SHARE_TICKS: Mapping[float, str] = {0: "0", 0.5: "0.5", 1: "1"}
 
 
 @style()
-def scale_beside(
-    figure: Figure,
-    axes: Sequence[Axes],
-    drawn: object,
-    label: str,
-    ticks: Mapping[float, str],
-) -> None:
+def scale_beside(figure: Figure, axes: Sequence[Axes], drawn: object, label: str, ticks: Mapping[float, str]) -> None:
     """Put one scale of colours to the right of the first row of panels."""
     width = figure.get_size_inches()[0]
     top = max(ax.get_position().y1 for ax in axes)

@@ -36,9 +36,8 @@ class RunWriter:
 
     Args:
         run: the run.
-        status: with what its numbers are computed.
-        kept_checkpoints: epochs whose checkpoints stay beside the last one; a finished run then has no figure and no
-            training state. None keeps everything.
+        status: with the device, threads and precision that are used from now on.
+        kept_checkpoints: as in `ExecutionOptions`, for this run.
     """
 
     def __init__(self, run: Run, status: Status, kept_checkpoints: Collection[int] | None = None):
