@@ -14,13 +14,13 @@ from iterhead.intervene import (
     classify_heads,
     describe_circuit,
     effects,
-    pattern_site,
     random_attention,
     replace,
     role_spread,
     zero,
 )
 from iterhead.measure import ROLES
+from iterhead.model import pattern_hook
 from iterhead.tasks import SequenceLayout
 
 LENGTHS = range(4, LONGEST + 1)
@@ -40,7 +40,7 @@ def looking(place):
                 made[..., query, keys] = 1 / len(keys)
             return made
 
-        return replace(pattern_site(1), new)
+        return replace(pattern_hook(1), new)
 
     return make
 
@@ -158,7 +158,7 @@ def test_chunks_of_unequal_size_weigh_as_many_sequences_as_they_have(monkeypatch
         assert one.scores == pytest.approx(other.scores)
     for length, tokens in data.items():
         _, cache = model.run_with_cache(torch.from_numpy(tokens[:, :-1]))
-        expected = np.stack([cache[pattern_site(layer)].mean(0).detach().numpy() for layer in (0, 1)])
+        expected = np.stack([cache[pattern_hook(layer)].mean(0).detach().numpy() for layer in (0, 1)])
         assert maps[length] == pytest.approx(expected)
         assert average_maps(model, data)[length] == pytest.approx(expected)
 

@@ -11,12 +11,12 @@ from iterhead.intervene import (
     chance_levels,
     compose,
     ideal_attention,
-    pattern_site,
     random_attention,
     shifted_attention,
     shuffled_attention,
     uniform_attention,
 )
+from iterhead.model import pattern_hook
 from iterhead.tasks import SequenceLayout, task
 
 LAYOUT = SequenceLayout(3)
@@ -27,7 +27,7 @@ def maps_of(hooks, layer=1, tokens=None, model=None):
     """A layer's maps before and after an edit, on a random network with three heads."""
     model = model or random_network()
     tokens = random_tokens(5, 8) if tokens is None else tokens
-    site = pattern_site(layer)
+    site = pattern_hook(layer)
     return model.run_with_cache(tokens, [site])[1][site], model.run_with_cache(tokens, [site], hooks=hooks)[1][site]
 
 
@@ -116,7 +116,7 @@ def test_random_maps_follow_their_seed_and_differ_between_applications():
     pattern = torch.zeros(31, 1, 8, 8)
 
     def draw(hooks):
-        return hooks[pattern_site(1)](pattern)
+        return hooks[pattern_hook(1)](pattern)
 
     hooks = random_attention(1, seed=3)
     first, second = draw(hooks), draw(hooks)
@@ -125,7 +125,7 @@ def test_random_maps_follow_their_seed_and_differ_between_applications():
     assert torch.equal(draw(again), first)
     assert torch.equal(draw(again), second)
     assert not torch.equal(draw(random_attention(1, seed=4)), first)
-    other_layer = random_attention(0, seed=3)[pattern_site(0)](pattern)
+    other_layer = random_attention(0, seed=3)[pattern_hook(0)](pattern)
     assert not torch.equal(other_layer, first)
 
 
@@ -232,7 +232,7 @@ def test_another_sequences_map_is_as_good_where_heads_read_positions(residual):
             lambda: maps_of(shuffled_attention(1, seed=0, over="sequences"), 1, random_tokens(1, 8)),
             "over='sequences': the batch holds one sequence: expected at least two",
         ),
-        (lambda: maps_of(uniform_attention(2)), "unknown site 'blocks.2.attn.hook_pattern'"),
+        (lambda: maps_of(uniform_attention(2)), "unknown hook name 'blocks.2.attn.hook_pattern'"),
     ],
 )
 def test_what_makes_no_sense_is_told_in_one_line(make, message):

@@ -118,7 +118,7 @@ def _steps(device: str) -> Iterator[Measured]:
         )
         fast = ratio(taken["plain"], taken["bfloat16"]) if "bfloat16" in taken else None
         yield Measured(f"{size}: bfloat16 against the plain twin", fast, "x", ">= 4" if published else "")
-        operations = step_flops(config.model, Trainer([config]).stage(0).batches.packing)
+        operations = step_flops(config.model, Trainer([config]).phase(0).batches.packing)
         share = operations / PRODUCT_OPERATIONS * ratio(taken["product"], taken["float32"])
         goal = ">= 0.6" if published else ">= 0.35"
         yield Measured(f"{size}: float32, share of the matrix-product rate", share, "share", goal)

@@ -10,7 +10,7 @@ from iterhead.data import Dataset
 from iterhead.figures import HeadMap, RunPicture
 from iterhead.formatting import percent
 from iterhead.measure import ROLES, Scores
-from iterhead.model import Transformer
+from iterhead.model import PATTERN_HOOKS, Transformer, pattern_hook
 from iterhead.settings import RunConfig
 from iterhead.tasks import QueryKeyPairs, SequenceLayout, Vocabulary
 
@@ -73,10 +73,10 @@ def _title(role: str, target: str, peakiness: float | None) -> str:
 def _maps(model: Transformer, layout: SequenceLayout, tokens: torch.Tensor, scores: Scores) -> list[HeadMap]:
     """Return the maps of the best pair; without chain of thought, those of each layer's first head, two at most."""
     with torch.no_grad():
-        _, cache = model.run_with_cache(tokens, ("blocks.*.attn.hook_pattern",))
+        _, cache = model.run_with_cache(tokens, PATTERN_HOOKS)
 
     def head_map(what: str, layer: int, head: int, cells: QueryKeyPairs | None) -> HeadMap:
-        weights = cache[f"blocks.{layer}.attn.hook_pattern"][0, head].double().numpy()
+        weights = cache[pattern_hook(layer)][0, head].double().numpy()
         return HeadMap(what.format(f"layer {layer + 1}, head {head + 1}"), weights, cells)
 
     if scores.best_pair is None:

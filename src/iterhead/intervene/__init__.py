@@ -13,7 +13,6 @@ from iterhead.intervene.effects import Answers, Chance, ChanceLevels, accuracy_u
 from iterhead.intervene.path_patching import path_patch
 from iterhead.intervene.patterns import (
     ideal_attention,
-    pattern_site,
     random_attention,
     shifted_attention,
     shuffled_attention,
@@ -42,7 +41,6 @@ __all__ = [
     "mean_ablation",
     "patch",
     "path_patch",
-    "pattern_site",
     "probe",
     "probe_checkpoints",
     "probe_labels",

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from iterhead.criteria import MAIN_TARGET_WEIGHT, STRIDED_KEYS, STRIDED_SCORE, UNIFORM_ENTROPY
 from iterhead.intervene.effects import MakeHooks, Sequences, chunks
 from iterhead.measure import headline_lengths
-from iterhead.model import Transformer
+from iterhead.model import PATTERN_HOOKS, Transformer, pattern_hook
 from iterhead.tasks import SequenceLayout
 
 PLACES = {
@@ -164,9 +164,9 @@ def _averages(model: Transformer, sequences: Sequences, make_hooks: MakeHooks | 
         for of_layer in averages:
             of_layer.append(_Averages(layout))
         for part in chunks(torch.from_numpy(tokens).to(model.embed.W_E.device)):
-            _, cache = model.run_with_cache(part[:, :-1], ["blocks.*.attn.hook_pattern"], hooks=hooks)
+            _, cache = model.run_with_cache(part[:, :-1], PATTERN_HOOKS, hooks=hooks)
             for layer, of_layer in enumerate(averages):
-                of_layer[-1].add(cache[f"blocks.{layer}.attn.hook_pattern"])
+                of_layer[-1].add(cache[pattern_hook(layer)])
     return averages
 
 

@@ -17,14 +17,9 @@ from torch import Tensor
 from iterhead.errors import UserError, nearest
 from iterhead.intervene.activations import Heads, Positions, replace
 from iterhead.measure import ROLES
-from iterhead.model import Hook
+from iterhead.model import Hook, pattern_hook
 from iterhead.seeds import IntegerStream
 from iterhead.tasks import QueryKeyPairs, SequenceLayout
-
-
-def pattern_site(layer: int) -> str:
-    """Return the name of a layer's attention maps."""
-    return f"blocks.{layer}.attn.hook_pattern"
 
 
 def ideal_attention(layout: SequenceLayout, role: str, layer: int, head: Heads = None) -> dict[str, Hook]:
@@ -74,7 +69,7 @@ def uniform_attention(layer: int, head: Heads = None, *, queries: Positions = No
         visible = torch.ones_like(pattern).tril()
         return visible / visible.sum(-1, keepdim=True)
 
-    return replace(pattern_site(layer), new, head=head, positions=queries)
+    return replace(pattern_hook(layer), new, head=head, positions=queries)
 
 
 def random_attention(layer: int, head: Heads = None, *, seed: int, queries: Positions = None) -> dict[str, Hook]:
@@ -98,7 +93,7 @@ def random_attention(layer: int, head: Heads = None, *, seed: int, queries: Posi
         keys = torch.from_numpy((shares * visible).astype(np.int64)).to(pattern.device)
         return torch.zeros_like(pattern).scatter_(-1, keys.unsqueeze(-1), 1.0)
 
-    return replace(pattern_site(layer), new, head=head, positions=queries)
+    return replace(pattern_hook(layer), new, head=head, positions=queries)
 
 
 def shuffled_attention(
@@ -130,7 +125,7 @@ def shuffled_attention(
     if over not in shuffles:
         raise UserError(f"over={over!r}: expected keys or sequences{nearest(over, shuffles)}")
     stream, shuffle = _streams(seed, f"shuffled attention over {over}", layer), shuffles[over]
-    return replace(pattern_site(layer), lambda pattern: shuffle(pattern, stream(pattern)), head=head, positions=queries)
+    return replace(pattern_hook(layer), lambda pattern: shuffle(pattern, stream(pattern)), head=head, positions=queries)
 
 
 def _dealt_over_keys(pattern: Tensor, stream: IntegerStream) -> Tensor:
@@ -174,7 +169,7 @@ def _looking_at(cells: QueryKeyPairs, layout: SequenceLayout, layer: int, head: 
         peaks[_tensor(queries, pattern), _tensor(keys, pattern)] = 1.0
         return peaks
 
-    return replace(pattern_site(layer), new, head=head, positions=queries)
+    return replace(pattern_hook(layer), new, head=head, positions=queries)
 
 
 def _tensor(indices: NDArray[np.int64], like: Tensor) -> Tensor:

@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from iterhead.measure.evaluate import PATTERNS
-from iterhead.model import Transformer
+from iterhead.model import PATTERN_HOOKS, Transformer, pattern_hook
 from iterhead.runs import Run
 
 MOST_EPOCHS = 60
@@ -100,8 +99,8 @@ def replay(run: Run, plan: Plan) -> dict[str, NDArray[Any]]:
 @torch.no_grad()
 def _look(model: Transformer, sequences: NDArray[np.int64], reads: slice) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return one network's maps [S, N, H, C] in steps of 1 / 255, and its predictions [S, Q]."""
-    logits, cache = model.run_with_cache(torch.from_numpy(sequences[:, :-1]), (PATTERNS,))
-    layers = [cache[f"blocks.{layer}.attn.hook_pattern"] for layer in range(model.config.layers)]
+    logits, cache = model.run_with_cache(torch.from_numpy(sequences[:, :-1]), PATTERN_HOOKS)
+    layers = [cache[pattern_hook(layer)] for layer in range(model.config.layers)]
     maps = torch.stack(layers, dim=1).numpy()  # [S, N, H, T, T]
     seen = np.tri(maps.shape[-1], dtype=bool)
     steps = np.rint(maps[..., seen] * LEVELS).astype(np.uint8)

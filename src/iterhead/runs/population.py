@@ -115,7 +115,7 @@ class Execution:
             kept = [network for network, stays in enumerate(staying) if stays]
             self._journals = [self._journals[network] for network in kept]
             if kept:
-                self._trainer.keep(kept)
+                self._trainer.select(kept)
 
     def _spend(self, journals: Sequence[Journal]) -> None:
         """Share the time since the last call among these runs."""

@@ -233,6 +233,6 @@ def _train_group(
             journals.append(Journal(run, status, kept))
         if journals:
             if len(taken) < len(group):
-                trainer.keep(taken)
+                trainer.select(taken)
             Execution(trainer, journals, observer).execute(until)
     return held
