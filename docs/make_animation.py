@@ -1,10 +1,10 @@
-"""Draw docs/images/emergence.gif: both heads' attention maps at each stored epoch of a run, and how its scores grow.
+"""Draw docs/images/emergence.gif: both heads' attention maps and the scores at each stored epoch of a run.
 
     iterhead run --threads 1
     python docs/make_animation.py runs/polynomial-e735be9c56
 
-from the root of the repository: any finished run with a chain of thought will do. All maps are of the first test
-sequence of the longest length; the curves are the run's own measurements.
+from the root of the repository. Any finished run with a chain of thought works. All maps are of the first test
+sequence of the longest length. The curves are the run's own measurements.
 """
 
 import io
@@ -30,7 +30,7 @@ from iterhead.tasks import QueryKeyPairs, SequenceLayout
 IMAGE = Path(__file__).parent / "images" / "emergence.gif"
 SIZE, DOTS = (7.2, 4.9), 100
 COLOURS = 96
-"""Of the palette that all frames share: enough for two ramps, and half the file that 256 would make."""
+"""Size of the palette that all frames share: enough for two color ramps, at half the file size of 256."""
 
 FIRST_FRAME, FRAME, LAST_FRAME = 900, 330, 3000
 """Milliseconds."""
@@ -42,7 +42,7 @@ HEADS = (
 
 
 def main(name: str) -> None:
-    """Write the animation of a run."""
+    """Draw the animation of a run."""
     run = load(name)
     history = run.history
     epochs = [epoch for epoch in run.checkpoints if epoch in history]
@@ -79,19 +79,19 @@ def picture(run: Run, epoch: int, history: dict[int, Scores]) -> Image.Image:
 @torch.no_grad()
 def weights(run: Run, epoch: int, layout: SequenceLayout, head: tuple[int, int]) -> NDArray[np.float64]:
     """Return a head's map [T, T] after an epoch."""
-    site = pattern_hook(head[0])
+    name = pattern_hook(head[0])
     tokens = torch.from_numpy(run.dataset.test[layout.length][:1, : layout.input_size])
-    return run.model_at(epoch).run_with_cache(tokens, (site,))[1][site][0, head[1]].double().numpy()
+    return run.model_at(epoch).run_with_cache(tokens, (name,))[1][name][0, head[1]].double().numpy()
 
 
-def draw_map(ax: Axes, map_: NDArray[np.float64], cells: QueryKeyPairs, ramp: str) -> None:
-    """Draw a map with what its ideal head looks at outlined."""
+def draw_map(ax: Axes, map_: NDArray[np.float64], pairs: QueryKeyPairs, ramp: str) -> None:
+    """Draw a map with the pairs of its ideal head outlined."""
     hidden = np.triu(np.ones_like(map_, dtype=bool), 1)
     colours = colormaps[ramp].with_extremes(bad=MASKED)
     ax.imshow(np.ma.masked_array(map_, hidden), cmap=colours, vmin=0, vmax=1.1, interpolation="nearest")
-    for query, key in zip(*cells, strict=True):
+    for query, key in zip(*pairs, strict=True):
         ax.add_patch(Rectangle((key - 0.5, query - 0.5), 1, 1, fill=False, edgecolor=INK, linewidth=0.7))
-    end = cells[1].max() if len(set(cells[1])) == 1 else cells[1].max() + 1
+    end = pairs[1].max() if len(set(pairs[1])) == 1 else pairs[1].max() + 1
     ax.set_xticks([end / 2, end, (end + len(map_)) / 2], ["input", "EoI", "chain of thought"], color=QUIET)
     ax.set_yticks([])
     ax.tick_params(length=0)

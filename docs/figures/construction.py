@@ -1,7 +1,7 @@
-"""Draw docs/images/construction.png: what stands in the residual stream of the network set by hand, stage by stage.
+"""Draw docs/images/construction.png: the residual stream of the network with hand-set weights, stage by stage.
 
 From the root of the repository: `python docs/figures/construction.py`. The numbers are the network's own activations on
-the parity of 0 1 1, in the pre-norm convention, where the stream is never normalised and a one-hot vector stays one.
+the parity of 0 1 1, in the pre-norm convention, where the stream is never normalized and a one-hot vector stays one.
 """
 
 from collections.abc import Sequence
@@ -37,13 +37,13 @@ STAGES = (
     ("blocks.1.hook_resid_mid", "+ iteration head", ("seen",), "looks at position t,\nbrings the token there"),
     ("blocks.1.hook_resid_post", "+ MLP 2", ("out",), "F(own token, seen),\nor EoS"),
 )
-"""Site, name, what is new there, and how it came about."""
+"""Hook name, title, the subspaces written there, and how."""
 
 Floats = NDArray[np.float64]
 
 
 def segments(stream: Stream, vocabulary: Vocabulary) -> dict[str, tuple[list[int], list[str]]]:
-    """Return the coordinates of each subspace and what each of them stands for."""
+    """Return the coordinates of each subspace and the label of each coordinate."""
 
     def named(token: int) -> str:
         return "task" if token == vocabulary.problem() else vocabulary.name(token)
@@ -66,14 +66,14 @@ def activations() -> tuple[Stream, Vocabulary, list[str], list[Floats]]:
     inputs = np.array([INPUTS])
     tokens = layout.assemble(vocabulary, inputs, parity.states(inputs))
     model = handmade(parity, layout.length, residual="pre-norm")
-    sites = [site for site, *_ in STAGES]
-    _, cache = model.run_with_cache(torch.from_numpy(tokens[:, :-1]), sites)
-    values = [cache[site][0].detach().double().numpy() for site in sites]
+    names = [name for name, *_ in STAGES]
+    _, cache = model.run_with_cache(torch.from_numpy(tokens[:, :-1]), names)
+    values = [cache[name][0].detach().double().numpy() for name in names]
     return Stream(parity, layout.length, vocabulary), vocabulary, vocabulary.names(tokens[0, :-1]), values
 
 
 def draw_stage(ax: Axes, values: Floats, parts: dict[str, tuple[list[int], list[str]]], new: Sequence[str]) -> None:
-    """Draw a stage as squares: white is 0; 1 is a subspace's colour, paler where an earlier stage wrote it."""
+    """Draw a stage as squares: white is 0; 1 is the subspace's color, paler where an earlier stage wrote it."""
     rows, columns = values.shape
     image = np.ones((rows, columns, 3))
     for name, (coordinates, _) in parts.items():
@@ -93,8 +93,8 @@ def draw_stage(ax: Axes, values: Floats, parts: dict[str, tuple[list[int], list[
 
 
 def label_subspaces(ax: Axes, parts: dict[str, tuple[list[int], list[str]]]) -> None:
-    """Write above the first stage which coordinates belong to what."""
-    for name, (coordinates, things) in parts.items():
+    """Label the subspaces and their coordinates above the first stage."""
+    for name, (coordinates, labels) in parts.items():
         middle = (coordinates[0] + coordinates[-1]) / 2
         alone = len(coordinates) == 1
         ax.annotate(
@@ -102,10 +102,10 @@ def label_subspaces(ax: Axes, parts: dict[str, tuple[list[int], list[str]]]) -> 
             color=COLOURS[name], fontsize=6.5 if alone else 8.5, fontweight="normal" if alone else "bold",
             rotation=90 if alone else 0, annotation_clip=False,
         )  # fmt: skip
-        for coordinate, thing in zip(coordinates, things, strict=True):
+        for coordinate, label in zip(coordinates, labels, strict=True):
             ax.annotate(
-                thing, (coordinate, -0.5), (0, 3), textcoords="offset points", ha="center", va="bottom",
-                fontsize=6.5, color=QUIET, annotation_clip=False, rotation=90 if len(thing) > 1 else 0,
+                label, (coordinate, -0.5), (0, 3), textcoords="offset points", ha="center", va="bottom",
+                fontsize=6.5, color=QUIET, annotation_clip=False, rotation=90 if len(label) > 1 else 0,
             )  # fmt: skip
 
 
@@ -129,7 +129,7 @@ def draw() -> Figure:
 if __name__ == "__main__":
     with style():
         drawing = draw()
-        place = Path(__file__).parent.parent / "images" / "construction.png"
-        place.parent.mkdir(exist_ok=True)
-        drawing.savefig(place, dpi=170, metadata={"Software": None})
-    print(place)
+        path = Path(__file__).parent.parent / "images" / "construction.png"
+        path.parent.mkdir(exist_ok=True)
+        drawing.savefig(path, dpi=170, metadata={"Software": None})
+    print(path)

@@ -2,75 +2,14 @@
 
     import iterhead as ih
 
-    run = ih.train(ih.RunConfig(task="parity", seed=3))    # into a folder of runs/; resumes what was interrupted
-    run.scores.second_peakiness                            # how clearly the iteration head reads x_t, 0 .. 1
-    ih.load("parity").model                                # a run by the beginning of its name
+    run = ih.train(ih.RunConfig(task="parity", seed=3))    # into a folder of runs/; resumes an interrupted run
+    run.scores.second_peakiness                            # how clearly the iteration head looks at x_t, 0 .. 1
+    ih.attention_map(run, layer=1, head=0)                 # draws where that head looks
 
-The command line is `iterhead --help`. A name's module is imported when the name is first used, so `import iterhead`
-brings in no torch.
+The public names are listed in `__init__.pyi`. Each is imported when it is first used, so `import iterhead` loads no
+torch. The command line is `iterhead --help`.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+import lazy_loader
 
-if TYPE_CHECKING:
-    from iterhead.errors import UserError
-    from iterhead.model import Transformer, generate
-    from iterhead.model.handmade import handmade
-    from iterhead.runs import load, train, train_many, train_population, transfer
-    from iterhead.settings import DataConfig, ModelConfig, RunConfig, StartConfig, TrainingConfig, parse_config
-    from iterhead.tasks import IterativeTask, Mixture, task
-
-    __version__: str
-
-__all__ = [
-    "DataConfig",
-    "IterativeTask",
-    "Mixture",
-    "ModelConfig",
-    "RunConfig",
-    "StartConfig",
-    "TrainingConfig",
-    "Transformer",
-    "UserError",
-    "__version__",
-    "generate",
-    "handmade",
-    "load",
-    "parse_config",
-    "task",
-    "train",
-    "train_many",
-    "train_population",
-    "transfer",
-]
-
-_HOMES = {
-    "errors": ["UserError"],
-    "model": ["Transformer", "generate"],
-    "model.handmade": ["handmade"],
-    "runs": ["load", "train", "train_many", "train_population", "transfer"],
-    "settings": ["DataConfig", "ModelConfig", "RunConfig", "StartConfig", "TrainingConfig", "parse_config"],
-    "tasks": ["IterativeTask", "Mixture", "task"],
-}
-"""The module that each public name comes from, as in the imports above."""
-
-
-def __getattr__(name: str) -> Any:
-    """Return a public name, imported now; called only for names that are not here yet."""
-    value: Any
-    if name == "__version__":
-        from importlib.metadata import version  # costs more than everything else here
-
-        value = version("iterhead")
-    else:
-        home = next((module for module, names in _HOMES.items() if name in names), None)
-        if home is None:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = getattr(import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,4 +1,4 @@
-"""What `import iterhead` gives, and commands that can be pasted."""
+"""Commands that can be pasted."""
 
 import shlex
 import sys
@@ -6,31 +6,7 @@ from pathlib import Path
 
 import pytest
 
-import iterhead
 from iterhead.cli.program import command_line, program
-
-
-@pytest.mark.parametrize("name", iterhead.__all__)
-def test_public_names_are_there(name):
-    value = getattr(iterhead, name)
-    assert name in dir(iterhead)
-    if name != "__version__":
-        assert value.__module__.startswith("iterhead.")
-        assert value.__name__ == name
-
-
-def test_an_unknown_name():
-    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
-        iterhead.nothing  # noqa: B018
-
-
-def test_all_is_what_editors_see():
-    source = Path(iterhead.__file__).read_text()
-    typed = source[source.index("if TYPE_CHECKING:") : source.index("__all__")]
-    assert all(name in typed for name in iterhead.__all__)
-    assert sorted(name for names in iterhead._HOMES.values() for name in names) == sorted(
-        set(iterhead.__all__) - {"__version__"}
-    )
 
 
 @pytest.fixture

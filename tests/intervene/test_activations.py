@@ -7,7 +7,7 @@ from torch.testing import assert_close
 
 from helpers.oracle import alone, random_network, random_tokens
 from iterhead.errors import UserError
-from iterhead.intervene import Hooks, activations, compose, mean_ablation, patch, replace, site_means, zero
+from iterhead.intervene import Hooks, activations, compose, hook_means, mean_ablation, patch, replace, zero
 from iterhead.model import hook_names
 from iterhead.tasks import SequenceLayout
 
@@ -81,7 +81,7 @@ def test_composed_edits_of_two_heads_are_the_edit_of_both():
 def test_means_are_over_sequences_whatever_the_chunks(networks, monkeypatch):
     monkeypatch.setattr(activations, "CHUNK", 2)
     model, tokens = given(networks, rows=5)
-    means = site_means(model, tokens)
+    means = hook_means(model, tokens)
     assert list(means) == hook_names(2)
     _, cache = model.run_with_cache(tokens)
     axis = 0 if networks is None else 1
@@ -92,7 +92,7 @@ def test_means_are_over_sequences_whatever_the_chunks(networks, monkeypatch):
 
 def test_means_can_be_asked_for_some_sites():
     model, tokens = given(None)
-    assert set(site_means(model, tokens, ["blocks.*.hook_mlp_out"])) == {MLP, "blocks.1.hook_mlp_out"}
+    assert set(hook_means(model, tokens, ["blocks.*.hook_mlp_out"])) == {MLP, "blocks.1.hook_mlp_out"}
 
 
 @NETWORKS
@@ -100,7 +100,7 @@ def test_means_can_be_asked_for_some_sites():
 def test_mean_ablation_gives_every_sequence_the_mean(networks, site):
     model, tokens = given(networks, rows=3)
     before = model.run_with_cache(tokens, [site])[1][site]
-    mean = site_means(model, tokens, [site])[site]
+    mean = hook_means(model, tokens, [site])[site]
     after = model.run_with_cache(tokens, [site], hooks=mean_ablation(site, mean, positions=[4]))[1][site]
     expected = before.clone()
     rows = np.s_[..., 4, :, :] if site == Z else np.s_[..., 4, :]
@@ -142,7 +142,7 @@ def test_patching_the_whole_stream_gives_the_donors_logits():
 def test_a_population_is_edited_as_its_networks_alone():
     model, tokens = given(2)
     donor = model.run_with_cache(random_tokens(*tokens.shape, seed=1), [MLP])[1][MLP]
-    means = site_means(model, tokens, [Z])[Z]
+    means = hook_means(model, tokens, [Z])[Z]
     together = model(tokens, hooks=compose(patch(MLP, donor, positions=[2]), mean_ablation(Z, means, head=0)))
     for index in range(2):
         made = compose(patch(MLP, donor[index], positions=[2]), mean_ablation(Z, means[index], head=0))
@@ -155,12 +155,12 @@ def test_a_population_is_edited_as_its_networks_alone():
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (zero(Z, head=3), f"head at {Z}: 3 is not there: expected 0 .. 2"),
-        (zero(PATTERN, head=[0, -1]), f"head at {PATTERN}: -1 is not there: expected 0 .. 2"),
-        (zero(Z, positions=[2, 11]), f"position at {Z}: 11 is not there: expected 0 .. 10"),
-        (zero(PATTERN, positions=slice(3, 12)), f"position at {PATTERN}: 11 is not there: expected 0 .. 10"),
-        (zero(MLP, positions=[-2]), f"position at {MLP}: -2 is not there: expected 0 .. 10"),
-        (zero(MLP, head=0), f"head=0: {MLP} has no axis of heads: leave head out, or choose a site in attn."),
+        (zero(Z, head=3), f"head at {Z}: 3 does not exist: expected 0 .. 2"),
+        (zero(PATTERN, head=[0, -1]), f"head at {PATTERN}: -1 does not exist: expected 0 .. 2"),
+        (zero(Z, positions=[2, 11]), f"position at {Z}: 11 does not exist: expected 0 .. 10"),
+        (zero(PATTERN, positions=slice(3, 12)), f"position at {PATTERN}: 11 does not exist: expected 0 .. 10"),
+        (zero(MLP, positions=[-2]), f"position at {MLP}: -2 does not exist: expected 0 .. 10"),
+        (zero(MLP, head=0), f"head=0: {MLP} has no axis of heads: leave head out, or use a hook in attn."),
         (
             patch(MLP, torch.zeros(2, 12, 21)),
             f"the donor for {MLP} has shape [2, 12, 21]: expected [2, 11, 21], as the activation has",

@@ -157,7 +157,7 @@ def test_other_parts_of_the_stream_do_not_pass():
     [
         ({"receiver": (0, 0)}, "receiver layer 0: expected a later layer than the sender's, 0"),
         ({"into": "z"}, "into='z': expected q, k or v"),
-        ({"sender": (0, 3)}, "head at blocks.0.attn.hook_z: 3 is not there: expected 0 .. 2"),
+        ({"sender": (0, 3)}, "head at blocks.0.attn.hook_z: 3 does not exist: expected 0 .. 2"),
         (
             {"donor": random_tokens(2, 12)},
             "the donor for blocks.0.attn.hook_z has shape [2, 12, 3, 7]: expected [2, 11",

@@ -219,7 +219,10 @@ def test_another_sequences_map_is_as_good_where_heads_read_positions(residual):
         (lambda: shifted_attention(LAYOUT, 1, 1, role="third"), "role='third': expected one of first, second"),
         (lambda: ideal_attention(SequenceLayout(3, cot=False), "first", 0), "data.cot=false: iteration heads are"),
         (lambda: shuffled_attention(1, seed=0, over="key"), "over='key': expected keys or sequences: did you mean 'k"),
-        (lambda: maps_of(ideal_attention(LAYOUT, "first", 0, 3), 0), "head at blocks.0.attn.hook_pattern: 3 is not th"),
+        (
+            lambda: maps_of(ideal_attention(LAYOUT, "first", 0, 3), 0),
+            "head at blocks.0.attn.hook_pattern: 3 does not",
+        ),
         (
             lambda: maps_of(ideal_attention(LAYOUT, "first", 0), 0, random_tokens(2, 10)),
             "a map for length=3 was applied to sequences of 10 tokens: expected 8 (or 9 with EoS)",
@@ -230,7 +233,7 @@ def test_another_sequences_map_is_as_good_where_heads_read_positions(residual):
         ),
         (
             lambda: maps_of(shuffled_attention(1, seed=0, over="sequences"), 1, random_tokens(1, 8)),
-            "over='sequences': the batch holds one sequence: expected at least two",
+            "over='sequences': the batch has one sequence: expected at least two",
         ),
         (lambda: maps_of(uniform_attention(2)), "unknown hook name 'blocks.2.attn.hook_pattern'"),
     ],

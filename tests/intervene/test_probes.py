@@ -87,7 +87,7 @@ def test_what_the_circuit_holds_is_read_without_error(residual, label, readable)
     data, model = dataset(SPEC), by_hand(SPEC, residual)
     found = probe_table(model, data.train, data.test, readable, [label])
     assert found["accuracy"].to_list() == [1.0] * len(readable)
-    assert set(found["site"]) == set(readable)
+    assert set(found["name"]) == set(readable)
 
 
 @residuals
@@ -160,8 +160,8 @@ def test_chance_is_the_commonest_label():
 def test_a_score_is_a_row():
     data, model = dataset(SPEC), by_hand(SPEC)
     table = probe_table(model, data.train, data.test, ["blocks.*.hook_resid_mid"], ["t", "L"], tokens=450)
-    assert table.columns == ["site", "label", "accuracy", "control_shuffled", "chance", "n"]
-    assert table.select("site", "label").rows() == [
+    assert table.columns == ["name", "label", "accuracy", "control_shuffled", "chance", "n"]
+    assert table.select("name", "label").rows() == [
         (BEFORE_MLP_1, "t"),
         (BEFORE_MLP_1, "L"),
         (BROUGHT, "t"),
@@ -169,7 +169,7 @@ def test_a_score_is_a_row():
     ]
     single = read(model, BROUGHT, "L", tokens=450)
     assert isinstance(single, ProbeScore)
-    assert table.row(3) == (single.site, single.label, *table.row(3)[2:5], 450)
+    assert table.row(3) == (single.name, single.label, *table.row(3)[2:5], 450)
     assert table.row(3)[2] == single.accuracy
     again = probe_table(model, data.train, data.test, ["blocks.*.hook_resid_mid"], ["t", "L"], tokens=450)
     assert again.equals(table)
@@ -182,7 +182,7 @@ def test_checkpoints_stand_below_each_other():
     data = dataset(SPEC)
     models = ((epoch, model) for epoch, model in ((0, untrained()), (30, by_hand(SPEC))))
     found = probe_checkpoints(models, data.train, data.test, [AFTER_MLP_1], labels=["t"], tokens=900)
-    assert found.columns[:3] == ["epoch", "site", "label"]
+    assert found.columns[:3] == ["epoch", "name", "label"]
     assert found["epoch"].to_list() == [0, 30]
     early, late = found["accuracy"]
     assert early < 0.75

@@ -202,13 +202,13 @@ def test_no_forward_pass_of_a_population_is_larger_than_a_chunk(chunk, in_a_pass
 def passes_of(model, monkeypatch):
     """The shapes of the tokens that the network is given from now on."""
     shapes = []
-    run = model.run
+    logits = model.logits
 
-    def recorded(tokens, given):
+    def recorded(tokens, context):
         shapes.append(tuple(tokens.shape))
-        return run(tokens, given)
+        return logits(tokens, context)
 
-    monkeypatch.setattr(model, "run", recorded)
+    monkeypatch.setattr(model, "logits", recorded)
     return shapes
 
 

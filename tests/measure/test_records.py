@@ -1,10 +1,11 @@
 """The tidy table, and the headline scores that are read from it, by hand."""
 
+import re
+
 import polars as pl
 import pytest
 
-from iterhead.measure import Scores, headline, headline_lengths, table
-from iterhead.measure.records import best_pair
+from iterhead.measure.records import Scores, best_pair, head_means, headline, headline_lengths, table
 
 
 def test_the_table_has_its_columns_whatever_rows_leave_out():
@@ -167,3 +168,44 @@ def test_in_one_layer_one_head_may_play_both_roles():
 
 def test_no_scored_head_no_pair():
     assert best_pair({("accuracy", None, None): 1.0, ("grammar", None, None): 1.0}) is None
+
+
+def test_means_of_heads_are_over_the_headline_lengths():
+    rows = [
+        {
+            "epoch": epoch,
+            "split": "test",
+            "length": length,
+            "layer": 1,
+            "head": head,
+            "name": "first_weight",
+            "value": mean,
+        }
+        for epoch, length, head, mean in [
+            (0, 3, 0, 9.0),
+            (0, 4, 0, 1.0),
+            (0, 5, 0, 2.0),
+            (0, 5, 1, 5.0),
+            (7, 4, 0, 3.0),
+        ]
+    ]
+    accuracy = {"epoch": 0, "split": "test", "length": 4, "name": "accuracy", "value": 1.0}
+    found = head_means(table([*rows, accuracy]))
+    assert found.columns == ["epoch", "split", "layer", "head", "name", "value"]
+    # Head 0 at epoch 0: (1 + 2) / 2; length 3 is too short to count.
+    assert found.select("epoch", "head", "value").rows() == [(0, 0, 1.5), (0, 1, 5.0), (7, 0, 3.0)]
+
+
+def test_scores_show_themselves_as_a_table_in_a_notebook():
+    full = Scores(0.625, {3: 0.125, 4: 1.0}, 0.75, ((0, 0), (1, 2)), *[0.5] * 7, second_mass=1.375)
+    rows = re.findall(r"<tr><th>(.*?)</th><td>(.*?)</td></tr>", full._repr_html_())
+    assert rows[:3] == [("accuracy", "62.5%"), ("by length", "3: 12.5%, 4: 100%"), ("grammar", "75%")]
+    assert rows[8:] == [
+        ("second head", "layer 2, head 3"),
+        ("second peakiness", "0.500"),
+        ("second weight", "0.500"),
+        ("second invariance", "0.500"),
+        ("second mass", "1.375"),
+    ]
+    without_heads = Scores(0.5, {1: 0.5}, 1.0)._repr_html_()
+    assert "head" not in without_heads

@@ -306,6 +306,14 @@ def test_edits_of_several_sites_are_all_made():
     assert all((cache[name] == 0).all() for name in names)
 
 
+def test_run_with_hooks_gives_the_logits_of_the_forward_pass_with_hooks():
+    model, tokens = network(config_of(heads=3)), random_tokens(2, 5)
+    hooks = {"blocks.0.attn.hook_z": torch.zeros_like}
+    found = model.run_with_hooks(tokens, hooks)
+    assert torch.equal(found, model(tokens, hooks))
+    assert not torch.allclose(found, model(tokens))
+
+
 def test_an_edit_of_a_population_may_treat_its_networks_differently():
     model = network(config_of(), seeds=(5, 2))
     tokens = random_tokens(2, 3, 5)

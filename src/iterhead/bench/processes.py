@@ -18,7 +18,8 @@ EPOCHS = 6
 
 _PUBLISHED = """
 import resource, sys, iterhead
-run = iterhead.train(iterhead.parse_config({
+from iterhead.settings import parse_config
+run = iterhead.train(parse_config({
     "data": {"max_length": 32}, "model": {"width": 128},
     "training": {"batch_size": 256, "lr": 3e-4, "epochs": 1, "short_epochs": 0, "precision": "float32"},
 }), out=sys.argv[1])

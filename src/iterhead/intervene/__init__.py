@@ -1,14 +1,13 @@
 """Interventions: hooks of a forward pass, their effects, probes, and what kind of circuit a network has.
 
-An edit set maps a site's name to a function of the activation there; `model(tokens, hooks=...)` applies it. What is
-measured here is told by sequence, so that `bootstrap_interval` can say how sure it is.
+Every intervention is a mapping from hook names to hooks; `model(tokens, hooks=...)` applies it. Results are kept for
+each sequence, so that `estimates.bootstrap_interval` can estimate their uncertainty.
 """
 
 from iterhead.estimates import bootstrap_interval
-from iterhead.intervene.activations import Hooks, compose, mean_ablation, patch, replace, site_means, zero
-from iterhead.intervene.circuit import HeadKind, average_maps, classify_heads
+from iterhead.intervene.activations import Hooks, ablate_head, compose, hook_means, mean_ablation, patch, replace, zero
+from iterhead.intervene.circuit import HeadKind, average_maps, classify_heads, describe_circuit, role_spread
 from iterhead.intervene.counterfactuals import CounterfactualCounts, SwapCounts, shift_follows_f, swap_follows_f
-from iterhead.intervene.describe import describe_circuit, role_spread
 from iterhead.intervene.effects import Answers, Chance, ChanceLevels, accuracy_under, chance_levels
 from iterhead.intervene.path_patching import path_patch
 from iterhead.intervene.patterns import (
@@ -30,6 +29,7 @@ __all__ = [
     "Hooks",
     "ProbeScore",
     "SwapCounts",
+    "ablate_head",
     "accuracy_under",
     "average_maps",
     "bootstrap_interval",
@@ -37,6 +37,7 @@ __all__ = [
     "classify_heads",
     "compose",
     "describe_circuit",
+    "hook_means",
     "ideal_attention",
     "mean_ablation",
     "patch",
@@ -51,7 +52,6 @@ __all__ = [
     "shift_follows_f",
     "shifted_attention",
     "shuffled_attention",
-    "site_means",
     "swap_follows_f",
     "uniform_attention",
     "zero",

@@ -1,8 +1,8 @@
-"""Hooks: what is changed at a site of the forward pass, for some heads and positions only.
+"""Interventions on activations: replace, zero, average or patch, for chosen heads and positions.
 
-An edit set is a plain mapping from a site's name to a function of the activation there, which
-`Transformer.forward(tokens, hooks=...)` and `cache` apply; the model knows nothing of what is in it. Hooks speak of
-trailing axes only, so the same set serves one network ([B, T, ...]) and a population ([M, B, T, ...]).
+An intervention is a mapping from hook names to hooks, for `model(tokens, hooks=...)` and `model.run_with_cache`; the
+model knows nothing of what a hook does. Hooks use trailing axes only, so the same mapping serves one network
+([B, T, ...]) and a population ([M, B, T, ...]).
 
 Letters: `M` networks, `B` sequences, `T` tokens, `H` heads, `D` width.
 """
@@ -19,22 +19,22 @@ from iterhead.measure.evaluate import CHUNK
 from iterhead.model import Hook, Transformer
 
 Hooks = Mapping[str, Hook]
-"""Hooks by the name of their site."""
+"""Hooks by name."""
 
 Heads = int | Sequence[int] | None
 """One head, several, or (None) all heads of the layer, counted from 0."""
 
 Positions = slice | Sequence[int] | NDArray[np.int64] | None
-"""Positions in the sequence, e.g. `layout.states`; None for all. At attention maps: positions of queries."""
+"""Positions in the sequence, e.g. `layout.states`; None for all. In attention maps: positions of queries."""
 
 
 def compose(*hooks: Hooks) -> dict[str, Hook]:
-    """Return all hooks as one set; several at one site are applied in the order given."""
-    together: dict[str, Hook] = {}
+    """Return all hooks in one mapping; several with the same name are applied in the order given."""
+    composed: dict[str, Hook] = {}
     for part in hooks:
-        for site, edit in part.items():
-            together[site] = _in_turn(together[site], edit) if site in together else edit
-    return together
+        for name, hook in part.items():
+            composed[name] = _in_turn(composed[name], hook) if name in composed else hook
+    return composed
 
 
 def _in_turn(first: Hook, second: Hook) -> Hook:
@@ -42,132 +42,130 @@ def _in_turn(first: Hook, second: Hook) -> Hook:
 
 
 def replace(
-    site: str, new: Callable[[Tensor], Tensor], *, head: Heads = None, positions: Positions = None
+    name: str, new: Callable[[Tensor], Tensor], *, head: Heads = None, positions: Positions = None
 ) -> dict[str, Hook]:
-    """Return the edit that puts `new(x)` in the place of an activation x, for some heads and positions only.
+    """Replace an activation x by `new(x)`, for some heads and positions only.
 
     Args:
-        site: any site's name, e.g. `blocks.1.attn.hook_z`.
-        new: gives an activation that broadcasts against the one it gets.
-        head: which heads; for sites that have an axis of heads (those within `attn.`).
-        positions: which positions; queries, at the sites of attention maps.
+        name: a hook name, e.g. `blocks.1.attn.hook_z`.
+        new: returns an activation that broadcasts against its argument.
+        head: which heads; only for hook names within `attn.`, whose activations have an axis of heads.
+        positions: which positions; for attention maps, which queries.
 
     Raises:
-        UserError: when the edit is applied and a head or a position is not there.
+        UserError: when the hook runs, for a head or position that does not exist.
     """
 
-    def edit(x: Tensor) -> Tensor:
-        made = new(x)
-        return torch.where(_chosen(x, site, head, positions), made, x)
+    def hook(x: Tensor) -> Tensor:
+        replacement = new(x)  # first: its errors say more than that of a position outside the sequence
+        return torch.where(_mask(x, name, head, positions), replacement, x)
 
-    return {site: edit}
+    return {name: hook}
 
 
-def zero(site: str, *, head: Heads = None, positions: Positions = None) -> dict[str, Hook]:
-    """Return the edit that sets an activation to zero (zero-ablation).
+def zero(name: str, *, head: Heads = None, positions: Positions = None) -> dict[str, Hook]:
+    """Set an activation to zero (zero ablation). Arguments and errors as for `replace`.
 
-    For a head use `blocks.i.attn.hook_z`, for an MLP `blocks.i.hook_mlp_out`: what they add to the stream is then
-    nothing. See `replace` for the arguments.
+    At `blocks.i.attn.hook_z` or `blocks.i.hook_mlp_out` this removes what the head or MLP adds to the stream.
     """
-    return replace(site, torch.zeros_like, head=head, positions=positions)
+    return replace(name, torch.zeros_like, head=head, positions=positions)
 
 
-def mean_ablation(site: str, mean: Tensor, *, head: Heads = None, positions: Positions = None) -> dict[str, Hook]:
-    """Return the edit that puts the mean over sequences in the place of each sequence's own activation.
+def mean_ablation(name: str, mean: Tensor, *, head: Heads = None, positions: Positions = None) -> dict[str, Hook]:
+    """Replace each sequence's activation by the mean over sequences.
 
     Args:
-        site: a site's name.
-        mean: from `site_means`: the activation's shape without its axis of sequences. It is a mean for each position,
-            so what a position alone decides is kept, and what differs between sequences is lost.
+        name: a hook name.
+        mean: from `hook_means`: the activation's shape without the axis of sequences. There is a mean for each
+            position, so information about the position is kept and information about the sequence is lost.
         head: see `replace`.
         positions: see `replace`.
 
     Raises:
-        UserError: when the edit is applied and the shapes disagree.
+        UserError: when the hook runs and the shapes differ.
     """
 
     def new(x: Tensor) -> Tensor:
-        axis = x.dim() + _sequence_axis(site)
-        expected = [*x.shape[:axis], *x.shape[axis + 1 :]]
-        _check_shape("the mean", site, mean, expected)
+        axis = x.dim() + (-4 if _has_heads(name) else -3)
+        _check_shape("the mean", name, mean, [*x.shape[:axis], *x.shape[axis + 1 :]])
         return mean.to(x).unsqueeze(axis)
 
-    return replace(site, new, head=head, positions=positions)
+    return replace(name, new, head=head, positions=positions)
 
 
-def patch(site: str, donor: Tensor, *, head: Heads = None, positions: Positions = None) -> dict[str, Hook]:
-    """Return the edit that puts another input's activation in the place of this one's (activation patching).
+def ablate_head(layer: int, head: Heads = None, *, mean: Tensor | None = None) -> dict[str, Hook]:
+    """Remove the output of heads: set `blocks.{layer}.attn.hook_z` to zero, or to its mean from `hook_means`."""
+    name = f"blocks.{layer}.attn.hook_z"
+    return zero(name, head=head) if mean is None else mean_ablation(name, mean, head=head)
+
+
+def patch(name: str, donor: Tensor, *, head: Heads = None, positions: Positions = None) -> dict[str, Hook]:
+    """Replace an activation by that of another input (activation patching).
 
     Args:
-        site: a site's name.
-        donor: the activation there for other tokens, `model.run_with_cache(others, [site])[1][site]`; of the same
-            shape.
+        name: a hook name.
+        donor: the activation for the other tokens, `model.run_with_cache(others, [name])[1][name]`, of the same shape.
         head: see `replace`.
-        positions: see `replace`; of the donor as well.
+        positions: see `replace`; the donor's are the same.
 
     Raises:
-        UserError: when the edit is applied and the shapes disagree.
+        UserError: when the hook runs and the shapes differ.
     """
 
     def new(x: Tensor) -> Tensor:
-        _check_shape("the donor", site, donor, list(x.shape))
+        _check_shape("the donor", name, donor, list(x.shape))
         return donor.to(x)
 
-    return replace(site, new, head=head, positions=positions)
+    return replace(name, new, head=head, positions=positions)
 
 
 @torch.no_grad()
-def site_means(model: Transformer, tokens: Tensor, sites: Iterable[str] = ("*",)) -> dict[str, Tensor]:
-    """Return the mean activation over sequences at each site: the activation's shape without that axis.
+def hook_means(model: Transformer, tokens: Tensor, names: Iterable[str] = ("*",)) -> dict[str, Tensor]:
+    """Return the mean activation over sequences by hook name: the activation's shape without that axis.
 
     Args:
         model: one network or M of them.
-        tokens: sequences of one length, [B, T] or [M, B, T]; as many tokens of each as the ablated ones will have.
-        sites: names, where `*` stands for any text.
+        tokens: sequences of one length, [B, T] or [M, B, T], as long as those that will be ablated.
+        names: hook names, where `*` stands for any text.
     """
     axis = tokens.dim() - 2
-    sites = list(sites)
+    names = list(names)
     sums: dict[str, Tensor] = {}
     for chunk in torch.split(tokens, CHUNK, dim=axis):
-        for site, x in model.run_with_cache(chunk, sites)[1].items():
-            sums[site] = sums.get(site, 0.0) + x.sum(axis, dtype=torch.float64)
+        for name, x in model.run_with_cache(chunk, names)[1].items():
+            sums[name] = sums.get(name, 0.0) + x.sum(axis, dtype=torch.float64)
     dtype = model.embed.W_E.dtype
-    return {site: (total / tokens.shape[axis]).to(dtype) for site, total in sums.items()}
+    return {name: (total / tokens.shape[axis]).to(dtype) for name, total in sums.items()}
 
 
-def _check_shape(what: str, site: str, given: Tensor, expected: list[int]) -> None:
-    if list(given.shape) != expected:
-        raise UserError(f"{what} for {site} has shape {list(given.shape)}: expected {expected}, as the activation has")
+def _check_shape(what: str, name: str, tensor: Tensor, expected: list[int]) -> None:
+    if list(tensor.shape) != expected:
+        raise UserError(f"{what} for {name} has shape {list(tensor.shape)}: expected {expected}, as the activation has")
 
 
-def is_map(site: str) -> bool:
-    """Whether a site holds attention maps [..., H, T, T]."""
-    return site.endswith(("hook_pattern", "hook_attn_scores"))
+def is_map(name: str) -> bool:
+    """Whether the activation of that name is attention maps [..., H, T, T]."""
+    return name.endswith(("hook_pattern", "hook_attn_scores"))
 
 
-def _has_heads(site: str) -> bool:
-    return ".attn." in site
+def _has_heads(name: str) -> bool:
+    return ".attn." in name
 
 
-def _sequence_axis(site: str) -> int:
-    """Return the axis of sequences, counted from the end."""
-    return -4 if _has_heads(site) else -3
-
-
-def _chosen(x: Tensor, site: str, head: Heads, positions: Positions) -> Tensor:
-    """Return what is True at the chosen heads and positions, and broadcasts against an activation of a site."""
-    if not _has_heads(site):
+def _mask(x: Tensor, name: str, head: Heads, positions: Positions) -> Tensor:
+    """Return a mask, True at the chosen heads and positions, that broadcasts against the activation x."""
+    if not _has_heads(name):
         if head is not None:
-            raise UserError(f"head={head}: {site} has no axis of heads: leave head out, or choose a site in attn.")
-        return _along(x, -2, positions, f"position at {site}")
-    head_axis, position_axis = (-3, -2) if is_map(site) else (-2, -3)
+            raise UserError(f"head={head}: {name} has no axis of heads: leave head out, or use a hook in attn.")
+        return _mask_along(x, -2, positions, f"position at {name}")
+    head_axis, position_axis = (-3, -2) if is_map(name) else (-2, -3)
     heads = [int(head)] if isinstance(head, int | np.integer) else head
-    at_heads = _along(x, head_axis, heads, f"head at {site}")
-    return at_heads & _along(x, position_axis, positions, f"position at {site}")
+    at_heads = _mask_along(x, head_axis, heads, f"head at {name}")
+    return at_heads & _mask_along(x, position_axis, positions, f"position at {name}")
 
 
-def _along(x: Tensor, axis: int, chosen: Positions, what: str) -> Tensor:
-    """Return what is True at the chosen indices of one axis of x, all other axes being 1."""
+def _mask_along(x: Tensor, axis: int, chosen: Positions, what: str) -> Tensor:
+    """Return a mask over the indices of one axis of x; every other axis has size 1."""
     size = x.shape[axis]
     shape = [1] * x.dim()
     shape[axis] = size
@@ -184,7 +182,7 @@ def _indices(chosen: slice | Sequence[int] | NDArray[np.int64], size: int, what:
         indices = list(range(chosen.start or 0, stop, chosen.step or 1))
     else:
         indices = [int(index) for index in chosen]
-    beyond = [index for index in indices if not 0 <= index < size]
-    if beyond:
-        raise UserError(f"{what}: {beyond[0]} is not there: expected 0 .. {size - 1}")
+    outside = [index for index in indices if not 0 <= index < size]
+    if outside:
+        raise UserError(f"{what}: {outside[0]} does not exist: expected 0 .. {size - 1}")
     return indices

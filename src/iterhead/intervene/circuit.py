@@ -1,34 +1,46 @@
-"""What kind of circuit a network has: each attention head named by where it looks.
+"""What kind of circuit a network has: each attention head is named for where it attends.
 
-Maps are averaged over sequences of each length, scores over queries from EoI on and over lengths (from 4 on, as the
-headline scores; at shorter ones roles coincide: with L = 1 the iteration head looks at the token before EoI).
+Maps are averaged over sequences of each length, scores over queries from EoI on and over the headline lengths (4 and
+more: at shorter ones roles coincide, as with L = 1 the iteration head attends to the token before EoI).
 
 Letters: `B` sequences, `H` heads, `Q` queries from EoI on, `T` tokens.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from iterhead.criteria import MAIN_TARGET_WEIGHT, STRIDED_KEYS, STRIDED_SCORE, UNIFORM_ENTROPY
+from iterhead.criteria import (
+    MAIN_TARGET_WEIGHT,
+    SHARED_ROLE_WEIGHT,
+    SOLVED_ACCURACY,
+    STRIDED_KEYS,
+    STRIDED_SCORE,
+    UNIFORM_ENTROPY,
+)
+from iterhead.errors import UserError, nearest
+from iterhead.formatting import head_label
 from iterhead.intervene.effects import MakeHooks, Sequences, chunks
-from iterhead.measure import headline_lengths
+from iterhead.measure.records import Head, headline_lengths
 from iterhead.model import PATTERN_HOOKS, Transformer, pattern_hook
 from iterhead.tasks import SequenceLayout
 
-PLACES = {
-    "eoi": "EoI finder",
-    "iteration": "iteration head",
-    "previous": "previous token",
-    "self": "own token",
-    "first": "first token",
-    "offset": "fixed offset",
+_TARGETS = {
+    "eoi": ("EoI finder", "EoI"),
+    "iteration": ("iteration head", "x_t"),
+    "previous": ("previous token", "the token before"),
+    "self": ("own token", "itself"),
+    "first": ("first token", "the first token"),
+    "offset": ("fixed offset", "a fixed distance back"),
 }
-"""Kinds of head by the score that names them, its weight on one place. The first above `MAIN_TARGET_WEIGHT` decides, so
-that roles go before what they coincide with at a single length. The other kinds: strided, uniform, other."""
+"""Scores that are the mean weight on one target: the kind of head named for it, and the target in words. The first
+score above `MAIN_TARGET_WEIGHT` decides, so roles come before what they coincide with at a single length."""
+
+_ROLE_SCORES = {"first": "eoi", "second": "iteration"}
+"""The score of how much a head plays each role of `measure.ROLES`."""
 
 Floats = NDArray[np.float64]
 
@@ -42,13 +54,13 @@ class HeadKind:
         head: from 0.
         kind: EoI finder, iteration head, previous token, own token, first token, fixed offset, strided, uniform or
             other.
-        scores: what the kind was told by. Mean weights, 0 .. 1: `eoi` (on EoI, queries s_1 .. s_L), `iteration` (on
-            x_t, queries EoI .. s_{L-1}), and over all queries from EoI on `previous`, `self`, `first` (the problem
-            token), `offset` (the best single distance of two or more that is the same at every length) and its
-            `distance`. `strided`: 0 if positions at even distance get as much weight as those at odd distance (or at
-            even positions as at odd ones), 1 if one sort gets it all. `uniformity`: entropy of a query's weights over
-            that of a uniform row, 0 .. 1; `keys`: the effective number of keys a query, e to that entropy. `content`:
-            how much of the entropy of the averaged map comes from sequences that differ, 0 (reads positions) .. 1.
+        scores: what decided the kind. Mean weights, 0 .. 1: `eoi` (on EoI, queries s_1 .. s_L), `iteration` (on x_t,
+            queries EoI .. s_{L-1}), and over all queries from EoI on `previous`, `self`, `first` (the problem token)
+            and `offset` (the best distance of two or more that is the same at every length), with its `distance`.
+            `strided`: 0 if even and odd distances (and positions) get equal weight, 1 if one parity gets it all.
+            `uniformity`: entropy of a query's weights over that of a uniform row, 0 .. 1. `keys`: effective number of
+            keys a query, e to that entropy. `content`: share of the averaged map's entropy that comes from differences
+            between sequences, 0 (attends by position) .. 1.
     """
 
     layer: int
@@ -58,8 +70,31 @@ class HeadKind:
 
     @property
     def name(self) -> str:
-        """`layer 2, head 1`: counted from 1, as the paper does."""
-        return f"layer {self.layer + 1}, head {self.head + 1}"
+        """`layer 2, head 1`: counted from 1, as in the paper."""
+        return head_label((self.layer, self.head))
+
+    @property
+    def summary(self) -> str:
+        """What the head does, e.g. `layer 1, head 1 is an EoI finder`."""
+        scores = self.scores
+        match self.kind:
+            case "EoI finder" | "iteration head":
+                does = f"is an {self.kind}"
+            case "strided":
+                does = f"is strided ({(1 + scores['strided']) / 2:.0%} of its weight on every other position)"
+            case "uniform":
+                does = f"is uniform ({scores['keys']:.0f} keys a query)"
+            case "fixed offset":
+                does = f"looks back {scores['distance']:.0f} positions"
+            case "other":
+                best = max(_TARGETS, key=lambda name: scores[name])
+                does = f"is of no known kind (most weight: {scores[best]:.2f} on {_TARGETS[best][1]})"
+            case token:
+                does = f"looks at the {token}"
+        return f"{self.name} {does}"
+
+    def __repr__(self) -> str:
+        return f"HeadKind({self.summary})"
 
 
 @dataclass
@@ -84,17 +119,17 @@ class _Averages:
 
     @property
     def queries(self) -> NDArray[np.int64]:
-        """Positions of the queries that scores average over: EoI and the written states, [Q]."""
+        """Positions of the queries that scores average over, [Q]: EoI and the written states."""
         return np.arange(self.layout.size)[self.layout.output_positions]
 
     def distances(self) -> Floats:
-        """Return the mean weight at each distance of query and key that every query can look back, [H, e + 1]."""
+        """Return the mean weight at each distance from query to key that all queries can reach, [H, e + 1]."""
         queries = self.queries[:, None]
         back = np.arange(self.layout.end_of_input + 1)
         return np.asarray(self.mean[:, queries, queries - back].mean(1))
 
     def scores(self) -> list[dict[str, float]]:
-        """Return the scores of each head, but for those of fixed distances, which need every length."""
+        """Return the scores of each head, except those of fixed distances, which need all lengths."""
         entropies = (self.entropies / self.sequences)[:, self.queries]
         return [self._head(weights, entropy) for weights, entropy in zip(self.mean, entropies, strict=True)]
 
@@ -117,7 +152,7 @@ class _Averages:
 
 
 def _strided(rows: Floats, queries: NDArray[np.int64]) -> float:
-    """Return how one-sidedly weight falls on every other position, by distance or by position, 0 .. 1."""
+    """Return how unevenly weight falls on even and odd distances, or on even and odd positions, 0 .. 1."""
     keys = np.arange(rows.shape[1])
     even_distance = (queries[:, None] - keys) % 2 == 0
     shares = (rows[even_distance].sum() / len(rows), rows[:, keys % 2 == 0].sum() / len(rows))
@@ -129,9 +164,8 @@ def classify_heads(model: Transformer, sequences: Sequences, make_hooks: MakeHoo
 
     Args:
         model: one network.
-        sequences: whole sequences with chain of thought, by length. With one length only, the iteration head also
-            looks back a fixed distance; it is named for its role.
-        make_hooks: gives the hooks for each length: what do heads do when the network is edited?
+        sequences: whole sequences with chain of thought, by length.
+        make_hooks: returns the hooks for each length, to classify heads under an intervention.
     """
     counted = {length: sequences[length] for length in headline_lengths(sorted(sequences))}
     averages = _averages(model, counted, make_hooks)
@@ -146,10 +180,7 @@ def classify_heads(model: Transformer, sequences: Sequences, make_hooks: MakeHoo
 
 
 def average_maps(model: Transformer, sequences: Sequences, make_hooks: MakeHooks | None = None) -> dict[int, Floats]:
-    """Return attention averaged over sequences for each length, [layers, H, T, T], queries by keys: what to show.
-
-    Arguments as `classify_heads`.
-    """
+    """Return attention maps averaged over sequences, [layers, H, T, T], by length. Arguments as `classify_heads`."""
     averages = _averages(model, sequences, make_hooks)
     return {length: np.stack([of_layer[n].mean for of_layer in averages]) for n, length in enumerate(sequences)}
 
@@ -173,24 +204,73 @@ def _averages(model: Transformer, sequences: Sequences, make_hooks: MakeHooks | 
 def _best_offset(of_layer: list[_Averages], head: int) -> dict[str, float]:
     """Return the distance, two or more, with the largest mean weight, and that weight.
 
-    The mean is over the lengths whose queries can all look so far back; three of them (all, if there are fewer), since
-    a head on a diagonal that moves with L, such as x_{t-1}, has a fixed distance at each one length.
+    The mean is over the lengths whose queries can all look so far back, at least three (or all, if there are fewer),
+    since a head on a diagonal that moves with L, such as x_{t-1}, has a fixed distance at each single length.
     """
     longest = max(average.layout.end_of_input for average in of_layer)
     weights, lengths = np.zeros(longest + 1), np.zeros(longest + 1)
     for average in of_layer:
-        found = average.distances()[head]
-        weights[: len(found)] += found
-        lengths[: len(found)] += 1
+        by_distance = average.distances()[head]
+        weights[: len(by_distance)] += by_distance
+        lengths[: len(by_distance)] += 1
     enough = lengths >= min(3, len(of_layer))
     means = (weights[enough] / lengths[enough])[2:]
     return {"offset": float(means.max()), "distance": float(means.argmax() + 2)}
 
 
 def _kind(scores: Mapping[str, float]) -> str:
-    for place, kind in PLACES.items():
-        if scores[place] > MAIN_TARGET_WEIGHT:
+    for score, (kind, _) in _TARGETS.items():
+        if scores[score] > MAIN_TARGET_WEIGHT:
             return kind
     if scores["strided"] >= STRIDED_SCORE and scores["keys"] >= STRIDED_KEYS:
         return "strided"
     return "uniform" if scores["uniformity"] >= UNIFORM_ENTROPY else "other"
+
+
+def role_spread(kinds: Sequence[HeadKind], role: str) -> dict[Head, float]:
+    """Return the mean weight that each head puts on a role's ideal keys; the sum is the role's mass (claim 18).
+
+    Args:
+        kinds: from `classify_heads`.
+        role: "first" (EoI) or "second" (x_t).
+
+    Raises:
+        UserError: for another role.
+    """
+    if role not in _ROLE_SCORES:
+        raise UserError(f"role={role!r}: expected one of {', '.join(_ROLE_SCORES)}{nearest(role, _ROLE_SCORES)}")
+    return {(kind.layer, kind.head): kind.scores[_ROLE_SCORES[role]] for kind in kinds}
+
+
+def describe_circuit(kinds: Sequence[HeadKind], accuracy: float | None = None) -> str:
+    """Return what kind of circuit a network has, as one sentence; layers and heads counted from 1, as in the paper.
+
+    `iteration head: layer 2, head 1; layer 1, head 1 is an EoI finder`, or
+    `solves the task without an iteration head: layer 1, head 1 is an EoI finder; layer 2, head 1 is strided`.
+
+    Args:
+        kinds: from `classify_heads`.
+        accuracy: exact match, 0 .. 1, to say whether the task is solved (from 0.95 on); None says nothing about it.
+    """
+    heads = [kind for kind in kinds if kind.kind == "iteration head"]
+    rest = "; ".join(kind.summary for kind in kinds if kind not in heads)
+    if heads:
+        what = f"iteration head{'s' if len(heads) > 1 else ''}: {', '.join(kind.name for kind in heads)}"
+    else:
+        what = _without_iteration_head(kinds)
+    if accuracy is not None and accuracy < SOLVED_ACCURACY:
+        what = f"does not solve the task (accuracy {accuracy:.2f}); {what}"
+    elif accuracy is not None and not heads:
+        what = f"solves the task {what}"
+    separator = "; " if heads else ": "
+    return f"{what}{separator}{rest}" if rest else what
+
+
+def _without_iteration_head(kinds: Sequence[HeadKind]) -> str:
+    """Return `without an iteration head`, or which heads share its role if their weights add up to most of it."""
+    mass = sum(role_spread(kinds, "second").values())
+    if mass <= MAIN_TARGET_WEIGHT:
+        return "without an iteration head"
+    sharing = [kind for kind in kinds if kind.scores["iteration"] >= SHARED_ROLE_WEIGHT]
+    names = ", ".join(f"{kind.name} ({kind.scores['iteration']:.2f})" for kind in sharing)
+    return f"without a single iteration head, its role (weight {mass:.2f} in all) spread over {names or 'all heads'}"

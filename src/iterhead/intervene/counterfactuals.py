@@ -1,7 +1,7 @@
-"""Two directed tests of what the second layer does: shift where the head looks, or swap what it brings.
+"""Two counterfactual tests of the iteration head: shift where it attends, or swap the input that it reads.
 
-A head's map made random destroys the answer whatever the rest does with it. These tests predict the *wrong* answer
-that must come out if the circuit is the paper's (claims 4 and 6 of the paper), and count how often it does.
+If the circuit is the paper's, each change must lead to a certain *wrong* answer (claims 4 and 6). These tests count how
+often it does.
 
 Letters: `B` sequences, `L` inputs, `N` sequences of all lengths together, `p` the alphabet.
 """
@@ -27,12 +27,12 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class CounterfactualCounts:
-    """How often the output was the one predicted; counts of steps in each sequence, [N].
+    """How often the output was the predicted one; numbers of steps in each sequence, [N].
 
     Attributes:
-        steps: that can tell: the predicted output differs from the right one.
-        followed: of those, the output is the one predicted.
-        kept: of those, the output is still F(s_{t-1}, x_t), as if nothing had been changed.
+        steps: steps whose predicted output differs from the right one; only these count.
+        followed: of those, the output is the predicted one.
+        kept: of those, the output is still F(s_{t-1}, x_t).
     """
 
     steps: Integers
@@ -41,37 +41,39 @@ class CounterfactualCounts:
 
     @property
     def fraction(self) -> float:
-        """The share of steps whose output is the one predicted, 0 .. 1; nan if none can tell."""
+        """The share of steps whose output is the predicted one, 0 .. 1; nan if no step counts."""
         return self._share(self.followed)
 
     @property
     def fraction_kept(self) -> float:
-        """The share of steps whose output stayed, 0 .. 1; nan if none can tell."""
+        """The share of steps whose output did not change, 0 .. 1; nan if no step counts."""
         return self._share(self.kept)
 
     @property
     def by_sequence(self) -> NDArray[np.float64]:
-        """The share followed in each sequence that has steps that can tell: what to bootstrap."""
-        told = self.steps > 0
-        return self.followed[told] / self.steps[told]
+        """The share followed in each sequence with steps that count, for `bootstrap_interval`."""
+        counted = self.steps > 0
+        return self.followed[counted] / self.steps[counted]
 
     def _share(self, counts: Integers) -> float:
         return float(counts.sum() / self.steps.sum()) if self.steps.any() else float("nan")
+
+    def __repr__(self) -> str:
+        return f"CounterfactualCounts({self.steps.sum()} steps: {self.fraction:.3f} followed)"
 
 
 def shift_follows_f(
     model: Transformer, task: Task, sequences: Sequences, layer: int, head: Heads = None, *, k: int = 1
 ) -> CounterfactualCounts:
-    """Return how often the output is F(s_{t-1}, x_{t+k}) when the second head looks k positions too far (claim 4).
+    """Count how often the output is F(s_{t-1}, x_{t+k}) when the second head attends k positions too far (claim 4).
 
-    States are teacher-forced, so each step is tested by itself. Steps t whose x_{t+k} is no input are left out (for
-    k = 1 the last, where the head would see EoI), and so are those where F(s_{t-1}, x_{t+k}) = F(s_{t-1}, x_t), which
-    could not tell. At t = 1 the prediction is what x_{1+k} as first input would give.
+    States are teacher-forced, so each step is a test of its own. Steps without an input x_{t+k} are left out, and steps
+    with F(s_{t-1}, x_{t+k}) = F(s_{t-1}, x_t) do not count. At t = 1 the prediction is the first state for x_{1+k}.
 
     Args:
         model: one network.
-        task: what the sequences were made from.
-        sequences: by length; those of length L <= |k| add nothing.
+        task: of the sequences.
+        sequences: by length; lengths L <= |k| are skipped.
         layer: of the second head, from 0.
         head: the second head; None shifts every head of the layer.
         k: how many positions too far.
@@ -81,23 +83,22 @@ def shift_follows_f(
         if length <= abs(k):
             continue
         layout = SequenceLayout(length)
-        told = np.arange(length)[max(0, -k) : length - max(0, k)]
+        steps = np.arange(length)[max(0, -k) : length - max(0, k)]
         inputs, components = tokens[:, layout.inputs], _components(model, tokens)
-        before = states_before(task, tokens, layout)[:, told]
-        right, moved = (table[components, before, inputs[:, steps]] for steps in (told, told + k))
-        outputs = predict(model, tokens, layout, shifted_attention(layout, k, layer, head))[:, told]
-        counts.append(_count(outputs, right, moved))
-    return _together(counts)
+        before = states_before(task, tokens, layout)[:, steps]
+        right, predicted = (table[components, before, inputs[:, read]] for read in (steps, steps + k))
+        outputs = predict(model, tokens, layout, shifted_attention(layout, k, layer, head))[:, steps]
+        counts.append(_count(outputs, right, predicted))
+    return _concatenated(counts)
 
 
 @dataclass(frozen=True)
 class SwapCounts:
-    """How often the output followed F when x_t alone was swapped for x' at the second layer.
+    """How often the output followed F when x_t alone was swapped for x' in the second head's values.
 
     Attributes:
         counts: by sequence.
-        steps: how often each pair was tried where it can tell, [components, p + 1, p]: row s_{t-1}, or p for s_0, whose
-            part EoI plays; column x'.
+        steps: how often each pair was tried and counts, [components, p + 1, p]: row s_{t-1}, or p for s_0; column x'.
         followed: of those, the output is F(s_{t-1}, x').
     """
 
@@ -107,40 +108,43 @@ class SwapCounts:
 
     @property
     def table(self) -> NDArray[np.float64]:
-        """The share followed of each pair, 0 .. 1; nan where the pair did not occur or could not tell."""
+        """The share followed for each pair, 0 .. 1; nan where no step of the pair counts."""
         return np.where(self.steps > 0, self.followed / np.maximum(self.steps, 1), np.nan)
 
     @property
     def pairs(self) -> int:
-        """How many pairs (s, x') were tried."""
+        """The number of pairs (s, x') with steps that count."""
         return int((self.steps > 0).sum())
 
     @property
     def fraction(self) -> float:
-        """The mean of `table` over the pairs tried, each counting the same, 0 .. 1; nan if there are none."""
+        """The mean of `table` over its pairs, 0 .. 1; nan if there are none."""
         return float(np.nanmean(self.table)) if self.pairs else float("nan")
+
+    def __repr__(self) -> str:
+        return f"SwapCounts({self.pairs} pairs (s, x'): {self.fraction:.3f} followed)"
 
 
 def swap_follows_f(
     model: Transformer, task: Task, sequences: Sequences, layer: int, head: Heads = None, *, seed: int = 0
 ) -> SwapCounts:
-    """Return how often the output is F(s_{t-1}, x') when the second head is handed x' for x_t (claim 6).
+    """Count how often the output is F(s_{t-1}, x') when the second head reads x' in place of x_t (claim 6).
 
-    For each sequence and step, x' is drawn among the other inputs, and the head's value vector (`hook_v`) at x_t's
-    position is taken from the same sequence with x' there; nothing else is changed, so the head brings x' if x_t's
-    position is where it reads. States are teacher-forced. Steps with F(s_{t-1}, x') = F(s_{t-1}, x_t), such as s = 0 in
-    s x + 1, cannot tell and are not counted. Two forward passes a step: a few dozen sequences of a length do.
+    For each sequence and step, x' is drawn from the other inputs, and the head's value vector (`hook_v`) at the
+    position of x_t is taken from the same sequence with x' there. Nothing else is changed. States are teacher-forced.
+    Steps with F(s_{t-1}, x') = F(s_{t-1}, x_t) do not count. Each step takes two forward passes, so a few dozen
+    sequences of a length suffice.
 
     Args:
         model: one network.
-        task: what the sequences were made from.
+        task: of the sequences.
         sequences: by length.
         layer: of the second head, from 0.
         head: the second head; None swaps for every head of the layer.
         seed: of the draws of x'.
 
     Raises:
-        UserError: when the task has a component with a single input, so that there is nothing to swap.
+        UserError: for a task with a component that has a single input, so that there is nothing to swap.
     """
     table = next_states(task)
     steps, followed = np.zeros_like(table), np.zeros_like(table)
@@ -150,19 +154,19 @@ def swap_follows_f(
         components, before = _components(model, tokens), states_before(task, tokens, layout)
         inputs = tokens[:, layout.inputs]
         swapped = _others(task, components[:, 0], inputs, IntegerStream(seed, "swaps", length))
-        right, moved = table[components, before, inputs], table[components, before, swapped]
+        right, predicted = table[components, before, inputs], table[components, before, swapped]
         outputs = _outputs_with_swaps(model, tokens, swapped, layout, layer, head)
-        told, follows = right != moved, outputs == moved
-        np.add.at(steps, (components, before, swapped), told)
-        np.add.at(followed, (components, before, swapped), told & follows)
-        counts.append(_count(outputs, right, moved))
-    return SwapCounts(_together(counts), steps, followed)
+        counted = right != predicted
+        np.add.at(steps, (components, before, swapped), counted)
+        np.add.at(followed, (components, before, swapped), counted & (outputs == predicted))
+        counts.append(_count(outputs, right, predicted))
+    return SwapCounts(_concatenated(counts), steps, followed)
 
 
 def _outputs_with_swaps(
     model: Transformer, tokens: Integers, swapped: Integers, layout: SequenceLayout, layer: int, head: Heads
 ) -> Integers:
-    """Return what is written at each step when that step's input, and no other, is swapped in the layer's values."""
+    """Return the output at each step, [B, L], when only that step's input is swapped in the layer's values."""
     pairs = zip(chunks(torch.from_numpy(tokens)), chunks(torch.from_numpy(swapped)), strict=True)
     parts = [torch.stack(list(_swapped_steps(model, *pair, layout, layer, head)), dim=-1) for pair in pairs]
     return np.asarray(torch.cat(parts))
@@ -172,15 +176,15 @@ def _outputs_with_swaps(
 def _swapped_steps(
     model: Transformer, tokens: Tensor, swapped: Tensor, layout: SequenceLayout, layer: int, head: Heads
 ) -> Iterator[Tensor]:
-    """Yield the output [B] of each step t = 1 .. L, x_t alone being swapped."""
+    """Yield the output [B] of each step t = 1 .. L with x_t swapped."""
     values = f"blocks.{layer}.attn.hook_v"
     own = tokens[:, :-1].to(model.embed.W_E.device)
     queries, keys = layout.second_pairs
     for step, (query, key) in enumerate(zip(queries.tolist(), keys.tolist(), strict=True)):
         donor = own.clone()
         donor[:, key] = swapped[:, step]
-        edit = patch(values, model.run_with_cache(donor, [values])[1][values], head=head, positions=[key])
-        yield model(own, hooks=edit)[:, query].argmax(-1).cpu()
+        hooks = patch(values, model.run_with_cache(donor, [values])[1][values], head=head, positions=[key])
+        yield model(own, hooks=hooks)[:, query].argmax(-1).cpu()
 
 
 def _components(model: Transformer, tokens: Integers) -> Integers:
@@ -189,7 +193,7 @@ def _components(model: Transformer, tokens: Integers) -> Integers:
 
 
 def _others(task: Task, components: Integers, inputs: Integers, stream: IntegerStream) -> Integers:
-    """Return for each input [B, L] another one of its component's, drawn uniformly."""
+    """Return for each input [B, L] another input of the same component, drawn uniformly."""
     others = np.empty_like(inputs)
     for index, component in enumerate(task.components):
         symbols = np.sort(component.symbols)
@@ -201,13 +205,13 @@ def _others(task: Task, components: Integers, inputs: Integers, stream: IntegerS
     return others
 
 
-def _count(outputs: Integers, right: Integers, moved: Integers) -> CounterfactualCounts:
-    told = right != moved
-    hits = ((told & (outputs == answer)).sum(-1) for answer in (moved, right))
-    return CounterfactualCounts(told.sum(-1), *hits)
+def _count(outputs: Integers, right: Integers, predicted: Integers) -> CounterfactualCounts:
+    counted = right != predicted
+    followed, kept = ((counted & (outputs == answer)).sum(-1) for answer in (predicted, right))
+    return CounterfactualCounts(counted.sum(-1), followed, kept)
 
 
-def _together(counts: list[CounterfactualCounts]) -> CounterfactualCounts:
-    """Return the readings of all lengths as one."""
+def _concatenated(counts: list[CounterfactualCounts]) -> CounterfactualCounts:
+    """Return the counts of all lengths as one."""
     parts = ([getattr(part, name) for part in counts] for name in ("steps", "followed", "kept"))
     return CounterfactualCounts(*(np.concatenate([np.empty(0, dtype=np.int64), *part]) for part in parts))

@@ -1,4 +1,4 @@
-"""What an edit does to the answers: accuracy by sequence and by token, and what guessing would get.
+"""Accuracy of a network under hooks, by sequence and by token, and the accuracy of guessing.
 
 Letters: `M` networks, `B` sequences of one length, `L` its inputs, `Q` predictions of each (the written states, EoS).
 """
@@ -20,7 +20,7 @@ Sequences = Mapping[int, NDArray[np.int64]]
 """Whole sequences by length, each [B, size of its layout], as `Dataset.test` holds them."""
 
 MakeHooks = Callable[[SequenceLayout], Hooks]
-"""Makes the hooks for sequences of one layout, e.g. `lambda layout: ideal_attention(layout, "second", 1)`."""
+"""Returns the hooks for sequences of one layout, e.g. `lambda layout: ideal_attention(layout, "second", 1)`."""
 
 Booleans = NDArray[np.bool_]
 
@@ -39,26 +39,30 @@ class Answers:
 
     @property
     def exact(self) -> Booleans:
-        """Whether every target after EoI is right, [B]: what `measure.exact_match` counts."""
+        """Whether every target after EoI is right, [B], as `measure.exact_match` counts it."""
         return np.asarray(self.states.all(-1) & self.end)
 
     @property
     def by_token(self) -> NDArray[np.float64]:
-        """The fraction of each sequence's states that is right, [B]; EoS left out."""
+        """The fraction of each sequence's states that is right, [B], without EoS."""
         return np.asarray(self.states.mean(-1))
+
+    def __repr__(self) -> str:
+        exact, by_token = self.exact.mean(), self.by_token.mean()
+        return f"Answers({self.exact.size} sequences: exact {exact:.3f}, by token {by_token:.3f})"
 
 
 def accuracy_under(
     model: Transformer, sequences: Sequences, make_hooks: MakeHooks | None = None, *, cot: bool = True
 ) -> dict[int, Answers]:
-    """Return which predictions are right while a network is edited, for each length.
+    """Return which predictions are right under hooks, for each length.
 
     Args:
-        model: one network; for M of them every array is [M, B, ...], of tokens and of answers.
+        model: one network; for M of them the arrays of tokens and answers are [M, B, ...].
         sequences: by length.
-        make_hooks: gives the hooks for each length, which is asked for once; None for the network as it is. Its hooks
-            are applied to chunks of the sequences, so donors must not differ between sequences.
-        cot: whether the sequences hold a chain of thought.
+        make_hooks: called once for each length; None for the network as it is. The hooks run on chunks of the
+            sequences, so what they patch in must be the same for all sequences.
+        cot: whether the sequences contain a chain of thought.
     """
     answers = {}
     for length, tokens in sequences.items():
@@ -71,24 +75,24 @@ def accuracy_under(
 
 @torch.no_grad()
 def predict(model: Transformer, tokens: NDArray[np.int64], layout: SequenceLayout, hooks: Hooks) -> NDArray[np.int64]:
-    """Return the likeliest token at each position after EoI, [..., B, Q], of whole sequences [..., B, size]."""
+    """Return the most likely token at each position after EoI, [..., B, Q], of whole sequences [..., B, size]."""
     parts = chunks(torch.from_numpy(tokens).to(model.embed.W_E.device))
-    found = [model(part[..., :-1], hooks=hooks)[..., layout.output_positions, :].argmax(-1) for part in parts]
-    return np.asarray(torch.cat(found, dim=-2).cpu())
+    outputs = [model(part[..., :-1], hooks=hooks)[..., layout.output_positions, :].argmax(-1) for part in parts]
+    return np.asarray(torch.cat(outputs, dim=-2).cpu())
 
 
 def chunks(tokens: Tensor) -> tuple[Tensor, ...]:
-    """Return sequences [..., B, T] in parts of nearly equal size, so that memory stays bounded and no part is tiny."""
+    """Split sequences [..., B, T] into parts of nearly equal size, which bounds the memory of a forward pass."""
     return tokens.tensor_split(max(1, -(-tokens.shape[-2] // CHUNK)), dim=-2)
 
 
 @dataclass(frozen=True)
 class Chance:
-    """What a way of guessing gets, 0 .. 1.
+    """The expected accuracy of a way of guessing, 0 .. 1.
 
     Attributes:
-        by_token: the expected fraction of states that are right.
-        exact: the expected fraction of sequences whose states are all right, EoS granted.
+        by_token: fraction of states that are right.
+        exact: fraction of sequences whose states are all right.
     """
 
     by_token: float
@@ -97,17 +101,16 @@ class Chance:
 
 @dataclass(frozen=True)
 class ChanceLevels:
-    """Ways to guess the states of sequences of one length.
+    """Accuracies of guessing the states of sequences of one length.
 
     Attributes:
         alphabet: uniformly among the task's values: 1 / p a state, p^-L a chain.
-        values: uniformly among the values that stand at that step in the sequences given, 1 / |values| (with s_1 = x_1
-            and inputs 1 .. p-1 the first state is never 0). Few sequences show few values and raise it.
-        state: the likeliest F(s_{t-1}, x) over x uniform among the inputs: the best that a network can do which reads
-            its own state but not x_t, and so the level to hold a broken iteration head against. None without chain of
+        values: uniformly among the values that occur at that step in the sequences, 1 / |values|.
+        state: the most likely F(s_{t-1}, x) for x uniform among the inputs: the best that a network can do which reads
+            its own state but not x_t, so the level to compare a broken iteration head with. None without chain of
             thought, where s_{t-1} is not written.
-        random_map: the same, but that the query at position q sees x_t by luck, with probability 1 / (q+1), as under
-            `random_attention`. None without chain of thought.
+        random_map: the same, except that the query at position q sees x_t by chance, with probability 1 / (q+1), as
+            under `random_attention`. None without chain of thought.
     """
 
     alphabet: Chance
@@ -119,16 +122,16 @@ class ChanceLevels:
 def chance_levels(
     task: Task, sequences: Sequences, vocabulary: Vocabulary | None = None, *, cot: bool = True
 ) -> dict[int, ChanceLevels]:
-    """Return what guessing would get on these sequences, for each length.
+    """Return the accuracy of guessing on these sequences, for each length.
 
-    By hand, for polynomial (p = 11, inputs 1 .. 10), a chain of two: by alphabet 1/11 a state and 1/121 exact; by
-    state, F(s, x) takes ten values for s != 0, one each (1/10), and is always 1 for s = 0.
+    By hand, for polynomial (p = 11, inputs 1 .. 10) and a chain of two: by alphabet 1/11 a state and 1/121 exact; by
+    state, F(s, x) takes ten values for s != 0, each once (1/10), and is always 1 for s = 0.
 
     Args:
-        task: what the sequences were made from; in a mixture each sequence's own component counts.
+        task: of the sequences; in a mixture each sequence is guessed by its own component.
         sequences: by length.
-        vocabulary: of the sequences, 64 ids unless given.
-        cot: whether they hold a chain of thought.
+        vocabulary: of the sequences; 64 ids by default.
+        cot: whether they contain a chain of thought.
     """
     alphabets = np.array([component.alphabet for component in task.components])
     levels = {}
@@ -137,8 +140,9 @@ def chance_levels(
         components = component_of(tokens, vocabulary)
         states = tokens[:, layout.states]
         uniform = np.repeat(1 / alphabets[components, None], states.shape[1], axis=1)
-        known = _chance(uniform), _chance(1 / _values_there(components, states))
-        levels[length] = ChanceLevels(*known, *(_from_state(task, tokens, layout, components) if cot else (None, None)))
+        by_value = 1 / _values_at_step(components, states)
+        from_state = _from_state(task, tokens, layout, components) if cot else (None, None)
+        levels[length] = ChanceLevels(_chance(uniform), _chance(by_value), *from_state)
     return levels
 
 
@@ -155,8 +159,8 @@ def _chance(probabilities_BL: NDArray[np.float64]) -> Chance:
     return Chance(float(probabilities_BL.mean()), float(probabilities_BL.prod(-1).mean()))
 
 
-def _values_there(components: NDArray[np.int64], states: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return how many values stand at each step among sequences of the same component, [B, L]."""
+def _values_at_step(components: NDArray[np.int64], states: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return how many values occur at each step among sequences of the same component, [B, L]."""
     counts = np.empty_like(states)
     for component in np.unique(components):
         rows = components == component
@@ -165,12 +169,12 @@ def _values_there(components: NDArray[np.int64], states: NDArray[np.int64]) -> N
 
 
 def component_of(tokens: NDArray[np.int64], vocabulary: Vocabulary | None = None) -> NDArray[np.int64]:
-    """Return which component of a mixture each sequence [B, size] is of, [B]; 0 for a task alone."""
+    """Return each sequence's component of a mixture, [B], from tokens [B, size]; 0 for a single task."""
     return (vocabulary or Vocabulary()).problem(0) - tokens[:, 0]
 
 
 def states_before(task: Task, tokens: NDArray[np.int64], layout: SequenceLayout) -> NDArray[np.int64]:
-    """Return s_{t-1} for t = 1 .. L, [B, L]; the alphabet's size stands for s_0, whose part EoI plays."""
+    """Return s_{t-1} for t = 1 .. L, [B, L]; the size of the alphabet stands for s_0, which EoI represents."""
     before = tokens[:, layout.second_pairs[0]].copy()
     before[:, 0] = task.alphabet
     return before
@@ -188,7 +192,7 @@ def next_states(task: Task) -> NDArray[np.int64]:
 
 
 def best_guess_from_state(task: Task) -> NDArray[np.float64]:
-    """Return the probability of the likeliest next state when x is uniform, [components, p + 1]; row p is s_0."""
+    """Return the probability of the most likely next state for x uniform, [components, p + 1]; row p is s_0."""
     table = next_states(task)
     counts = np.stack([(table == value).sum(-1) for value in range(task.alphabet)], axis=-1)
     symbols = np.array([len(component.symbols) for component in task.components])

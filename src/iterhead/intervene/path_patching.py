@@ -1,4 +1,4 @@
-"""Path patching: another input's head output, let through to one reader only."""
+"""Path patching: one head's output for another input reaches one reader only."""
 
 from typing import Literal
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from iterhead.errors import UserError
 from iterhead.intervene.activations import Positions, compose, patch
-from iterhead.measure import Head
+from iterhead.measure.records import Head
 from iterhead.model import Hook, Transformer
 
 
@@ -23,28 +23,26 @@ def path_patch(
     through_mlps: bool = True,
     positions: Positions = None,
 ) -> dict[str, Hook]:
-    """Return the edit, for `tokens`, of what a later layer reads as if one earlier head had seen `donor`.
+    """Patch what a later layer reads as if one earlier head alone had seen `donor` (path patching).
 
-    In a forward pass of `tokens` beside the edited one, the sender's output z is the donor's; all other heads from the
-    sender's layer up to the receiver's write what they write for `tokens`, and the MLPs between compute on what they
-    then get (that is how t reaches the iteration head; `through_mlps=False` holds them too and leaves the direct path).
-    From that pass the receiver's queries (keys, values) are taken, and nothing else: q = norm1(x') W_Q, x' the stream
-    before the receiver with the sender's part exchanged. So every norm acts on the whole exchanged stream; no
-    difference of normalised parts is added, and the published residual convention, in which the stream itself is
-    normalised, is followed as it is. With all heads this is a patch of `blocks.i.hook_q_input`.
+    A separate forward pass of `tokens` computes what the receiver then reads: the sender's output z is the donor's, all
+    other heads from the sender's layer up to the receiver's keep their output for `tokens`, and the MLPs between
+    recompute theirs (that is how t reaches the iteration head). From that pass the receiver's queries, keys or values
+    are taken and nothing else. Norms act on the whole patched stream, so both residual conventions are followed
+    exactly. With all heads of a layer this is a patch of `blocks.i.hook_q_input`.
 
     Args:
         model: one network or M of them.
-        tokens: ids [B, T] or [M, B, T] that the edit is for.
-        donor: ids of the same shape. For an input of another length, cut or fill it up behind: attention is causal.
+        tokens: ids [B, T] or [M, B, T] that the hooks are for.
+        donor: ids of the same shape. Cut or pad an input of another length at its end: attention is causal.
         sender: (layer, head) whose output is exchanged.
         receiver: (layer, head) that reads it; head None for all of the layer.
         into: what the receiver reads it as.
-        through_mlps: whether the path may lead through MLPs, or only through the stream.
-        positions: the receiver's positions that are patched; all unless given.
+        through_mlps: False keeps the MLPs' outputs for `tokens` too, which leaves the direct path.
+        positions: the receiver's positions that are patched; all by default.
 
     Raises:
-        UserError: when the receiver does not stand in a later layer, or the shapes disagree.
+        UserError: when the receiver is not in a later layer than the sender, or the shapes differ.
     """
     if receiver[0] <= sender[0]:
         raise UserError(f"receiver layer {receiver[0]}: expected a later layer than the sender's, {sender[0]}")
@@ -57,7 +55,7 @@ def path_patch(
     _, own = model.run_with_cache(tokens, held)
     exchanged = compose(
         patch(output, model.run_with_cache(donor, [output])[1][output], head=sender[1]),
-        *(patch(site, own[site]) for site in held),
+        *(patch(name, own[name]) for name in held),
     )
-    moved = model.run_with_cache(tokens, [read], hooks=exchanged)[1][read]
-    return patch(read, moved, head=receiver[1], positions=positions)
+    patched = model.run_with_cache(tokens, [read], hooks=exchanged)[1][read]
+    return patch(read, patched, head=receiver[1], positions=positions)

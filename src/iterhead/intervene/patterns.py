@@ -1,8 +1,8 @@
-"""Attention replaced: by the ideal map, a uniform, random or shuffled one, or one that looks k positions too far.
+"""Replacements of attention maps: ideal, shifted, uniform, random and shuffled ones.
 
-Each function returns an edit set for `blocks.{layer}.attn.hook_pattern`; layers and heads count from 0, and heads that
-are not named keep their map. Maps are [..., B, H, Q, T]: of each sequence and head, query by key, rows summing to one.
-A query sees the keys up to its own position.
+Each function returns hooks for `blocks.{layer}.attn.hook_pattern`. Layers and heads count from 0; heads that are not
+named keep their map. Maps are [..., B, H, Q, T], query by key; rows sum to one, and a query sees the keys up to its own
+position.
 """
 
 from collections.abc import Callable
@@ -11,23 +11,21 @@ from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from iterhead.errors import UserError, nearest
 from iterhead.intervene.activations import Heads, Positions, replace
-from iterhead.measure import ROLES
+from iterhead.measure.heads import ROLES
 from iterhead.model import Hook, pattern_hook
 from iterhead.seeds import IntegerStream
 from iterhead.tasks import QueryKeyPairs, SequenceLayout
 
 
 def ideal_attention(layout: SequenceLayout, role: str, layer: int, head: Heads = None) -> dict[str, Hook]:
-    """Return the edit that makes heads attend as the circuit's head does, with all their weight.
+    """Make heads attend as the ideal head of a role does, with all their weight (section 3 of the paper).
 
-    Only the role's queries are changed (section 3 of the paper): "first", queries s_1 .. s_L look at EoI; "second",
-    queries EoI, s_1 .. s_{L-1} look at x_1 .. x_L. Every other row stays the network's own, also that of the second
-    head's query s_L, which writes EoS: the paper gives it no ideal key (the network set by hand looks at EoI).
+    Role "first": queries s_1 .. s_L attend to EoI. Role "second": queries EoI, s_1 .. s_{L-1} attend to x_1 .. x_L.
+    All other rows keep the network's weights, also the second head's query s_L, for which the paper gives no key.
 
     Args:
         layout: of the sequences that will be run.
@@ -36,33 +34,33 @@ def ideal_attention(layout: SequenceLayout, role: str, layer: int, head: Heads =
         head: one, several, or None for all of the layer.
 
     Raises:
-        UserError: for an unknown role, or a layout without chain of thought; when applied, for sequences that do not
-            have the layout or a head that is not there.
+        UserError: for an unknown role or a layout without chain of thought; when the hook runs, for sequences of
+            another length or a head that does not exist.
     """
-    return _looking_at(_role_cells(layout, role), layout, layer, head)
+    return _attend_to(_role_pairs(layout, role), layout, layer, head)
 
 
 def shifted_attention(
     layout: SequenceLayout, k: int, layer: int, head: Heads = None, *, role: str = "second"
 ) -> dict[str, Hook]:
-    """Return the edit that makes heads look k positions further than the ideal head of a role does.
+    """Make heads attend k positions further than the ideal head of a role does.
 
-    With the second role and k = 1, the query that writes s_t looks at x_{t+1}; at the last step that is the position
-    of EoI, so the head brings EoI there, no input. Queries whose key would fall outside what they see (before the
-    sequence, or behind the query itself) stay the network's own. Arguments and errors as `ideal_attention`.
+    For the second role and k = 1, the query that writes s_t attends to x_{t+1}, and at the last step to EoI. Queries
+    whose key would lie before the sequence or after the query keep the network's weights. Other arguments and errors
+    as for `ideal_attention`.
     """
-    queries, keys = _role_cells(layout, role)
-    seen = (keys + k >= 0) & (keys + k <= queries)
-    return _looking_at((queries[seen], keys[seen] + k), layout, layer, head)
+    queries, keys = _role_pairs(layout, role)
+    visible = (keys + k >= 0) & (keys + k <= queries)
+    return _attend_to((queries[visible], keys[visible] + k), layout, layer, head)
 
 
 def uniform_attention(layer: int, head: Heads = None, *, queries: Positions = None) -> dict[str, Hook]:
-    """Return the edit that makes each query spread its weight evenly over the keys that it sees.
+    """Spread each query's weight evenly over the keys that it sees.
 
     Args:
         layer: from 0.
         head: one, several, or None for all of the layer.
-        queries: positions of the rows to change; all unless given.
+        queries: positions of the rows to change; all by default.
     """
 
     def new(pattern: Tensor) -> Tensor:
@@ -73,17 +71,17 @@ def uniform_attention(layer: int, head: Heads = None, *, queries: Positions = No
 
 
 def random_attention(layer: int, head: Heads = None, *, seed: int, queries: Positions = None) -> dict[str, Hook]:
-    """Return the edit that makes each query put all its weight on one key, drawn uniformly from those it sees.
+    """Put all weight of each query on one key, drawn uniformly from those it sees.
 
-    A key for each sequence, head and query. The peak keeps what the head brings of the usual size, so that what
-    follows is spoilt by the wrong content alone. Each application draws anew, so that chunks of one data set get
-    different maps; the same call again gives the same draws in the same order.
+    The key is drawn for each sequence, head and query. A single key keeps the head's output at its usual size, so that
+    only its content is wrong. Each application draws again, so that chunks of a data set get different maps; calling
+    this function again gives the same draws in the same order.
 
     Args:
         layer: from 0.
         head: one, several, or None for all of the layer.
         seed: of the draws.
-        queries: positions of the rows to change; all unless given.
+        queries: positions of the rows to change; all by default.
     """
     stream = _streams(seed, "random attention", layer)
 
@@ -104,43 +102,42 @@ def shuffled_attention(
     over: Literal["keys", "sequences"] = "keys",
     queries: Positions = None,
 ) -> dict[str, Hook]:
-    """Return the edit that shuffles the network's own maps.
+    """Shuffle the network's own maps. Draws as for `random_attention`.
 
-    "keys": each query's weights are dealt out anew among the keys that it sees: as sharp as before, but elsewhere.
-    "sequences": each sequence gets the map of another one of the batch. That spoils a head that looks for content,
-    and does nothing to one that reads positions, as iteration heads do (claim 3): sequences of one length share its
-    map. Draws as in `random_attention`.
+    "keys" permutes each query's weights among the keys that it sees: as sharp as before, but elsewhere. "sequences"
+    gives each sequence the map of another one in the batch. That breaks heads that attend by content, but not iteration
+    heads, which attend by position (claim 3).
 
     Args:
         layer: from 0.
         head: one, several, or None for all of the layer.
         seed: of the draws.
-        over: what is shuffled.
-        queries: positions of the rows to change; all unless given.
+        over: "keys" or "sequences".
+        queries: positions of the rows to change; all by default.
 
     Raises:
-        UserError: for another `over`; when applied over sequences to fewer than two.
+        UserError: for another `over`; when the hook runs, for a batch of one sequence to be shuffled over sequences.
     """
-    shuffles = {"keys": _dealt_over_keys, "sequences": _of_another_sequence}
+    shuffles = {"keys": _permuted_keys, "sequences": _other_sequences}
     if over not in shuffles:
         raise UserError(f"over={over!r}: expected keys or sequences{nearest(over, shuffles)}")
     stream, shuffle = _streams(seed, f"shuffled attention over {over}", layer), shuffles[over]
     return replace(pattern_hook(layer), lambda pattern: shuffle(pattern, stream(pattern)), head=head, positions=queries)
 
 
-def _dealt_over_keys(pattern: Tensor, stream: IntegerStream) -> Tensor:
-    places = stream.uniform(pattern.numel()).reshape(pattern.shape)
+def _permuted_keys(pattern: Tensor, stream: IntegerStream) -> Tensor:
+    ranks = stream.uniform(pattern.numel()).reshape(pattern.shape)
     hidden = np.tri(*pattern.shape[-2:]) == 0
-    places[..., hidden] = 1.0  # behind every visible key, so that the order of those is a permutation among them
-    order = np.argsort(places, axis=-1, kind="stable")
+    ranks[..., hidden] = 1.0  # after every visible key, so that visible keys are permuted among themselves
+    order = np.argsort(ranks, axis=-1, kind="stable")
     return pattern.gather(-1, torch.from_numpy(order).to(pattern.device))
 
 
-def _of_another_sequence(pattern: Tensor, stream: IntegerStream) -> Tensor:
+def _other_sequences(pattern: Tensor, stream: IntegerStream) -> Tensor:
     """Return each sequence's neighbour's map, in a random circle through all sequences."""
     sequences = pattern.shape[-4]
     if sequences < 2:
-        raise UserError("over='sequences': the batch holds one sequence: expected at least two")
+        raise UserError("over='sequences': the batch has one sequence: expected at least two")
     circle = stream.permutation(sequences)
     donors = np.empty_like(circle)
     donors[circle] = np.roll(circle, 1)
@@ -148,38 +145,30 @@ def _of_another_sequence(pattern: Tensor, stream: IntegerStream) -> Tensor:
 
 
 def _streams(seed: int, purpose: str, layer: int) -> Callable[[Tensor], IntegerStream]:
-    """Return what gives a new stream for each map it is shown, named by how many have been."""
+    """Return a function that gives a new random stream at each call, named by the number of calls before."""
     applications = count()
     return lambda pattern: IntegerStream(seed, purpose, layer, pattern.shape[-1], next(applications))
 
 
-def _role_cells(layout: SequenceLayout, role: str) -> QueryKeyPairs:
+def _role_pairs(layout: SequenceLayout, role: str) -> QueryKeyPairs:
     if role not in ROLES:
         raise UserError(f"role={role!r}: expected one of {', '.join(ROLES)}{nearest(role, ROLES)}")
     return ROLES[role](layout)
 
 
-def _looking_at(cells: QueryKeyPairs, layout: SequenceLayout, layer: int, head: Heads) -> dict[str, Hook]:
-    """Return the edit that puts all weight of the cells' queries on their keys."""
-    queries, keys = cells
+def _attend_to(pairs: QueryKeyPairs, layout: SequenceLayout, layer: int, head: Heads) -> dict[str, Hook]:
+    """Put all weight of the pairs' queries on their keys."""
 
     def new(pattern: Tensor) -> Tensor:
-        _check_size(layout, pattern.shape[-1])
+        tokens = pattern.shape[-1]
+        if tokens not in (layout.input_size, layout.size):
+            raise UserError(
+                f"a map for length={layout.length} was applied to sequences of {tokens} tokens: expected "
+                f"{layout.input_size} (or {layout.size} with EoS)"
+            )
+        queries, keys = (torch.from_numpy(positions).to(pattern.device) for positions in pairs)
         peaks = pattern.new_zeros(pattern.shape[-2:])
-        peaks[_tensor(queries, pattern), _tensor(keys, pattern)] = 1.0
+        peaks[queries, keys] = 1.0
         return peaks
 
-    return replace(pattern_hook(layer), new, head=head, positions=queries)
-
-
-def _tensor(indices: NDArray[np.int64], like: Tensor) -> Tensor:
-    return torch.from_numpy(indices).to(like.device)
-
-
-def _check_size(layout: SequenceLayout, tokens: int) -> None:
-    """Refuse sequences of another length; with or without their last token, EoS, they have this many tokens."""
-    if tokens not in (layout.input_size, layout.size):
-        raise UserError(
-            f"a map for length={layout.length} was applied to sequences of {tokens} tokens: expected "
-            f"{layout.input_size} (or {layout.size} with EoS)"
-        )
+    return replace(pattern_hook(layer), new, head=head, positions=pairs[0])

@@ -1,20 +1,20 @@
-"""Linear probes: can t, L, x_t, s_{t-1} or s_t be read off an activation by a linear map?
+"""Linear probes: can t, L, x_t, s_{t-1} or s_t be read from an activation by a linear map?
 
-Probes are fitted at the positions from which the states are written (queries EoI, s_1 .. s_{L-1}; t = 1 .. L) of
-training sequences and scored on held-out ones. Two controls: labels shuffled in training (what a probe of this size
-gets by chance), and the same table for an untrained network, passed as another model.
+Probes are fitted on training sequences, at the positions from which the states are written (queries EoI, s_1 ..
+s_{L-1}; t = 1 .. L), and scored on held-out sequences. There are two controls: labels shuffled in training, and the
+same table for an untrained network, passed as another model.
 
-What a probe of t can and cannot show. Before the first MLP the circuit's stream holds its own position q and EoI's
-position e as two one-hot vectors, and t = q - e + 1. That is already linear in them as a *number*, so a multinomial
-logistic regression, whose logits -(t' - t)^2 are linear but for a term that all classes share, names t without error
-there, and gives MLP 1 no credit. Ridge regression on the one-hot label wants a direction for each t, large for that t
-alone. Sums f(q) + g(e) can't be that: two cells with one t, (q, e) and (q', e'), have together the same sum as (q, e')
-and (q', e), which have others. So it reads t only from where something has subtracted. Ridge is the default for that
-reason, is solved in closed form, and was as good elsewhere at a tenth of the time (0.01 s against 0.03-0.3 s for 4,000
-tokens at width 64). On networks that had learned the polynomial (p 5 and 11, L <= 8) ridge gave 0.91 and 0.89 for t
-before MLP 1 and 1.00 behind it, logistic regression 1.00 at both.
+What a probe of t can show. Before the first MLP the stream holds the query's position q and EoI's position e as two
+one-hot vectors, and t = q - e + 1. As a *number* that is linear in them, so multinomial logistic regression, whose
+logits -(t' - t)^2 are linear up to a term that all classes share, reads t there without error and gives MLP 1 no
+credit. Ridge regression on the one-hot label needs a direction for each t that is large for that t alone. Sums
+f(q) + g(e) cannot give that: (q, e) and (q', e') with equal t have the same sum as (q, e') and (q', e), whose t differ.
+So ridge reads t only after something has subtracted. It is the default for that reason; it is also solved in closed
+form, as good elsewhere in a tenth of the time (0.01 s against 0.03-0.3 s for 4,000 tokens at width 64). On networks
+that had learned the polynomial (p 5 and 11, L <= 8) ridge gave 0.91 and 0.89 for t before MLP 1 and 1.00 after it,
+logistic regression 1.00 at both.
 
-Letters: `B` sequences, `T` tokens, `L` inputs, `N` tokens probed, `D` width of a site.
+Letters: `B` sequences, `T` tokens, `L` inputs, `N` tokens probed, `D` width of an activation.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,13 +34,13 @@ from iterhead.seeds import IntegerStream
 from iterhead.tasks import SequenceLayout
 
 LABELS = ("t", "L", "x_t", "s_{t-1}", "s_t")
-"""What probes read; s_0 is EoI, which plays its part."""
+"""What probes read; EoI stands for s_0."""
 
 PENALTY = 1.0
-"""Ridge's, on standardised features; logistic regression's is the same, 1 / C."""
+"""Ridge penalty, on standardized features; for logistic regression it is 1 / C."""
 
 MOST_STEPS = 10_000
-"""Of logistic regression's solver; it took 20 to 350 here."""
+"""Limit of logistic regression's solver; it took 20 to 350 here."""
 
 Labels = Mapping[str, NDArray[np.int64]]
 Method = Literal["ridge", "logistic"]
@@ -48,35 +48,39 @@ Method = Literal["ridge", "logistic"]
 
 @dataclass(frozen=True)
 class ProbeScore:
-    """How well one label is read at one site.
+    """How well one label is read from one activation.
 
     Attributes:
-        site: where.
+        name: the activation's hook name.
         label: one of `LABELS`.
-        accuracy: share of held-out tokens whose label is named right, 0 .. 1.
+        accuracy: share of held-out tokens whose label is predicted right, 0 .. 1.
         control_shuffled: the same after fitting to shuffled labels.
-        chance: share of held-out tokens with the label that is commonest in training.
+        chance: share of held-out tokens with the label that is most common in training.
         n: held-out tokens.
     """
 
-    site: str
+    name: str
     label: str
     accuracy: float
     control_shuffled: float
     chance: float
     n: int
 
+    def __repr__(self) -> str:
+        controls = f"shuffled {self.control_shuffled:.3f}, chance {self.chance:.3f}"
+        return f"ProbeScore({self.label} at {self.name}: {self.accuracy:.3f}; {controls}; {self.n} tokens)"
+
 
 @dataclass(frozen=True)
 class _Tokens:
-    """Activations [N, D] at each site and labels [N] of the tokens probed."""
+    """Activations [N, D] by hook name and labels [N] of the tokens probed."""
 
     features: Mapping[str, NDArray[np.float64]]
     labels: Labels
 
 
 def probe_labels(layout: SequenceLayout, tokens: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
-    """Return each label of whole sequences [B, size] at the positions probed, [B, L]: EoI, s_1 .. s_{L-1}.
+    """Return each label of whole sequences [B, size] at the probed positions EoI, s_1 .. s_{L-1}: [B, L].
 
     Raises:
         UserError: for a layout without chain of thought.
@@ -96,55 +100,56 @@ def probe(
     model: Transformer,
     train: Sequences,
     test: Sequences,
-    site: str,
+    name: str,
     label: str,
     *,
     seed: int = 0,
     tokens: int = 4000,
     method: Method = "ridge",
 ) -> ProbeScore:
-    """Return how well one label is read at one site; see `probe_table` for the arguments."""
-    return _scores(model, train, test, [site], [label], seed, tokens, method)[0]
+    """Return how well one label is read from one activation. Arguments and errors as for `probe_table`."""
+    return _scores(model, train, test, [name], [label], seed, tokens, method)[0]
 
 
 def probe_table(
     model: Transformer,
     train: Sequences,
     test: Sequences,
-    sites: Sequence[str],
+    names: Sequence[str],
     labels: Sequence[str] = LABELS,
     *,
     seed: int = 0,
     tokens: int = 4000,
     method: Method = "ridge",
 ) -> pl.DataFrame:
-    """Return a tidy table with the columns of `ProbeScore`, a row for each site and label.
+    """Return a table with the columns of `ProbeScore` and a row for each hook name and label.
 
     Args:
         model: one network, trained or (as a control) not.
-        train: whole sequences by length to fit on, those that the network was trained on.
-        test: held-out ones to score on.
-        sites: names, where `*` stands for any text; no attention maps. Heads are probed together.
+        train: whole sequences by length to fit on, which the network was trained on.
+        test: held-out sequences by length to score on.
+        names: hook names, where `*` stands for any text; no attention maps. Heads are probed together.
         labels: some of `LABELS`.
         seed: of the shuffled control.
-        tokens: how many to fit on, and to score on, at most: all L steps of equally many sequences of each length.
-        method: "ridge", or "logistic" for multinomial logistic regression (see above for what tells them apart).
+        tokens: most tokens to fit on, and to score on: all L steps of equally many sequences of each length.
+        method: "ridge", or "logistic" for multinomial logistic regression; see above for how they differ.
 
     Raises:
-        UserError: for an unknown label or method, a site without positions, or too few tokens for the lengths.
+        UserError: for an unknown label, method or hook name, attention maps, or too few tokens for the lengths.
     """
-    return pl.DataFrame([asdict(score) for score in _scores(model, train, test, sites, labels, seed, tokens, method)])
+    return pl.DataFrame([asdict(score) for score in _scores(model, train, test, names, labels, seed, tokens, method)])
 
 
 def probe_checkpoints(
-    models: Iterable[tuple[int, Transformer]], train: Sequences, test: Sequences, sites: Sequence[str], **options: Any
+    models: Iterable[tuple[int, Transformer]], train: Sequences, test: Sequences, names: Sequence[str], **options: Any
 ) -> pl.DataFrame:
-    """Return `probe_table` of each (epoch, network) with a first column `epoch`: *when* a label becomes readable.
+    """Return `probe_table` for each (epoch, network) with a first column `epoch`: *when* a label becomes readable.
 
-    Networks are taken one at a time, so a generator that loads them keeps one in memory. `options` are `probe_table`'s.
+    Networks are used one at a time, so a generator that loads them keeps one in memory. `options` are those of
+    `probe_table`.
     """
     tables = [
-        probe_table(model, train, test, sites, **options).select(pl.lit(epoch, pl.Int32).alias("epoch"), pl.all())
+        probe_table(model, train, test, names, **options).select(pl.lit(epoch, pl.Int32).alias("epoch"), pl.all())
         for epoch, model in models
     ]
     return pl.concat(tables)
@@ -154,7 +159,7 @@ def _scores(
     model: Transformer,
     train: Sequences,
     test: Sequences,
-    sites: Sequence[str],
+    names: Sequence[str],
     labels: Sequence[str],
     seed: int,
     tokens: int,
@@ -165,16 +170,16 @@ def _scores(
             raise UserError(f"label {label!r}: expected one of {', '.join(LABELS)}{nearest(label, LABELS)}")
     if method not in ("ridge", "logistic"):
         raise UserError(f"method={method!r}: expected ridge or logistic")
-    fitted, held_out = (_collect(model, sequences, sites, tokens) for sequences in (train, test))
+    fitted, held_out = (_collect(model, sequences, names, tokens) for sequences in (train, test))
     return [
-        _score(site, label, fitted, held_out, IntegerStream(seed, "probe", site, label), method)
-        for site in fitted.features
+        _score(name, label, fitted, held_out, IntegerStream(seed, "probe", name, label), method)
+        for name in fitted.features
         for label in labels
     ]
 
 
 @torch.no_grad()
-def _collect(model: Transformer, sequences: Sequences, sites: Sequence[str], tokens: int) -> _Tokens:
+def _collect(model: Transformer, sequences: Sequences, names: Sequence[str], tokens: int) -> _Tokens:
     """Return activations and labels at every step of equally many sequences of each length."""
     each = tokens // sum(sequences)
     if not each:
@@ -183,36 +188,36 @@ def _collect(model: Transformer, sequences: Sequences, sites: Sequence[str], tok
     labels: dict[str, list[NDArray[np.int64]]] = {label: [] for label in LABELS}
     for length, rows in sequences.items():
         layout, rows = SequenceLayout(length), rows[:each]
-        _, cache = model.run_with_cache(torch.from_numpy(rows[:, :-1]).to(model.embed.W_E.device), sites)
-        for site, x in cache.items():
-            if is_map(site):
-                raise UserError(f"{site} holds attention maps: a probe needs a vector at each position")
-            read = x[:, layout.second_pairs[0]].flatten(2).flatten(0, 1)
-            features.setdefault(site, []).append(read.double().cpu().numpy())
+        _, cache = model.run_with_cache(torch.from_numpy(rows[:, :-1]).to(model.embed.W_E.device), names)
+        for name, x in cache.items():
+            if is_map(name):
+                raise UserError(f"{name} holds attention maps: a probe needs a vector at each position")
+            vectors = x[:, layout.second_pairs[0]].flatten(2).flatten(0, 1)
+            features.setdefault(name, []).append(vectors.double().cpu().numpy())
         for label, values in probe_labels(layout, rows).items():
             labels[label].append(values.ravel())
     return _Tokens(
-        {site: np.concatenate(parts) for site, parts in features.items()},
+        {name: np.concatenate(parts) for name, parts in features.items()},
         {label: np.concatenate(parts) for label, parts in labels.items()},
     )
 
 
-def _score(site: str, label: str, train: _Tokens, test: _Tokens, stream: IntegerStream, method: Method) -> ProbeScore:
-    from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]  # a second that hooks do not need
+def _score(name: str, label: str, train: _Tokens, test: _Tokens, stream: IntegerStream, method: Method) -> ProbeScore:
+    from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]  # takes a second to import
 
-    scaler = StandardScaler().fit(train.features[site])
-    x_train, x_test = (scaler.transform(part.features[site]) for part in (train, test))
-    known, truth = train.labels[label], test.labels[label]
-    values, counts = np.unique(known, return_counts=True)
-    shuffled = known[stream.permutation(len(known))]
-    right, by_chance = (float((_read(x_train, y, x_test, method) == truth).mean()) for y in (known, shuffled))
-    return ProbeScore(site, label, right, by_chance, float((truth == values[counts.argmax()]).mean()), len(truth))
+    scaler = StandardScaler().fit(train.features[name])
+    x_train, x_test = (scaler.transform(part.features[name]) for part in (train, test))
+    y_train, y_test = train.labels[label], test.labels[label]
+    values, counts = np.unique(y_train, return_counts=True)
+    shuffled = y_train[stream.permutation(len(y_train))]
+    accuracy, control = (float((_predict(x_train, y, x_test, method) == y_test).mean()) for y in (y_train, shuffled))
+    return ProbeScore(name, label, accuracy, control, float((y_test == values[counts.argmax()]).mean()), len(y_test))
 
 
-def _read(
+def _predict(
     x_train: NDArray[np.float64], y: NDArray[np.int64], x_test: NDArray[np.float64], method: Method
 ) -> NDArray[np.int64]:
-    """Return the labels that a probe fitted to (x_train, y) names for x_test; with one class, that class."""
+    """Return the labels that a probe fitted to (x_train, y) predicts for x_test; if all labels are equal, that one."""
     from sklearn.linear_model import LogisticRegression, RidgeClassifier  # type: ignore[import-untyped]
 
     if (y == y[0]).all():

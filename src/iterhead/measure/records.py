@@ -1,9 +1,10 @@
-"""One tidy table of measurements, and the headline scores that are read from it.
+"""The tidy table of measurements, and the headline scores computed from it.
 
-Columns: epoch, split, length, layer, head, name, value. What does not apply to a row is null: an accuracy has no
-layer, the mass of a layer no head, the mass of the whole network neither.
+Columns: epoch, split, length, layer, head, name, value. Columns that do not apply to a row are null: an accuracy has no
+layer, the mass of a layer has no head, and the mass of the whole network has neither.
 """
 
+import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from iterhead.criteria import HEADLINE_FROM
+from iterhead.formatting import head_label, percent
 
 SCHEMA = {
     "epoch": pl.Int32,
@@ -28,6 +30,9 @@ Record = dict[str, Any]
 Head = tuple[int, int]
 """Layer and head, counted from 0."""
 
+HEAD_SCORES = ("peakiness", "weight", "invariance")
+"""Scores of a head in each role; in the table `first_peakiness` and so on."""
+
 
 def table(records: list[Record]) -> pl.DataFrame:
     """Return the tidy table of `records`."""
@@ -42,10 +47,10 @@ class Scores:
         accuracy: mean over lengths from 4 on (over all, if none is as long), 0 .. 1.
         accuracy_by_length: exact match at each length.
         grammar: mean over the same lengths of the fraction of well-formed continuations.
-        first_peakiness, second_peakiness: of the best pair, mean over the same lengths; None without chain of thought.
+        best_pair: the (first, second) heads, each (layer, head); None without chain of thought, as all that follows.
+        first_peakiness, second_peakiness: of the best pair, mean over the same lengths.
         first_weight, second_weight, first_invariance, second_invariance: likewise.
         first_mass, second_mass: weight on the ideal key summed over every head of the network.
-        best_pair: the (first, second) heads, each (layer, head); None without chain of thought.
     """
 
     accuracy: float
@@ -61,6 +66,16 @@ class Scores:
     first_mass: float | None = None
     second_mass: float | None = None
 
+    def _repr_html_(self) -> str:
+        """Return the scores as a table, for Jupyter."""
+        by_length = ", ".join(f"{length}: {percent(share)}" for length, share in self.accuracy_by_length.items())
+        rows = [("accuracy", percent(self.accuracy)), ("by length", by_length), ("grammar", percent(self.grammar))]
+        for role, head in zip(("first", "second"), self.best_pair or (), strict=False):
+            rows.append((f"{role} head", head_label(head)))
+            rows += [(f"{role} {name}", f"{getattr(self, f'{role}_{name}'):.3f}") for name in (*HEAD_SCORES, "mass")]
+        cells = "".join(f"<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>" for name, text in rows)
+        return f"<table>{cells}</table>"
+
 
 def headline_lengths(lengths: list[int]) -> list[int]:
     """Return the lengths that headline scores average over."""
@@ -75,27 +90,39 @@ def headline(evaluation: pl.DataFrame) -> Scores:
     means = (
         evaluation.filter(pl.col("length").is_in(counted)).group_by("name", "layer", "head").agg(pl.col("value").mean())
     )
-    found: dict[tuple[str, int | None, int | None], float] = {
+    scores: dict[tuple[str, int | None, int | None], float] = {
         (name, layer, head): value for name, layer, head, value in means.iter_rows()
     }
-    accuracy, grammar = (found[name, None, None] for name in ("accuracy", "grammar"))
-    pair = best_pair(found)
+    accuracy, grammar = (scores[name, None, None] for name in ("accuracy", "grammar"))
+    pair = best_pair(scores)
     if pair is None:
         return Scores(accuracy, accuracy_by_length, grammar)
     roles = {
-        f"{role}_{score}": found[f"{role}_{score}", *head]
+        f"{role}_{score}": scores[f"{role}_{score}", *head]
         for role, head in zip(("first", "second"), pair, strict=True)
-        for score in ("peakiness", "weight", "invariance")
+        for score in HEAD_SCORES
     }
-    masses = {f"{role}_mass": found[f"{role}_mass", None, None] for role in ("first", "second")}
+    masses = {f"{role}_mass": scores[f"{role}_mass", None, None] for role in ("first", "second")}
     return Scores(accuracy, accuracy_by_length, grammar, pair, **roles, **masses)
 
 
-def best_pair(means: Mapping[tuple[str, int | None, int | None], float]) -> tuple[Head, Head] | None:
-    """Return the pair of heads that plays the two roles best, or None where no head was scored.
+def head_means(measurements: pl.DataFrame) -> pl.DataFrame:
+    """Return every head's scores as means over the headline lengths: epoch, split, layer, head, name, value.
 
-    The second head must stand in a later layer than the first, which feeds it (in a network of one layer they may
-    share it). Best: the largest sum of the two peakinesses; among equals, of the two mean weights.
+    Args:
+        measurements: rows of the tidy table; rows without a head are ignored.
+    """
+    heads = measurements.filter(pl.col("head").is_not_null())
+    lengths = headline_lengths(sorted(heads["length"].unique()))
+    scored = heads.filter(pl.col("length").is_in(lengths))
+    return scored.group_by("epoch", "split", "layer", "head", "name", maintain_order=True).agg(pl.col("value").mean())
+
+
+def best_pair(means: Mapping[tuple[str, int | None, int | None], float]) -> tuple[Head, Head] | None:
+    """Return the pair of heads that plays the two roles best, or None if no head was scored.
+
+    The second head must be in a later layer than the first, which feeds it; in a network of one layer they share it.
+    Best is the largest sum of the two peakinesses; ties are broken by the sum of the two mean weights.
     """
     heads = [
         (layer, head)

@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from iterhead.formatting import finite_or_none
-from iterhead.measure import Scores, headline_lengths
+from iterhead.measure.records import Scores, head_means, headline_lengths
 from iterhead.runs import Run
 from iterhead.runs.run import SAMPLE, TEST
 
@@ -27,7 +27,7 @@ def curves(run: Run) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]]]:
     """
     history = run.history or {run.checkpoints[-1]: run.scores}
     lengths = list(run.config.data.lengths)
-    told = {
+    facts = {
         "epochs": list(history),
         "accuracy": [
             [finite_or_none(scores.accuracy_by_length.get(n)) for n in lengths] for scores in history.values()
@@ -39,7 +39,7 @@ def curves(run: Run) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]]]:
         "sampled": bool(run.history),
         "sequences": run.config.training.evaluation_per_length,
     }
-    return told, {"head_scores": _head_scores(run, list(history))}
+    return facts, {"head_scores": _head_scores(run, list(history))}
 
 
 def _curve(history: dict[int, Scores], name: str) -> list[float | None]:
@@ -50,13 +50,9 @@ def _head_scores(run: Run, epochs: list[int]) -> NDArray[np.float32]:
     """Return each head's scores, means over the headline lengths."""
     model = run.config.model
     scores = np.full((len(epochs), model.layers, model.heads, len(HEAD_SCORES)), np.nan, dtype=np.float32)
-    lengths = headline_lengths(list(run.config.data.lengths))
-    table = run.measurements.filter(pl.col("head").is_not_null() & pl.col("length").is_in(lengths))
-    # The full test at the end repeats the last epoch; it counts only where there is nothing else.
-    table = table.filter(pl.col("split") == (SAMPLE if run.history else TEST))
-    means = table.group_by("epoch", "layer", "head", "name").agg(pl.col("value").mean())
-    place = {epoch: index for index, epoch in enumerate(epochs)}
-    for epoch, layer, head, name, value in means.iter_rows():
-        if epoch in place:
-            scores[place[epoch], layer, head, HEAD_SCORES.index(name)] = value
+    # The full test at the end repeats the last epoch; it counts only if there are no other evaluations.
+    means = head_means(run.measurements.filter(pl.col("split") == (SAMPLE if run.history else TEST)))
+    for row in means.filter(pl.col("epoch").is_in(epochs)).iter_rows(named=True):
+        place = epochs.index(row["epoch"]), row["layer"], row["head"], HEAD_SCORES.index(row["name"])
+        scores[place] = row["value"]
     return scores

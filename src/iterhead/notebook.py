@@ -1,0 +1,167 @@
+"""Convenience functions for notebooks, which take a run or a bare network: tables and drawings of attention heads.
+
+They are public as `ih.head_scores` and `ih.attention_map`.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+import torch
+from matplotlib.axes import Axes
+from torch import Tensor
+
+from iterhead.criteria import OUTLINED_ROLE_WEIGHT
+from iterhead.errors import UserError
+from iterhead.figures import attention_map as draw_attention_map
+from iterhead.formatting import head_label
+from iterhead.intervene.activations import Hooks
+from iterhead.intervene.effects import MakeHooks, Sequences, chunks
+from iterhead.measure.heads import ROLES, RoleSums
+from iterhead.measure.records import HEAD_SCORES
+from iterhead.model import PATTERN_HOOKS, Transformer, pattern_hook
+from iterhead.runs import Run
+from iterhead.tasks import SequenceLayout, Vocabulary
+
+_TARGETS = {"first": "EoI", "second": "x_t"}
+
+
+@torch.no_grad()
+def head_scores(
+    network: Run | Transformer, sequences: Sequences | None = None, make_hooks: MakeHooks | None = None
+) -> pl.DataFrame:
+    """Return the scores of every head in both roles, for each length.
+
+    Args:
+        network: a run, or one network.
+        sequences: whole sequences with chain of thought, by length; by default the run's test sequences.
+        make_hooks: returns the hooks for each length, to score heads under an intervention.
+
+    Returns:
+        Columns length, layer, head (from 0), role ("first" or "second"), peakiness, weight and invariance; see
+        `measure.RoleScores`.
+
+    Raises:
+        UserError: for a network without sequences, or a run without chain of thought.
+    """
+    if sequences is None:
+        if not isinstance(network, Run):
+            raise UserError("head_scores of a network needs sequences: expected arrays [B, size] by length")
+        sequences = network.dataset.test
+    cot = network.config.data.cot if isinstance(network, Run) else True
+    model = network.model if isinstance(network, Run) else network
+    rows = []
+    for length, tokens in sequences.items():
+        layout = SequenceLayout(length, cot)
+        hooks = {} if make_hooks is None else make_hooks(layout)
+        sums = {
+            (layer, role): RoleSums(pairs(layout))
+            for layer in range(model.config.layers)
+            for role, pairs in ROLES.items()
+        }
+        for part in chunks(torch.from_numpy(tokens).to(model.embed.W_E.device)):
+            _, cache = model.run_with_cache(part[:, :-1], PATTERN_HOOKS, hooks=hooks)
+            for (layer, _), total in sums.items():
+                total.add(cache[pattern_hook(layer)])
+        for (layer, role), total in sums.items():
+            scores = total.scores()
+            rows += [
+                {"length": length, "layer": layer, "head": head, "role": role}
+                | {name: float(getattr(scores, name)[head]) for name in HEAD_SCORES}
+                for head in range(model.config.heads)
+            ]
+    return pl.DataFrame(rows).sort("length", "layer", "head", "role")
+
+
+def attention_map(
+    network: Run | Transformer,
+    *,
+    layer: int,
+    head: int,
+    length: int | None = None,
+    sequence: int = 0,
+    tokens: Sequence[int] | Tensor | None = None,
+    hooks: Hooks | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw where one head attends in one sequence, and outline the keys of the role that it plays.
+
+    Args:
+        network: a run, or one network.
+        layer: from 0.
+        head: from 0.
+        length: of the test sequence that is drawn; the longest by default. For runs.
+        sequence: index of the test sequence, from 0. For runs.
+        tokens: ids of a sequence to draw instead, with its chain of thought, with or without EoS.
+        hooks: to draw the map under an intervention.
+        ax: where to draw; a new figure by default.
+
+    Returns:
+        The axes drawn on.
+
+    Raises:
+        UserError: for a head, length or sequence that does not exist, a network without tokens, or tokens that are no
+            sequence with chain of thought.
+    """
+    if tokens is not None:
+        ids, layout = _given_sequence(network, np.asarray(tokens, dtype=np.int64))
+    elif isinstance(network, Run):
+        ids, layout = _test_sequence(network, length, sequence)
+    else:
+        raise UserError("attention_map of a network needs tokens: expected the ids of one sequence")
+    model = network.model if isinstance(network, Run) else network
+    for name, index, count in (("layer", layer, model.config.layers), ("head", head, model.config.heads)):
+        if not 0 <= index < count:
+            raise UserError(f"{name}={index}: expected 0 .. {count - 1}")
+    weights = _weights(model, ids, layer, head, hooks)
+    title, pairs = head_label((layer, head)).capitalize(), None
+    if layout.cot:
+        means = {role: float(weights[pairs_of(layout)].mean()) for role, pairs_of in ROLES.items()}
+        role = max(means, key=lambda name: means[name])
+        if means[role] >= OUTLINED_ROLE_WEIGHT:
+            title, pairs = f"{title}: {means[role]:.2f} on {_TARGETS[role]}", ROLES[role](layout)
+    names = Vocabulary(model.config.vocabulary).names(ids)
+    ax = _new_axes() if ax is None else ax
+    draw_attention_map(ax, weights, names, pairs, queries=layout.output_positions, title=title)
+    return ax
+
+
+def _test_sequence(run: Run, length: int | None, sequence: int) -> tuple[np.ndarray, SequenceLayout]:
+    """Return a test sequence without EoS, and its layout."""
+    data = run.config.data
+    length = data.max_length if length is None else length
+    if length not in run.dataset.test:
+        raise UserError(f"length={length}: expected {data.min_length} .. {data.max_length}")
+    test = run.dataset.test[length]
+    if not 0 <= sequence < len(test):
+        raise UserError(f"sequence={sequence}: expected 0 .. {len(test) - 1}, the test sequences of length {length}")
+    return test[sequence, :-1], data.layout(length)
+
+
+def _given_sequence(network: Run | Transformer, ids: np.ndarray) -> tuple[np.ndarray, SequenceLayout]:
+    """Return a sequence without EoS, and its layout, which the position of EoI decides."""
+    config = network.config.model if isinstance(network, Run) else network.config
+    end_of_input = Vocabulary(config.vocabulary).end_of_input
+    at = np.flatnonzero(ids == end_of_input) if ids.ndim == 1 else np.empty(0)
+    if len(at) == 1 and at[0] > 1:
+        layout = SequenceLayout(int(at[0]) - 1)
+        if len(ids) in (layout.input_size, layout.size):
+            return ids[: layout.input_size], layout
+    raise UserError(
+        f"tokens shaped {list(ids.shape)}: expected one sequence: problem, x_1 .. x_L, EoI ({end_of_input}), s_1 .. s_L"
+    )
+
+
+@torch.no_grad()
+def _weights(model: Transformer, ids: np.ndarray, layer: int, head: int, hooks: Hooks | None) -> np.ndarray:
+    name = pattern_hook(layer)
+    batch = torch.from_numpy(ids)[None].to(model.embed.W_E.device)
+    _, cache = model.run_with_cache(batch, [name], hooks=hooks)
+    return cache[name][0, head].double().cpu().numpy()
+
+
+def _new_axes() -> Axes:
+    """Return axes in a new figure of pyplot, which a notebook shows."""
+    from matplotlib import pyplot
+
+    return pyplot.figure(figsize=(5.6, 5.4)).add_axes((0.13, 0.11, 0.8, 0.8))
