@@ -24,7 +24,7 @@ from iterhead.figures.style import BLUE, INK, MASKED, QUIET, VERMILION, style
 from iterhead.formatting import percent
 from iterhead.measure import ROLES, Scores
 from iterhead.model import pattern_hook
-from iterhead.runs import Run, load
+from iterhead.runs.run import Run, load
 from iterhead.tasks import QueryKeyPairs, SequenceLayout
 
 IMAGE = Path(__file__).parent / "images" / "emergence.gif"

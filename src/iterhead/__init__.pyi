@@ -29,11 +29,11 @@ from .model.handmade import handmade as handmade
 from .model.weights import from_weights as from_weights
 from .notebook import attention_map as attention_map
 from .notebook import head_scores as head_scores
-from .runs import load as load
-from .runs import train as train
-from .runs import train_many as train_many
-from .runs import train_population as train_population
-from .runs import transfer as transfer
+from .runs.run import load as load
+from .runs.training import train as train
+from .runs.training import train_population as train_population
+from .runs.transfer import transfer as transfer
+from .runs.worker_pool import train_many as train_many
 from .settings import DataConfig as DataConfig
 from .settings import ModelConfig as ModelConfig
 from .settings import RunConfig as RunConfig

@@ -45,7 +45,7 @@ _ADVICE = {
 }
 
 
-class HeldError(UserError):
+class LockedError(UserError):
     """Another process, or this one, works on the folder already."""
 
 
@@ -184,7 +184,7 @@ def lock(folder: Path) -> Iterator[None]:
         try:
             held.acquire(blocking=False)
         except Timeout:
-            raise HeldError(f"{folder}: {_busy(folder)}") from None
+            raise LockedError(f"{folder}: {_busy(folder)}") from None
     try:
         # The lock decides, this text only informs: a killed holder's stays until the next one writes.
         write(folder / HOLDER, json_bytes({"pid": os.getpid(), "host": socket.gethostname()}))
@@ -195,7 +195,7 @@ def lock(folder: Path) -> Iterator[None]:
         held.release()
 
 
-def is_held(folder: Path) -> bool:
+def is_locked(folder: Path) -> bool:
     """Return whether anybody holds a folder at this moment; a folder that cannot be locked counts as free.
 
     The lock is taken for an instant, so who wants it just then may meet it: ask only about runs that are tried again.

@@ -33,6 +33,12 @@ def length_range(lengths: Sequence[int]) -> str:
     return f"length {lengths[0]}" if len(lengths) == 1 else f"lengths {lengths[0]} to {lengths[-1]}"
 
 
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """Return names in a row, e.g. `a, b, c`, or `a, b and 3 more` beyond `most`."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
 def duration(seconds: float) -> str:
     """Return a time in the units that a person would choose, e.g. `48 s`, `3 min`, `2 h 5 min`, `310 h`."""
     if seconds < 10:

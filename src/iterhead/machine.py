@@ -4,13 +4,10 @@ Imports torch only inside the calls that need it.
 """
 
 import ctypes
-import math
-import os
 import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 from iterhead.errors import UserError
@@ -26,24 +23,18 @@ LEAST_WIDTH_FOR_BFLOAT16 = 64
 
 Precision = Literal["float32", "float64", "bfloat16"]
 
-_CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """glibc's numbers for what `mallopt` sets."""
 
 
 def free_cores() -> int:
-    """Return how many cores this process may use: those it is bound to, within its container's quota."""
-    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    return max(1, min(bound, _quota()))
+    """Return how many cores this process may use: those it is bound to, within its container's quota, rounded up.
 
+    LOKY_MAX_CPU_COUNT in the environment lowers it.
+    """
+    from joblib import cpu_count  # type: ignore[import-untyped]
 
-def _quota() -> int:
-    """Return how many cores' worth of time the container grants, rounded down; very many where nothing limits it."""
-    try:
-        quota, period = _CGROUP_QUOTA.read_text(encoding="ascii").split()
-        return math.floor(int(quota) / int(period))
-    except (OSError, ValueError):  # no such file, or "max"
-        return sys.maxsize
+    return int(cpu_count())
 
 
 def check_compiler(device: str) -> None:

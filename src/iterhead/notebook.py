@@ -13,14 +13,14 @@ from torch import Tensor
 
 from iterhead.criteria import OUTLINED_ROLE_WEIGHT
 from iterhead.errors import UserError
-from iterhead.figures import attention_map as draw_attention_map
+from iterhead.figures.attention_map import attention_map as draw_attention_map
 from iterhead.formatting import head_label
 from iterhead.intervene.activations import Hooks
 from iterhead.intervene.effects import MakeHooks, Sequences, chunks
 from iterhead.measure.heads import ROLES, RoleSums
 from iterhead.measure.records import HEAD_SCORES
 from iterhead.model import PATTERN_HOOKS, Transformer, pattern_hook
-from iterhead.runs import Run
+from iterhead.runs.run import Run
 from iterhead.tasks import SequenceLayout, Vocabulary
 
 _TARGETS = {"first": "EoI", "second": "x_t"}

@@ -20,7 +20,8 @@ from iterhead.cli.tables import evaluations_table
 from iterhead.cli.telling import make_watcher
 from iterhead.formatting import duration
 from iterhead.measure import Scores
-from iterhead.runs import Evaluation, load
+from iterhead.runs.options import Evaluation
+from iterhead.runs.run import load
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -52,7 +53,7 @@ def on_a_terminal(words: list[str], folder, columns: int) -> str:
 def lines_of(written: str) -> list[str]:
     """The lines that were on the terminal at some time, up to the verdict, without control sequences."""
     shown = ESCAPE.sub("", written)
-    table = shown[: shown.index("The task is not learnt")].replace("\r\n", "\n")
+    table = shown[: shown.index("The task is not learned")].replace("\r\n", "\n")
     return [line for part in table.split("\n") for line in part.split("\r")]
 
 

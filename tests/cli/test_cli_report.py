@@ -9,7 +9,7 @@ from helpers.made_study import made_study, write_made
 from iterhead import report
 from iterhead.cli.report import tell_page
 from iterhead.errors import UserError
-from iterhead.runs import load
+from iterhead.runs.run import load
 from iterhead.runs.storage import RunFolder
 from iterhead.studies import published
 

@@ -8,7 +8,7 @@ import polars as pl
 
 from iterhead.cli.run import COMMAND as RUN
 from iterhead.cli.summary import as_json
-from iterhead.runs import load
+from iterhead.runs.run import load
 
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 KEYS = {
@@ -71,7 +71,7 @@ def test_the_commands_at_the_end_can_be_typed(call, tiny):
 
 def test_quiet_says_only_the_verdict(call, tiny):
     out = call(f"run --quiet {tiny}").out
-    assert out.startswith("The task is not learnt. The network solves")
+    assert out.startswith("The task is not learned. The network solves")
     assert "epoch" not in out
     assert "figure" not in out
 
@@ -154,7 +154,7 @@ def test_show_prints_everything_about_a_run(call, finished):
     assert re.search(r"^1: 0%  2: 0%  3: 0%$", said.out, re.MULTILINE)
     heads = re.findall(r"^ +(\d) +(\d) +\d\.\d\d .* (first|iteration) *$", said.out, re.MULTILINE)
     assert heads == [("1", "1", "first"), ("2", "1", "iteration")]
-    assert "The task is not learnt." in said.out
+    assert "The task is not learned." in said.out
 
 
 def test_show_takes_the_beginning_of_a_name(call, finished):
@@ -177,7 +177,7 @@ def test_show_lists_the_runs(call, copied):
     )
     assert strict(call("show --json --out others").out) == {"runs": []}
     out = call("show").out
-    assert re.search(rf"^{copied.name}  not learnt +2 +0% +0.00$", out, re.MULTILINE)
+    assert re.search(rf"^{copied.name}  not learned +2 +0% +0.00$", out, re.MULTILINE)
     assert "\n    --task parity --data.max-length 3" in out
     (row,) = strict(call("show --json").out)["runs"]
-    assert (row["outcome"], row["epochs"], row["problem"]) == ("not learnt", 2, None)
+    assert (row["outcome"], row["epochs"], row["problem"]) == ("not learned", 2, None)

@@ -7,7 +7,7 @@ import pytest
 from iterhead.cli.main import main
 from iterhead.cli.seeds import read_seeds
 from iterhead.errors import UserError
-from iterhead.runs import load
+from iterhead.runs.run import load
 
 SMALL = (
     *("--task", "parity", "--data.max-length", "4", "--data.train-per-length", "32", "--data.test-per-length", "8"),

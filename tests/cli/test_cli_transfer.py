@@ -5,7 +5,8 @@ import shlex
 
 import pytest
 
-from iterhead.runs import find_runs, load
+from iterhead.runs.paths import find_runs
+from iterhead.runs.run import load
 
 CHILD = "--task copy --threads 1 --training.epochs 3"
 

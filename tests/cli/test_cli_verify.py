@@ -9,7 +9,7 @@ import pytest
 from helpers.stored_runs import stored, untrained
 from iterhead.cli.verify import tell_claims
 from iterhead.model.handmade import handmade
-from iterhead.runs import load
+from iterhead.runs.run import load
 from iterhead.runs.storage import RunFolder
 from iterhead.tasks import task
 

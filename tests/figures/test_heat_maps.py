@@ -9,8 +9,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from iterhead.figures import add_foot, contour_map, heat_map, ratio_map, scale_beside, sheet
-from iterhead.figures.heat_maps import ink_on
+from iterhead.figures.heat_maps import contour_map, heat_map, ink_on, ratio_map
+from iterhead.figures.panels import add_foot, scale_beside, sheet
 
 NAN = float("nan")
 

@@ -12,7 +12,8 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from iterhead.figures import accuracy_by_length, attention_map, peakiness
+from iterhead.figures.attention_map import attention_map
+from iterhead.figures.curves import accuracy_by_length, peakiness
 from iterhead.figures.style import MASKED
 from iterhead.tasks import SequenceLayout
 

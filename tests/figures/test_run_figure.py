@@ -13,8 +13,8 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
-from iterhead.figures import HeadMap, RunPicture, render, run_figure
-from iterhead.figures.style import style
+from iterhead.figures.run_figure import HeadMap, RunPicture, run_figure
+from iterhead.figures.style import render, style
 from iterhead.tasks import SequenceLayout
 
 
@@ -149,7 +149,8 @@ def test_a_persons_own_style_changes_nothing_and_is_left_alone(files: dict[str, 
 PROGRAM = """
 import hashlib, sys
 from test_run_figure import picture
-from iterhead.figures import render, run_figure
+from iterhead.figures.run_figure import run_figure
+from iterhead.figures.style import render
 print(*(hashlib.sha256(data).hexdigest() for data in render(run_figure(picture())).values()))
 print("matplotlib.pyplot" in sys.modules, "torch" in sys.modules)
 """
@@ -157,7 +158,8 @@ print("matplotlib.pyplot" in sys.modules, "torch" in sys.modules)
 
 def test_same_bytes_in_another_process_without_pyplot_and_torch(files: dict[str, bytes]):
     """Another hash seed: a set of glyphs that is written in its own order would show."""
-    environment = os.environ | {"PYTHONHASHSEED": "5", "PYTHONPATH": str(Path(__file__).parent)}
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    environment = os.environ | {"PYTHONHASHSEED": "5", "PYTHONPATH": path}
     done = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True)
     digests, imported = done.stdout.splitlines()
     assert digests.split() == [hashlib.sha256(data).hexdigest() for data in files.values()]

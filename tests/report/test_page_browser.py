@@ -52,19 +52,19 @@ def test_the_slider_moves_maps_predictions_and_curves(page):
     cursor = float(page.locator("#peakiness-cursor").get_attribute("x1"))
     expect(page.locator("#predictions .wrong")).to_have_count(0)
     page.get_by_role("slider", name="Epoch").fill("0")
-    expect(page.locator("#epoch-told")).to_have_text("Before training")
+    expect(page.locator("#epoch-text")).to_have_text("Before training")
     assert pixels(page, 1) != at_the_end
     assert float(page.locator("#peakiness-cursor").get_attribute("x1")) < cursor - 100
     assert page.locator("#predictions .wrong").count() > 0
     page.get_by_role("button", name="One network on").click()
-    expect(page.locator("#epoch-told")).to_have_text("Epoch 1")
+    expect(page.locator("#epoch-text")).to_have_text("Epoch 1")
 
 
 def test_play_goes_through_the_training_and_stops_at_its_end(page):
     page.get_by_role("button", name="Play the training").click()
-    expect(page.locator("#epoch-told")).not_to_have_text("Epoch 4")
+    expect(page.locator("#epoch-text")).not_to_have_text("Epoch 4")
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
-    expect(page.locator("#epoch-told")).to_have_text("Epoch 4")
+    expect(page.locator("#epoch-text")).to_have_text("Epoch 4")
     expect(page.get_by_role("button", name="Play the training")).to_be_visible()
 
 
@@ -103,8 +103,8 @@ def test_weights_are_those_of_python(page, run, epoch):
     weights = run.model_at(epoch).run_with_cache(tokens)[1]["blocks.0.attn.hook_pattern"][0, 0].detach()
     for query, key in ((9, 7), (12, 4), (3, 3)):
         point_at(page, 0, query, key)
-        told = float(re.search(r"weight (\S+)\. ", readout(page, 0).inner_text()).group(1))
-        assert told == pytest.approx(float(weights[query, key]), abs=0.0075)  # two decimals, and a byte
+        weight = float(re.search(r"weight (\S+)\. ", readout(page, 0).inner_text()).group(1))
+        assert weight == pytest.approx(float(weights[query, key]), abs=0.0075)  # two decimals, and a byte
 
 
 def test_another_length_and_sequence(page, run):
@@ -112,7 +112,7 @@ def test_another_length_and_sequence(page, run):
     page.get_by_role("combobox", name="Sequence").select_option("test 2")
     shown = page.locator("#predictions tbody tr").nth(0).locator("td").all_inner_texts()
     assert shown == [*map(str, run.dataset.test[4][1][1:5]), ""]
-    expect(page.locator("#accuracy-told")).to_contain_text("length 4")
+    expect(page.locator("#accuracy-text")).to_contain_text("length 4")
 
 
 def test_an_input_is_answered_by_its_chain(page):
@@ -175,7 +175,7 @@ def test_an_illegal_input_is_told(page):
     expect(page.locator("#chain-verdict")).to_have_text("The whole chain is right.")
 
 
-def test_a_switch_breaks_the_chain(page, run):
+def test_an_intervention_breaks_the_chain(page, run):
     """Looking one place too far, the iteration head makes the network write the parity of x_2 x_3 ...."""
     page.get_by_label("Input").fill(INPUT)
     page.get_by_role("button", name="Write the chain").click()
@@ -183,13 +183,13 @@ def test_a_switch_breaks_the_chain(page, run):
     second.get_by_label("one too far").check()
     assert written(page)[:5] == ["1", "0", "0", "1", "1"]  # the parity of 1 1 0 1 0
     expect(page.locator("#chain-verdict")).to_contain_text("The chain is wrong")
-    assert page.evaluate("report.facts.switches.leaves['own.shifted'].exact") < 0.5
+    assert page.evaluate("report.facts.interventions.accuracies['own.shifted'].exact") < 0.5
     second.get_by_label("ideal").check()
     expect(page.locator("#chain-verdict")).to_have_text("The whole chain is right.")
-    expect(page.locator("#exact-told")).to_have_text("100%")
+    expect(page.locator("#exact-text")).to_have_text("100%")
     page.get_by_role("group", name="First head").get_by_label("no head").check()
     expect(page.locator("#chain-verdict")).to_contain_text("The chain is wrong")
-    share = page.evaluate("report.facts.switches.leaves['off.ideal'].states")
+    share = page.evaluate("report.facts.interventions.accuracies['off.ideal'].states")
     assert (
         float(page.locator("#states").get_attribute("value") or page.locator("#states").evaluate("(m) => m.value"))
         == share
@@ -214,7 +214,7 @@ def test_keyboard_alone(page):
         expect(page.get_by_role("button", name=name)).to_be_focused()
     page.keyboard.press("Tab")
     page.keyboard.press("Home")
-    expect(page.locator("#epoch-told")).to_have_text("Before training")
+    expect(page.locator("#epoch-text")).to_have_text("Before training")
     page.keyboard.press("End")
     page.keyboard.press("Tab")  # one network on is disabled at the end, so the first map
     expect(readout(page, 0)).to_contain_text("Query s1")

@@ -8,8 +8,8 @@ import torch
 
 from helpers.stored_runs import untrained
 from iterhead.intervene import compose
-from iterhead.report.interventions import SWITCHES
-from iterhead.report.weights import MOST_WEIGHT_BYTES, page_weights, rounded
+from iterhead.report.interventions import INTERVENTIONS
+from iterhead.report.run_page import MOST_WEIGHT_BYTES, page_weights, rounded
 from iterhead.tasks import SequenceLayout
 
 SEQUENCES = 200
@@ -39,10 +39,10 @@ TRACE = """
 """
 RUN = f"""(text) => {{
   {TRACE}
-  const {{ shape, bits, sequences, best, length, switches }} = JSON.parse(text);
+  const {{ shape, bits, sequences, best, length, choices }} = JSON.parse(text);
   const weights = Object.entries(bits).map(([name, values]) => [name, fromFloat16(values)]);
   const network = new Network(shape, Object.fromEntries(weights));
-  const edit = best ? new Intervention(new Layout(length, true), best, switches) : null;
+  const edit = best ? new Intervention(new Layout(length, true), best, choices) : null;
   return JSON.stringify(sequences.map(look(network, edit)));
 }}"""
 OWN = f"(text) => {{ {TRACE} return JSON.stringify(JSON.parse(text).map(look(report.chain.network, null))); }}"
@@ -87,14 +87,14 @@ def test_the_page_computes_what_python_computes(page, kind):
 
 
 @pytest.mark.parametrize("names", [("ideal", "shifted"), ("shifted", "ideal"), ("off", "own"), ("own", "off")])
-def test_switches_do_what_the_edits_do(page, names):
+def test_the_page_intervenes_as_python_does(page, names):
     model = untrained(LENGTH, vocabulary=VOCABULARY, width=24, heads=2)
     layout, first, second = SequenceLayout(LENGTH), (0, 1), (1, 0)
-    hooks = compose(SWITCHES[names[0]](layout, "first", first), SWITCHES[names[1]](layout, "second", second))
+    hooks = compose(INTERVENTIONS[names[0]](layout, "first", first), INTERVENTIONS[names[1]](layout, "second", second))
     tokens = some_tokens(model)[:40]
     with torch.no_grad():
         logits, cache = rounded(model).run_with_cache(tokens, MAPS, hooks=hooks)
-    given = {"best": [first, second], "length": LENGTH, "switches": dict(zip(("first", "second"), names, strict=True))}
+    given = {"best": [first, second], "length": LENGTH, "choices": dict(zip(("first", "second"), names, strict=True))}
     same(page, model, tokens, logits, cache, given)
 
 
@@ -124,8 +124,8 @@ def test_every_16_bit_float(page):
 
 
 def test_weights_that_do_not_fit_are_left_out():
-    told = page_weights(untrained(16, width=128))
-    assert told.startswith("The network's weights take 0.8 MB even in 16 bits, more than the 0.48 MB")
+    message = page_weights(untrained(16, width=128))
+    assert message.startswith("The network's weights take 0.8 MB even in 16 bits, more than the 0.48 MB")
     model = untrained(4, width=8)
     with torch.no_grad():
         model.embed.W_E[0, 0, 0] = 70_000.0

@@ -18,14 +18,14 @@ EPOCHS = 60
 SCRUB = """async () => {
   const frame = () => new Promise(requestAnimationFrame);
   const times = [];
-  for (let stop = 0; stop < report.story.epochs.length; stop++) {
+  for (let stop = 0; stop < report.replay.epochs.length; stop++) {
     await frame();
     const begun = performance.now();
     report.state.set({ stop });
     document.body.offsetHeight; // with layout
     times.push(performance.now() - begun);
   }
-  return [report.story.epochs.length, Math.max(...times)];
+  return [report.replay.epochs.length, Math.max(...times)];
 }"""
 
 GENERATE = """() => {

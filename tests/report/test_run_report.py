@@ -15,12 +15,10 @@ from helpers.stored_runs import stored, untrained
 from iterhead.errors import UserError
 from iterhead.model.handmade import handmade
 from iterhead.report import overview, run_page, run_report, study_page, write_report
-from iterhead.report.assemble import PAGE, assemble, typeset
-from iterhead.report.payload import pack
+from iterhead.report.assemble import PAGE, assemble, pack, typeset
 from iterhead.report.replay import plan, replay
 from iterhead.report.run_page import SCRIPTS, STYLES
-from iterhead.runs import load
-from iterhead.runs.run import PROVENANCE
+from iterhead.runs.run import PROVENANCE, load
 from iterhead.tasks import task
 
 ATTACK = "</script><script>document.title='taken'</script><img src=x onerror=alert(1)> {{data}} & \"x_1\" <img src=y>"
@@ -146,11 +144,11 @@ def test_what_does_not_fit_gives_way(run):
     assert abs(int(arrays["maps.6"][1, 0, 0, 0, -14:].sum()) - 255) <= 7
 
 
-def test_switches_measure_what_they_should(run):
+def test_interventions_measure_what_they_should(run):
     """The network set by hand: right with its own or ideal maps, broken by all else."""
-    switches = facts_of(run_report(run))["switches"]
-    assert len(switches["leaves"]) == 25
-    right = {name for name, leaves in switches["leaves"].items() if leaves["exact"] == 1}
+    interventions = facts_of(run_report(run))["interventions"]
+    assert len(interventions["accuracies"]) == 25
+    right = {name for name, accuracy in interventions["accuracies"].items() if accuracy["exact"] == 1}
     assert right == {"own.own", "own.ideal", "ideal.own", "ideal.ideal"}
 
 
@@ -166,10 +164,10 @@ def test_without_chain_of_thought(tmp_path, made_page, open_page):
     networks = [untrained(4, cot=False, width=8)] * 2
     run = staged(tmp_path / "no-chain", networks, "parity", max_length=4, cot=False)
     facts = facts_of(run_report(run))
-    assert (facts["best"], facts["switches"], facts["claims"]) == (None, None, None)
+    assert (facts["best"], facts["interventions"], facts["claims"]) == (None, None, None)
     page = open_page(made_page(run))
     assert page.locator("#no-chain").is_visible()
-    assert page.locator("#switches-part").is_hidden()
+    assert page.locator("#interventions-part").is_hidden()
     assert page.locator("#chain .token.written").count() >= 1
 
 
@@ -183,7 +181,7 @@ def test_many_heads_a_mixture_and_no_room_for_the_network(tmp_path, made_page, o
     assert page.locator("#maps figure[data-head='1.1']").count() == 1
     assert "so it cannot run here" in page.locator("#no-network").inner_text()
     assert page.locator("#machine").is_hidden()
-    assert page.locator("#switches-part").is_visible()
+    assert page.locator("#interventions-part").is_visible()
 
 
 def test_a_mixture_asks_which_task(tmp_path, made_page, open_page):

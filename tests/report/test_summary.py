@@ -8,7 +8,7 @@ import pytest
 from iterhead.formatting import percent
 from iterhead.measure import Scores
 from iterhead.report.summary import emergence_epoch, guessing, outcome, verdict
-from iterhead.runs import Status
+from iterhead.runs.run import Status
 from iterhead.settings import DataConfig, ModelConfig, RunConfig
 
 FINISHED = Status("finished", 8, False, 1, 1.0, 2.0)
@@ -57,10 +57,10 @@ def test_the_untrained_network_does_not_count():
     assert emergence_epoch(found.history) is None
 
 
-def test_not_held():
+def test_not_stable():
     found = run(YES, [NO, YES, YES])
-    assert outcome(found) == "not held"
-    assert "it has not held for 3 evaluations in a row" in verdict(found)
+    assert outcome(found) == "not stable"
+    assert "not yet in 3 evaluations in a row" in verdict(found)
     assert "emerged after" not in verdict(found)
 
 
@@ -70,30 +70,30 @@ def test_another_circuit(task, known):
     assert outcome(found) == "another circuit"
     text = verdict(found)
     assert text.startswith("The task is solved, but not by an iteration head: the network found another circuit")
-    assert "layer 2, head 1".capitalize() + " comes nearest to one: it looks at x_t when it writes s_t in 21%" in text
+    assert "layer 2, head 1".capitalize() + " comes closest to one: it looks at x_t when it writes s_t in 21%" in text
     assert "summed over all heads, is 1.25" in text
     assert ("as networks often do on parity and copy" in text) is known
 
 
-def test_learnt_in_part():
+def test_partly_learned():
     # by length 1, 1, 1, 1 and 0.5: headline 0.75, and 450 of 500 sequences
     found = run(scores(0.75, 0.6), [NO, YES, NO])
-    assert outcome(found) == "learnt in part"
+    assert outcome(found) == "partly learned"
     text = verdict(found)
     assert "solves 90% of 500" in text
-    assert "4 of 5 lengths are solved; worst is 5, at 50%." in text
-    assert "No iteration head is there." in text
-    assert text.endswith("An iteration head had shown at epoch 2 and was lost.")
+    assert "4 of 5 lengths are solved; the worst is 5, at 50%." in text
+    assert "There is no iteration head." in text
+    assert text.endswith("There was an iteration head at epoch 2, but it was lost.")
 
 
 def test_a_head_without_the_function():
-    assert "An iteration head is there. Layer 2, head 1" in verdict(run(scores(0.75, 0.97)))
+    assert "There is an iteration head. Layer 2, head 1" in verdict(run(scores(0.75, 0.97)))
 
 
-def test_not_learnt():
+def test_not_learned():
     nothing = dict.fromkeys(range(1, 6), 0.0)
     found = run(scores(0.0, 0.1, accuracy_by_length=nothing))
-    assert outcome(found) == "not learnt"
+    assert outcome(found) == "not learned"
     assert "solves 0% of 500" in verdict(found)
     assert "On lengths 4 to 5 its mean accuracy is 0%; guessing gives under 0.1%." in verdict(found)
 
@@ -107,10 +107,10 @@ def test_guessing():
     assert guessing(run(NO, config=mixed)) == pytest.approx(0.25 / 2 + 0.75 / 5)
 
 
-def test_no_better_than_guessing_is_not_learnt():
+def test_no_better_than_guessing_is_not_learned():
     without = RunConfig(task="parity", data=DataConfig(max_length=5, cot=False))
-    assert outcome(run(scores(0.53, None), config=without)) == "not learnt"
-    assert outcome(run(scores(0.56, None), config=without)) == "learnt in part"
+    assert outcome(run(scores(0.53, None), config=without)) == "not learned"
+    assert outcome(run(scores(0.56, None), config=without)) == "partly learned"
 
 
 def test_without_chain_of_thought():
@@ -128,14 +128,14 @@ def test_one_layer():
     assert verdict(found).startswith(
         "A head with the pattern of an iteration head emerged after 1 epoch: layer 1, head 1"
     )
-    assert verdict(found).endswith("as in the paper's circuit.")
+    assert verdict(found).endswith("no earlier head finds the end of the input.")
 
 
 def test_independent_test_sequences_are_not_called_unseen():
     published = RunConfig(data=DataConfig(max_length=5, split="iid"))
     text = verdict(run(YES, config=published))
     assert "never seen" not in text
-    assert "drawn as the training ones were" in text
+    assert "drawn like the training sequences" in text
 
 
 def test_interrupted_and_diverged():

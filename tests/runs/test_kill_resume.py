@@ -11,15 +11,15 @@ import torch
 from polars.testing import assert_frame_equal
 
 from iterhead.errors import UserError
-from iterhead.runs import load, train
-from iterhead.runs.run import MEASUREMENTS, STATE, checkpoint_name
+from iterhead.runs.run import MEASUREMENTS, STATE, checkpoint_name, load
+from iterhead.runs.training import train
 from iterhead.settings import parse_config
 from iterhead.training import Trainer
 
 KILLS = 24
 
 processes = multiprocessing.get_context("forkserver")
-processes.set_forkserver_preload(["iterhead.runs"])
+processes.set_forkserver_preload(["iterhead.runs.training"])
 
 
 def small_config(**training):

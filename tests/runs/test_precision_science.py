@@ -6,7 +6,7 @@ import pytest
 
 from iterhead.machine import has_fast_bfloat16
 from iterhead.report.summary import emergence_epoch
-from iterhead.runs import train_many
+from iterhead.runs.worker_pool import train_many
 from iterhead.settings import parse_config
 
 SEEDS = range(6)

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from iterhead.errors import UserError
-from iterhead.runs.storage import RunFolder, find_runs, open_run
+from iterhead.runs.paths import find_runs, open_run
+from iterhead.runs.storage import RunFolder
 
 
 def make_run(path: Path) -> Path:

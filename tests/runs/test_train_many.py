@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from iterhead.errors import UserError
-from iterhead.runs import crew, load, train, train_many
-from iterhead.runs.many import make_jobs
+from iterhead.runs import worker_pool
+from iterhead.runs.run import load
+from iterhead.runs.training import train
+from iterhead.runs.worker_pool import make_jobs, train_many
 from iterhead.settings import parse_config
 
 
@@ -63,7 +65,7 @@ def killing(times, tmp_path):
     left = [times]
 
     def tick():
-        for child in crew.multiprocessing.active_children():
+        for child in worker_pool.multiprocessing.active_children():
             if left[0] and list(tmp_path.glob("*/state.safetensors")):
                 os.kill(child.pid, signal.SIGKILL)
                 left[0] -= 1
@@ -73,7 +75,7 @@ def killing(times, tmp_path):
 
 @pytest.mark.parametrize(("kills", "finished"), [(2, True), (3, False)])
 def test_a_killed_worker_s_run_is_begun_again_a_few_times(tmp_path, monkeypatch, kills, finished):
-    monkeypatch.setattr(crew, "TICK", 0.05)
+    monkeypatch.setattr(worker_pool, "TICK", 0.05)
     config = config_of(1, epochs=40)
     (result,) = trained([config], tmp_path / "killed", workers=1, tick=killing(kills, tmp_path / "killed"))
     if not finished:
@@ -87,7 +89,7 @@ def test_a_killed_worker_s_run_is_begun_again_a_few_times(tmp_path, monkeypatch,
 
 
 def test_who_stops_listening_stops_the_processes_and_keeps_what_was_saved(tmp_path, monkeypatch):
-    monkeypatch.setattr(crew, "TICK", 0.05)
+    monkeypatch.setattr(worker_pool, "TICK", 0.05)
 
     def stop():
         if list(tmp_path.glob("*/state.safetensors")):
@@ -95,7 +97,7 @@ def test_who_stops_listening_stops_the_processes_and_keeps_what_was_saved(tmp_pa
 
     with pytest.raises(KeyboardInterrupt):
         trained([config_of(1, epochs=2000)], tmp_path, workers=1, tick=stop)
-    assert crew.multiprocessing.active_children() == []
+    assert worker_pool.multiprocessing.active_children() == []
     (folder,) = tmp_path.iterdir()
     with load(folder).folder.lock():  # nobody holds it any more
         assert load(folder).status.state == "running"

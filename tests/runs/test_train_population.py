@@ -12,29 +12,28 @@ from polars.testing import assert_frame_equal
 from helpers.members import MEMBERS, member, members
 from iterhead import machine
 from iterhead.errors import UserError
-from iterhead.runs import checkpointing, load, population, train, train_population, training
+from iterhead.runs import checkpointing, training
 from iterhead.runs.paths import run_folder_name
-from iterhead.runs.run import STATE, checkpoint_name
+from iterhead.runs.run import STATE, checkpoint_name, load
+from iterhead.runs.training import train, train_population
 
 KILLS = 4
 
 processes = multiprocessing.get_context("forkserver")
-processes.set_forkserver_preload(["iterhead.runs"])
+processes.set_forkserver_preload(["iterhead.runs.training"])
 
 
-def together(configs, out, observer=None, *, draw=lambda figure: {"figure.png": b"drawn"}, again=False):
+def together(configs, out, observer=None, *, draw=lambda *_: {"figure.png": b"drawn"}, again=False):
     """Drawing takes most of the time of runs as small as these, and is tested elsewhere."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checkpointing, "run_figure", lambda picture: None)
-        patch.setattr(checkpointing, "render", draw)
+        patch.setattr(checkpointing, "run_figure_files", draw)
         return train_population(configs, out=out, threads=1, device="cpu", observer=observer, again=again)
 
 
 def alone(config, out, observer=None):
     """By `train`, which is a population of one."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checkpointing, "run_figure", lambda picture: None)
-        patch.setattr(checkpointing, "render", lambda figure: {"figure.png": b"drawn"})
+        patch.setattr(checkpointing, "run_figure_files", lambda *_: {"figure.png": b"drawn"})
         return train(config, out=out, threads=1, device="cpu", observer=observer)
 
 
@@ -163,7 +162,7 @@ def test_configs_that_disagree_are_trained_one_population_after_another(tmp_path
 
 
 def test_a_computation_holds_no_more_networks_than_files_may_be_open(tmp_path, references, groups, monkeypatch):
-    monkeypatch.setattr(training, "MOST_NETWORKS", 2)
+    monkeypatch.setattr(training, "MAX_NETWORKS", 2)
     runs = together(members(**EPOCHS), tmp_path)
     assert [len(group) for group in groups] == [2, 1]
     for run, expected in zip(runs, references, strict=True):
@@ -444,7 +443,7 @@ def test_times_are_shared_among_the_networks_by_hand(tmp_path, monkeypatch):
     """
     clock = [0.0]
 
-    def drawn(figure):
+    def drawn(*_):
         clock[0] += 100
         return {"figure.png": b"drawn"}
 
@@ -454,7 +453,7 @@ def test_times_are_shared_among_the_networks_by_hand(tmp_path, monkeypatch):
             return super().train_epoch()
 
     monkeypatch.setattr(training, "Trainer", Timed)
-    monkeypatch.setattr(population.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(checkpointing.time, "perf_counter", lambda: clock[0])
     runs = together(members(**EPOCHS), tmp_path, draw=drawn)
     assert [run.status.train_seconds for run in runs] == pytest.approx([40, 40, 40])
     assert [run.status.total_seconds for run in runs] == pytest.approx([140, 140, 140])

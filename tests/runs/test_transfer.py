@@ -8,11 +8,13 @@ import torch
 from helpers.members import member
 from iterhead.atomic import digest
 from iterhead.errors import UserError
-from iterhead.runs import checkpointing, find_runs, from_scratch, load, train, train_many, train_population, transfer
-from iterhead.runs.many import make_jobs
-from iterhead.runs.paths import run_folder_name
-from iterhead.runs.run import PROVENANCE, STATE, STATUS, checkpoint_name, provenance
+from iterhead.runs import checkpointing
+from iterhead.runs.paths import find_runs, run_folder_name
+from iterhead.runs.run import PROVENANCE, STATE, STATUS, checkpoint_name, load, provenance
 from iterhead.runs.storage import CONFIG, RunFolder
+from iterhead.runs.training import train, train_population
+from iterhead.runs.transfer import from_scratch, transfer
+from iterhead.runs.worker_pool import make_jobs, train_many
 
 MEANS = {"threads": 1, "device": "cpu"}
 
@@ -31,8 +33,7 @@ def ancestors(tmp_path_factory):
     """
     out = tmp_path_factory.mktemp("ancestors")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checkpointing, "run_figure", lambda picture: None)
-        patch.setattr(checkpointing, "render", lambda figure: {"figure.png": b"drawn"})
+        patch.setattr(checkpointing, "run_figure_files", lambda *_: {"figure.png": b"drawn"})
         train_population([settings("copy"), settings("polynomial:p=5", seed=1)], out=out, **MEANS)
         yield out
 
@@ -108,9 +109,9 @@ def test_a_child_that_keeps_no_early_checkpoint_goes_on_to_the_same_bits(out, pa
     config = settings("parity", start=parent.name, train="last-mlp")
     straight = train(config, out=tmp_path / "straight", parents=out, **MEANS)
     with pytest.raises(StopError):
-        train_population([config], out=out, keep={config: ()}, observer=Stop(2), **MEANS)
+        train_population([config], out=out, kept_checkpoints={config: ()}, observer=Stop(2), **MEANS)
     shutil.rmtree(parent.folder.path)
-    (child,) = train_population([config], out=out, keep={config: ()}, **MEANS)
+    (child,) = train_population([config], out=out, kept_checkpoints={config: ()}, **MEANS)
     assert child.checkpoints == [3]
     assert same_bits(child.weights_at(3), straight.weights_at(3))
 

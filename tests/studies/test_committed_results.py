@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from iterhead.figures import add_foot, render
+from iterhead.figures.panels import add_foot
+from iterhead.figures.style import render
 from iterhead.runs.paths import run_folder_name
 from iterhead.studies.draw import draw
 from iterhead.studies.published import find_studies

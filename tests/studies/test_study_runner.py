@@ -13,8 +13,8 @@ from polars.testing import assert_frame_equal
 
 from helpers.tiny_study import tiny_study, train_tiny
 from iterhead.errors import UserError
-from iterhead.runs import load
 from iterhead.runs.paths import run_folder_name
+from iterhead.runs.run import load
 from iterhead.studies.collect import collect
 from iterhead.studies.runner import failures, forget_failures, kept_checkpoints, states
 

@@ -10,7 +10,10 @@ from statistics import median
 
 from iterhead.machine import free_cores
 from iterhead.measure import emergence_epoch
-from iterhead.runs import Evaluation, Run, train, train_many
+from iterhead.runs.options import Evaluation
+from iterhead.runs.run import Run
+from iterhead.runs.training import train
+from iterhead.runs.worker_pool import train_many
 from iterhead.settings import RunConfig, parse_config
 
 EPOCHS = 6

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 from iterhead.bench.timing import endless, in_turns
 from iterhead.machine import torch_threads
-from iterhead.runs.many import networks_at_once
+from iterhead.runs.worker_pool import networks_at_once
 from iterhead.settings import RunConfig
 from iterhead.studies.cost import calibrate, epoch_seconds
 from iterhead.studies.published import find_studies

@@ -8,7 +8,8 @@ from iterhead.cli.parsing import filled
 from iterhead.criteria import EMERGED_ACCURACY, EMERGED_EVALUATIONS, EMERGED_PEAKINESS
 from iterhead.formatting import duration, length_range, percent, plural
 from iterhead.measure import Scores, has_emerged
-from iterhead.runs import Evaluation, Run
+from iterhead.runs.options import Evaluation
+from iterhead.runs.run import Run
 from iterhead.settings import RunConfig
 
 BLOCKS = "▁▂▃▄▅▆▇█"

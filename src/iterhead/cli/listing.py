@@ -10,7 +10,8 @@ from iterhead.cli.parsing import filled
 from iterhead.errors import UserError
 from iterhead.formatting import percent
 from iterhead.report.summary import outcome
-from iterhead.runs import find_runs, load
+from iterhead.runs.paths import find_runs
+from iterhead.runs.run import load
 
 Row = dict[str, Any]
 """One run: run, outcome, epochs, accuracy, second_peakiness, settings, and problem where it cannot be read."""

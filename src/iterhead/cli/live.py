@@ -6,7 +6,8 @@ from rich.text import Text
 
 from iterhead.cli.display import LAST_WORK, Watcher, heading
 from iterhead.cli.tables import evaluations_table
-from iterhead.runs import Evaluation, Run
+from iterhead.runs.options import Evaluation
+from iterhead.runs.run import Run
 
 REDRAWS = 1.0
 """A second: each redraw takes the interpreter from the training for some milliseconds."""

@@ -14,7 +14,7 @@ from iterhead.cli.parsing import Command, Parser
 from iterhead.errors import UserError, nearest
 
 if TYPE_CHECKING:
-    from iterhead.runs import Run
+    from iterhead.runs.run import Run
     from iterhead.settings import RunConfig
     from iterhead.studies.claims import Finding
     from iterhead.studies.study import Study
@@ -52,7 +52,7 @@ def _page(options: argparse.Namespace) -> Path:
         return study_pages(options.run, find_studies(options.run, scale), Path(options.out))
     if options.scale is not None:
         raise UserError(f"--scale {options.scale}: expected with a study ({', '.join([*STUDIES, ALL])})")
-    from iterhead.runs import load
+    from iterhead.runs.run import load
 
     try:
         run = load(options.run, options.out)

@@ -14,7 +14,7 @@ from iterhead.errors import UserError
 
 if TYPE_CHECKING:
     from iterhead.cli.display import Watcher
-    from iterhead.runs import Run
+    from iterhead.runs.run import Run
     from iterhead.settings import RunConfig
 
 SCIENCE_SAYS_NO = 1
@@ -87,7 +87,7 @@ def train_shown(
     """
     command = command_line(options.typed)
     from iterhead.cli.telling import make_watcher
-    from iterhead.runs import train
+    from iterhead.runs.training import train
 
     watcher = make_watcher(options.quiet or options.json)
     threads = _count("threads", options.threads)

@@ -18,8 +18,7 @@ from iterhead.cli.summary import summary
 from iterhead.errors import UserError
 from iterhead.formatting import duration, percent, plural
 from iterhead.machine import find_device
-from iterhead.runs import Result, train_many
-from iterhead.runs.many import worker_count
+from iterhead.runs.worker_pool import Result, train_many, worker_count
 from iterhead.settings import RunConfig
 
 MOST_SEEDS = 10_000

@@ -11,7 +11,8 @@ from iterhead.cli.parsing import Command, Parser, filled
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from iterhead.runs import Evaluation, Run
+    from iterhead.runs.options import Evaluation
+    from iterhead.runs.run import Run
 
 MOST_ROWS = 20
 """Rows of the table of evaluations; of more, some are left out evenly."""
@@ -33,7 +34,7 @@ def _show(options: argparse.Namespace, _: Interrupts) -> int:
         _show_all(Path(options.out), options.json)
         return 0
     from iterhead.cli.summary import as_json
-    from iterhead.runs import load
+    from iterhead.runs.run import load
 
     run = load(options.run, options.out)
     if options.json:
@@ -89,7 +90,7 @@ def evaluations(run: "Run") -> list["Evaluation"]:
     """Return the regular evaluations of a run, as an observer would have been told of them."""
     import polars as pl
 
-    from iterhead.runs import Evaluation
+    from iterhead.runs.options import Evaluation
 
     rows = run.measurements.filter(pl.col("name") == "loss").select("epoch", "value").iter_rows()
     losses: dict[int, float] = dict(rows)

@@ -12,7 +12,7 @@ from rich.progress import Progress as Bar
 from iterhead.cli.parsing import filled
 from iterhead.cli.tables import claims_table
 from iterhead.formatting import duration, plural
-from iterhead.runs import Result
+from iterhead.runs.worker_pool import Result
 from iterhead.studies.cost import Cost
 from iterhead.studies.results import Reported, command
 from iterhead.studies.runner import State, StudyProgress

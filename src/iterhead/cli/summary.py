@@ -5,7 +5,7 @@ from typing import Any
 
 from iterhead.formatting import finite_or_none
 from iterhead.report.summary import outcome
-from iterhead.runs import Run
+from iterhead.runs.run import Run
 
 
 def summary(run: Run) -> dict[str, Any]:

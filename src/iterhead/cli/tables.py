@@ -11,7 +11,8 @@ from iterhead.cli.display import bar, bar_values, glyphs_for, loss_text, number
 from iterhead.criteria import EMERGED_ACCURACY
 from iterhead.formatting import percent
 from iterhead.measure import Scores, headline_lengths
-from iterhead.runs import Evaluation, Run
+from iterhead.runs.options import Evaluation
+from iterhead.runs.run import Run
 from iterhead.studies.claims import Check, Verdict, claim_rows
 
 FIXED_WIDTH = 56

@@ -14,8 +14,8 @@ from iterhead.cli.program import command_line
 from iterhead.cli.summary import as_json
 from iterhead.formatting import duration
 from iterhead.report.summary import Outcome, outcome, verdict
-from iterhead.runs import Run
 from iterhead.runs.paths import run_folder_name
+from iterhead.runs.run import Run
 
 _FILES: Mapping[str, str] = {
     "report.html": "everything in one web page: maps, curves, claims, the network at work",
@@ -74,9 +74,9 @@ def next_steps(run: Run) -> str:
     steps: dict[Outcome, tuple[str, dict[str, Any]]] = {
         "interrupted": ("goes on where it stopped", {}),
         "diverged": ("learn more slowly", gentler),
-        "not held": ("train longer", longer),
-        "learnt in part": ("train longer", longer),
-        "not learnt": ("train longer", longer),
+        "not stable": ("train longer", longer),
+        "partly learned": ("train longer", longer),
+        "not learned": ("train longer", longer),
     }
     about, change = steps.get(outcome(run), ("whether another seed does the same", {"seed": config.seed + 1}))
     changed = config.model_copy(update=change)

@@ -13,7 +13,7 @@ from iterhead.criteria import LEARNED_ACCURACY
 from iterhead.errors import UserError
 
 if TYPE_CHECKING:
-    from iterhead.runs import Run
+    from iterhead.runs.run import Run
 
 
 def _declare(parser: Parser) -> None:
@@ -46,8 +46,8 @@ def _transfer(options: argparse.Namespace, interrupts: Interrupts) -> int:
     with waiting(options):
         from iterhead.cli.report import tell_page
         from iterhead.cli.telling import tell
-        from iterhead.runs import load
-        from iterhead.runs.transferring import transfer_config
+        from iterhead.runs.run import load
+        from iterhead.runs.transfer import transfer_config
 
         parent = load(options.source, options.out)
         config = transfer_config(parent, values, train=options.only, epoch=epoch)
@@ -82,9 +82,10 @@ def comparison(run: "Run") -> dict[str, Any]:
     """
     from iterhead.cli.options import as_options
     from iterhead.measure import epochs_to
-    from iterhead.runs import Run, from_scratch
-    from iterhead.runs.paths import is_finished, run_folder_name
+    from iterhead.runs.paths import run_folder_name
+    from iterhead.runs.run import Run, is_finished
     from iterhead.runs.storage import RunFolder
+    from iterhead.runs.transfer import from_scratch
 
     config, out = from_scratch(run.config), run.folder.path.parent
     elsewhere = [] if out == Path("runs") else ["--out", str(out)]

@@ -14,7 +14,7 @@ from iterhead.studies.claims import Verdict
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from iterhead.runs import Run
+    from iterhead.runs.run import Run
     from iterhead.studies.verify import Verification
 
 SCIENCE_SAYS_NO = 1
@@ -35,7 +35,7 @@ def _declare(parser: Parser) -> None:
 def _verify(options: argparse.Namespace, _: Interrupts) -> int:
     """Check the claims about a run's network, and print them."""
     sequences = _count(options.sequences)
-    from iterhead.runs import load
+    from iterhead.runs.run import load
     from iterhead.studies.verify import verify, write_verification
 
     run = load(options.run, options.out)

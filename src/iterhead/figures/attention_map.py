@@ -32,12 +32,12 @@ def attention_map(
     ax: Axes,
     weights: NDArray[np.floating],
     tokens: Sequence[str],
-    cells: QueryKeyPairs | None,
+    pairs: QueryKeyPairs | None,
     *,
     queries: slice,
     title: str,
 ) -> QuadMesh:
-    """Draw one head's attention on one sequence and outline the cells of the ideal head.
+    """Draw one head's attention on one sequence and outline the pairs of the ideal head.
 
     Keys that a query can't see (later tokens) are grey, whatever `weights` holds there. Guide lines follow EoI,
     brackets tell the input from what the network writes. The size of `ax` decides the size of the names, so give it
@@ -47,7 +47,7 @@ def attention_map(
         ax: empty axes, best square.
         weights: [T, T], query rows and key columns, 0 .. 1.
         tokens: T names, `task 3 1 4 EoI 3 4 6` (`Vocabulary.names` without EoS, which the network is not given).
-        cells: queries and keys to outline (`SequenceLayout.first_pairs`, `second_pairs`); None outlines nothing.
+        pairs: queries and keys to outline (`SequenceLayout.first_pairs`, `second_pairs`); None outlines nothing.
         queries: positions at which the network writes, EoI first (`SequenceLayout.output_positions`); it ends at T.
         title: of the panel; above some 45 letters it gets smaller to fit.
 
@@ -72,15 +72,24 @@ def attention_map(
     _name(ax, tokens, queries.start)
     _guide(ax, queries.start)
     _bracket(ax, queries)
-    if cells is not None:
-        _outline(ax, cells)
+    if pairs is not None:
+        _outline(ax, pairs)
     return mesh
 
 
-def _outline(ax: Axes, cells: QueryKeyPairs) -> None:
-    """Outline `cells`, and say so in the grey corner, which is free at any length."""
+@style()
+def weight_scale(figure: Figure, ax: Axes, mesh: QuadMesh) -> None:
+    """Put the scale of weights into the grey corner of a map, where no weight can be."""
+    inside = ax.inset_axes((0.66, 0.88, 0.3, 0.022))
+    bar = figure.colorbar(mesh, cax=inside, orientation="horizontal", ticks=[0, 0.5, 1], format="%g")
+    bar.set_label("attention weight", fontsize=7, labelpad=1)
+    bar.ax.tick_params(labelsize=7, length=2, pad=1.5)
+
+
+def _outline(ax: Axes, pairs: QueryKeyPairs) -> None:
+    """Outline `pairs`, and say so in the grey corner, which is free at any length."""
     width = min(1.4, 0.14 * _points(ax) / (ax.get_xlim()[1] + 0.5))
-    for query, key in zip(*cells, strict=True):
+    for query, key in zip(*pairs, strict=True):
         corner = (float(key) - 0.5, float(query) - 0.5)
         ax.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=VERMILION, linewidth=width, zorder=3))
     where = ax.transAxes + _shift(ax, -5, -5)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from iterhead.figures.style import ACCURACY_SCALE, INK, QUIET, style
 
 _MOST_NUMBERED = 90
-"""QueryKeyPairs of a map up to which each has its number written in it."""
+"""Cells of a map up to which each has its number written in it."""
 
 _MOST_NAMED = 16
 """Names along an axis at most."""

@@ -1,10 +1,12 @@
-"""The picture of one run: attention maps above, accuracy and peakiness over epochs below."""
+"""The figure of a run: attention maps above, accuracy and peakiness over epochs below.
 
-import io
+`run_picture` gathers the numbers, `run_figure` draws them, and `run_figure_files` does both.
+"""
+
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,10 +14,18 @@ from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from iterhead.figures.attention_map import attention_map
-from iterhead.figures.style import QUIET, style, title_size
-from iterhead.figures.training_curves import accuracy_by_length, peakiness
-from iterhead.tasks import QueryKeyPairs
+from iterhead.criteria import EMERGED_PEAKINESS
+from iterhead.figures.attention_map import attention_map, weight_scale
+from iterhead.figures.curves import accuracy_by_length, peakiness
+from iterhead.figures.style import QUIET, render, style, title_size
+from iterhead.formatting import head_label, percent
+from iterhead.settings import RunConfig
+from iterhead.tasks import QueryKeyPairs, SequenceLayout, Vocabulary
+
+if TYPE_CHECKING:
+    from iterhead.data import Dataset
+    from iterhead.measure import Scores
+    from iterhead.model import Transformer
 
 
 class HeadMap(NamedTuple):
@@ -24,12 +34,12 @@ class HeadMap(NamedTuple):
     Attributes:
         label: title of its panel, such as `layer 1, head 1`.
         weights: [T, T], query rows and key columns, 0 .. 1.
-        cells: where the ideal head looks; None outlines nothing.
+        pairs: where the ideal head looks; None outlines nothing.
     """
 
     label: str
     weights: NDArray[np.floating]
-    cells: QueryKeyPairs | None = None
+    pairs: QueryKeyPairs | None = None
 
 
 @dataclass(frozen=True, eq=False)  # arrays have no single truth to compare by
@@ -47,7 +57,6 @@ class RunPicture:
         accuracy: [E, N], 0 .. 1; NaN where nothing was measured.
         first_peakiness, second_peakiness: [E], of the best pair, 0 .. 1; None without chain of thought.
         mean_accuracy: [E], 0 .. 1; None leaves it out.
-        threshold: peakiness from which a head counts as emerged.
     """
 
     title: str
@@ -61,7 +70,91 @@ class RunPicture:
     first_peakiness: NDArray[np.floating] | None = None
     second_peakiness: NDArray[np.floating] | None = None
     mean_accuracy: NDArray[np.floating] | None = None
-    threshold: float = 0.95
+
+
+def run_figure_files(
+    config: RunConfig, model: "Transformer", dataset: "Dataset", history: Mapping[int, "Scores"], scores: "Scores"
+) -> dict[str, bytes]:
+    """Return figure.png and figure.pdf of a run; arguments as `run_picture`."""
+    return render(run_figure(run_picture(config, model, dataset, history, scores)))
+
+
+def run_picture(
+    config: RunConfig, model: "Transformer", dataset: "Dataset", history: Mapping[int, "Scores"], scores: "Scores"
+) -> RunPicture:
+    """Return what the picture of a run shows.
+
+    Args:
+        config: of the run.
+        model: as trained last.
+        dataset: its first test sequence of the longest length is shown.
+        history: the regular evaluations by epoch.
+        scores: the last ones, whose best pair of heads is shown.
+    """
+    layout = config.data.layout(config.data.max_length)
+    tokens = dataset.test[layout.length][0][: layout.input_size]
+    lengths = np.asarray(list(scores.accuracy_by_length))
+    accuracy = [[past.accuracy_by_length[length] for length in lengths] for past in history.values()]
+    return RunPicture(
+        title=f"{config.task}: lengths {lengths[0]} to {lengths[-1]}, width {config.model.width}, seed {config.seed}",
+        subtitle=_subtitle(scores, config.data.split),
+        tokens=Vocabulary(config.model.vocabulary).names(tokens),
+        queries=layout.output_positions,
+        maps=_maps(model, layout, tokens, scores),
+        epochs=np.asarray(list(history)),
+        lengths=lengths,
+        accuracy=np.asarray(accuracy),
+        first_peakiness=_curve(history, "first_peakiness"),
+        second_peakiness=_curve(history, "second_peakiness"),
+        mean_accuracy=np.asarray([past.accuracy for past in history.values()]),
+    )
+
+
+def _curve(history: Mapping[int, "Scores"], name: str) -> np.ndarray | None:
+    values = [getattr(scores, name) for scores in history.values()]
+    return None if None in values else np.asarray(values)
+
+
+def _subtitle(scores: "Scores", split: str) -> str:
+    seen = "never seen in training" if split == "disjoint" else "drawn as the training ones are"
+    tested = f"Mean exact match {percent(scores.accuracy)} on test sequences {seen}"
+    if scores.first_peakiness is None or scores.second_peakiness is None:
+        return f"{tested}; no chain of thought."
+    return (
+        f"{tested}. {percent(scores.first_peakiness)} of the written states give EoI most of the first head's "
+        f"attention; {percent(scores.second_peakiness)} of those that write s_t give x_t most of the iteration head's."
+    )
+
+
+def _title(role: str, target: str, peakiness: float | None) -> str:
+    """Return a map's title with a place for the head's name; a head that seldom looks there is only the nearest."""
+    if peakiness is not None and peakiness > 0.5:
+        return role + " ({}): looks at " + target
+    return f"Nearest to the {role.lower()} ({{}})"
+
+
+def _maps(model: "Transformer", layout: SequenceLayout, tokens: NDArray[np.int64], scores: "Scores") -> list[HeadMap]:
+    """Return the maps of the best pair; without chain of thought, those of each layer's first head, two at most."""
+    import torch  # not at the top: drawing needs none of these
+
+    from iterhead.measure import ROLES
+    from iterhead.model import PATTERN_HOOKS, pattern_hook
+
+    with torch.no_grad():
+        _, cache = model.run_with_cache(torch.from_numpy(tokens)[None], PATTERN_HOOKS)
+
+    def head_map(title: str, head: tuple[int, int], pairs: QueryKeyPairs | None) -> HeadMap:
+        weights = cache[pattern_hook(head[0])][0, head[1]].double().numpy()
+        return HeadMap(title.format(head_label(head)), weights, pairs)
+
+    if scores.best_pair is None:
+        layers = dict.fromkeys((0, model.config.layers - 1))
+        return [head_map("{}", (layer, 0), None) for layer in layers]
+    first, second = scores.best_pair
+    return [
+        head_map(_title("First head", "EoI", scores.first_peakiness), first, ROLES["first"](layout)),
+        head_map(_title("Iteration head", "x_t", scores.second_peakiness), second, ROLES["second"](layout)),
+    ]
 
 
 # Inches. Placed by hand: the maps are square, so their size decides everything else. Multiples of 0.02 are whole
@@ -102,9 +195,9 @@ def run_figure(picture: RunPicture) -> Figure:
     base, panels = _rows(len(picture.maps))
     figure = Figure(figsize=(_WIDTH, base + _MAP + _ABOVE_MAP + 0.36 + _LINE * len(subtitle)))
     _head(figure, picture.title, subtitle)
-    for left, (label, weights, cells) in zip((_LEFT, _SECOND), picture.maps, strict=False):
+    for left, (label, weights, pairs) in zip((_LEFT, _SECOND), picture.maps, strict=False):
         ax = _add_axes(figure, (left, base, _MAP, _MAP))
-        mesh = attention_map(ax, weights, picture.tokens, cells, queries=picture.queries, title=label)
+        mesh = attention_map(ax, weights, picture.tokens, pairs, queries=picture.queries, title=label)
         if left != _LEFT:
             ax.set_ylabel("")  # the rows are those of the first map
     weight_scale(figure, ax, mesh)
@@ -116,26 +209,10 @@ def run_figure(picture: RunPicture) -> Figure:
         picture.epochs,
         picture.first_peakiness,
         picture.second_peakiness,
-        picture.threshold,
+        EMERGED_PEAKINESS,
         accuracy=picture.mean_accuracy,
     )
     return figure
-
-
-def render(figure: Figure, name: str = "figure") -> dict[str, bytes]:
-    """Return the files of a figure: `figure.png` (150 dots per inch) and `figure.pdf` (fonts embedded), or of `name`.
-
-    The same figure gives the same bytes, since no date is written.
-    """
-    return {f"{name}.png": _file(figure, "png", "Software"), f"{name}.pdf": _file(figure, "pdf", "CreationDate")}
-
-
-@style()
-def _file(figure: Figure, kind: str, left_out: str) -> bytes:
-    """Return one file of a figure, without the field `left_out` of its metadata."""
-    file = io.BytesIO()
-    figure.savefig(file, format=kind, dpi=150 if kind == "png" else 300, metadata={left_out: None})
-    return file.getvalue()
 
 
 def _rows(maps: int) -> tuple[float, list[_Place]]:
@@ -164,15 +241,6 @@ def _head(figure: Figure, title: str, subtitle: Sequence[str]) -> None:
     figure.text(left, 1 - 0.08 / height, title, va="top", fontsize=size, fontweight="bold")
     for line, text in enumerate(subtitle):
         figure.text(left, 1 - (0.3 + _LINE * line) / height, text, va="top", color=QUIET)
-
-
-@style()
-def weight_scale(figure: Figure, ax: Axes, mesh: QuadMesh) -> None:
-    """Put the scale of both maps into the grey corner of the last, where no weight can be."""
-    inside = ax.inset_axes((0.66, 0.88, 0.3, 0.022))
-    bar = figure.colorbar(mesh, cax=inside, orientation="horizontal", ticks=[0, 0.5, 1], format="%g")
-    bar.set_label("attention weight", fontsize=7, labelpad=1)
-    bar.ax.tick_params(labelsize=7, length=2, pad=1.5)
 
 
 def _accuracy_scale(figure: Figure, ax: Axes, mesh: QuadMesh) -> None:

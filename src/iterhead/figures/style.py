@@ -4,11 +4,13 @@ The colours of lines are those of Okabe and Ito (2008), which colour-blind reade
 steadily in lightness, so they survive a black-and-white printer.
 """
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.figure import Figure
 
 INK = "#222222"
 QUIET = "#666666"
@@ -85,3 +87,19 @@ def title_size(text: str, *, width: float, largest: float) -> float:
     A bold letter of DejaVu Sans is 0.58 sizes wide in a typical title.
     """
     return min(largest, width / (0.58 * max(len(text), 1)))
+
+
+def render(figure: Figure, name: str = "figure") -> dict[str, bytes]:
+    """Return the files of a figure: `figure.png` (150 dots per inch) and `figure.pdf` (fonts embedded), or of `name`.
+
+    The same figure gives the same bytes, since no date is written.
+    """
+    return {f"{name}.png": _file(figure, "png", "Software"), f"{name}.pdf": _file(figure, "pdf", "CreationDate")}
+
+
+@style()
+def _file(figure: Figure, kind: str, left_out: str) -> bytes:
+    """Return one file of a figure, without the field `left_out` of its metadata."""
+    file = io.BytesIO()
+    figure.savefig(file, format=kind, dpi=150 if kind == "png" else 300, metadata={left_out: None})
+    return file.getvalue()

@@ -1,27 +1,65 @@
-"""One HTML file from the template, its style, its scripts and the data: nothing is fetched when it is opened.
+"""One HTML file from a template, its styles, its scripts and its data. Opening it loads nothing else.
 
-Whatever comes from a person is escaped here, or stands in the data, which the scripts show as text only. Should markup
-slip through all the same, the page's own Content-Security-Policy runs no script but the one whose hash it names, and
-connects to nothing.
+Texts from outside are escaped here, or are part of the data, which the scripts show as text only. As a second defence,
+the page's Content-Security-Policy runs no script but the one whose hash it names, and connects to nothing.
 """
 
 import base64
+import gzip
 import hashlib
 import html
+import json
 import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 PAGE = files("iterhead.report") / "page"
 
 FRAME = "frame.html"
-"""What every page has around its contents: its head, its heading, the data and the script."""
+"""The frame of every page: its head, heading, data and script."""
 
 MOST_BYTES = 1_000_000
-"""Of the page of a run: small enough for a letter."""
+"""Size limit of a run's page: small enough for an email."""
 
-_PLACE = re.compile(r"\{\{(\w+)\}\}")
+Arrays = Mapping[str, NDArray[Any]]
+"""Arrays of the types below, by name."""
+
+TYPES = ("uint8", "uint16", "float16", "float32")
+
+_ALIGNMENT = 4
+_PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 _SUBSCRIPT = re.compile(r"\b([xsF])_(\{t-1\}|\{t\+1\}|t|L|\d+)(?![\w}])")
+
+
+def pack(facts: Mapping[str, Any], arrays: Arrays) -> str:
+    """Return facts (JSON values) and arrays as base64 of gzip; the same input gives the same text.
+
+    Before compression: the header's length (4 bytes), the header (JSON), then the arrays in the order of the header,
+    each aligned to 4 bytes. Integers and arrays are little-endian. `page/data.js` reads it.
+
+    Raises:
+        ValueError: for NaN or infinity among the facts, or an array of another type.
+    """
+    places, parts, start = {}, [], 0
+    for name, array in arrays.items():
+        if array.dtype.name not in TYPES:
+            raise ValueError(f"{name} has type {array.dtype}: expected one of {', '.join(TYPES)}")
+        part = _padded(np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<")).tobytes())
+        places[name] = {"type": array.dtype.name, "shape": list(array.shape), "start": start}
+        parts.append(part)
+        start += len(part)
+    text = json.dumps({"facts": facts, "arrays": places}, allow_nan=False, separators=(",", ":"))
+    header = _padded(text.encode(), b" ")
+    data = b"".join([len(header).to_bytes(4, "little"), header, *parts])
+    return base64.b64encode(gzip.compress(data, mtime=0)).decode()
+
+
+def _padded(data: bytes, filler: bytes = b"\0") -> bytes:
+    return data + filler * (-len(data) % _ALIGNMENT)
 
 
 def assemble(
@@ -35,45 +73,38 @@ def assemble(
     """Return a page.
 
     Args:
-        template: name of an HTML file in `page/`, the contents, with places such as `{{title}}`.
-        styles: names of CSS files there, the later ones going before the earlier.
+        template: name of an HTML file in `page/`, the contents, with placeholders such as `{{title}}`.
+        styles: names of CSS files there; later ones override earlier ones.
         scripts: names of JavaScript files there, in the order in which they run; they share one scope.
-        texts: plain text for the template's places, by name; escaped here.
-        data: base64, from `pack`.
-        pictures: HTML for the place of that name, with pictures in it (`data:`), which the policy then allows; the
-            caller has escaped what is in it.
+        texts: plain text for the placeholders, by name; escaped here.
+        data: from `pack`.
+        pictures: HTML with inline pictures (`data:`) for the placeholder of that name; the policy then allows them. The
+            caller has escaped it.
 
     Raises:
-        KeyError: for a place that nothing fills.
+        KeyError: for a placeholder without a value.
     """
     css = "\n".join(_read(name) for name in styles)
     script = '"use strict";\n' + "\n".join(_read(name) for name in scripts)
-    filled = {name: typeset(text) for name, text in texts.items()}
-    policy = _policy(css, script, images=pictures is not None)
-    filled |= {"style": css, "script": script, "data": data, "policy": policy}
+    values = {name: typeset(text) for name, text in texts.items()}
+    values |= {"style": css, "script": script, "data": data}
+    values["policy"] = _policy(css, script, images=pictures is not None)
     if pictures is not None:
-        filled["pictures"] = pictures
+        values["pictures"] = pictures
     if "title" in texts:
-        filled["title"] = html.escape(texts["title"])  # a title has no markup
-    # In one pass: a text that looks like a place is a text.
+        values["title"] = html.escape(texts["title"])  # a title has no markup
+    # All placeholders at once, so that a text that looks like one stays a text.
     page = _read(FRAME).replace("{{body}}", _read(template))
-    return _PLACE.sub(lambda found: filled[found[1]], page).encode()
+    return _PLACEHOLDER.sub(lambda match: values[match[1]], page).encode()
 
 
 def typeset(text: str) -> str:
     """Return text as HTML: escaped, and `x_t` with a subscript."""
-    return _SUBSCRIPT.sub(_subscript, html.escape(text))
-
-
-def _subscript(found: re.Match[str]) -> str:
-    return f"<i>{found[1]}</i><sub>{found[2].strip('{}')}</sub>"
+    return _SUBSCRIPT.sub(lambda match: f"<i>{match[1]}</i><sub>{match[2].strip('{}')}</sub>", html.escape(text))
 
 
 def _policy(css: str, script: str, *, images: bool) -> str:
-    """Return a Content-Security-Policy that allows this style and this script, and no request of any kind.
-
-    With `images`, pictures that stand in the page itself are allowed too.
-    """
+    """Return a Content-Security-Policy that allows this style, this script, inline pictures if any, and no request."""
     return "; ".join(
         (
             "default-src 'none'",

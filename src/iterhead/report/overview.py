@@ -6,9 +6,8 @@ from pathlib import Path
 
 from iterhead import atomic
 from iterhead.formatting import out_option
-from iterhead.report.assemble import assemble, typeset
+from iterhead.report.assemble import assemble, pack, typeset
 from iterhead.report.cells import INDEX, placed
-from iterhead.report.payload import pack
 from iterhead.report.pictures import pictures
 from iterhead.report.run_page import REPORT
 from iterhead.report.study_page import STYLES, Measured, claim_facts, headline

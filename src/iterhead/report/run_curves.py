@@ -1,4 +1,4 @@
-"""The curves of a run: accuracy by length, and the scores of every head, at every evaluation.
+"""The curves of a run's page: accuracy by length and the scores of every head at every evaluation.
 
 Letters: `E` evaluations, `N` layers, `H` heads.
 """
@@ -10,13 +10,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from iterhead.formatting import finite_or_none
-from iterhead.measure.records import Scores, head_means, headline_lengths
-from iterhead.runs import Run
-from iterhead.runs.run import SAMPLE, TEST
+from iterhead.measure.heads import ROLES
+from iterhead.measure.records import HEAD_SCORES, Scores, head_means, headline_lengths
+from iterhead.runs.run import SAMPLE, TEST, Run
 
-HEAD_SCORES = tuple(
-    f"{role}_{score}" for role in ("first", "second") for score in ("peakiness", "weight", "invariance")
-)
+ROLE_SCORES = tuple(f"{role}_{score}" for role in ROLES for score in HEAD_SCORES)
 """The last axis of `head_scores`."""
 
 
@@ -49,10 +47,10 @@ def _curve(history: dict[int, Scores], name: str) -> list[float | None]:
 def _head_scores(run: Run, epochs: list[int]) -> NDArray[np.float32]:
     """Return each head's scores, means over the headline lengths."""
     model = run.config.model
-    scores = np.full((len(epochs), model.layers, model.heads, len(HEAD_SCORES)), np.nan, dtype=np.float32)
+    scores = np.full((len(epochs), model.layers, model.heads, len(ROLE_SCORES)), np.nan, dtype=np.float32)
     # The full test at the end repeats the last epoch; it counts only if there are no other evaluations.
     means = head_means(run.measurements.filter(pl.col("split") == (SAMPLE if run.history else TEST)))
     for row in means.filter(pl.col("epoch").is_in(epochs)).iter_rows(named=True):
-        place = epochs.index(row["epoch"]), row["layer"], row["head"], HEAD_SCORES.index(row["name"])
+        place = epochs.index(row["epoch"]), row["layer"], row["head"], ROLE_SCORES.index(row["name"])
         scores[place] = row["value"]
     return scores

@@ -1,21 +1,20 @@
-"""Everything that the page of one run tells, gathered."""
+"""The page of one run: everything that it shows, gathered."""
 
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from iterhead.criteria import EMERGED_PEAKINESS
-from iterhead.intervene import classify_heads
-from iterhead.report.assemble import MOST_BYTES, assemble
-from iterhead.report.interventions import left, measured_switches, test_sequences
-from iterhead.report.payload import Arrays, pack
-from iterhead.report.replay import Plan, left_out, plan, replay
+from iterhead.intervene.circuit import classify_heads
+from iterhead.model import Transformer
+from iterhead.report.assemble import MOST_BYTES, Arrays, assemble, pack
+from iterhead.report.interventions import measured_interventions, overall_accuracy, test_sequences
+from iterhead.report.replay import left_out, plan, replay
 from iterhead.report.run_curves import curves
 from iterhead.report.summary import outcome, sentences
-from iterhead.report.weights import page_weights, rounded
-from iterhead.runs import Run
-from iterhead.runs.run import PROVENANCE
+from iterhead.runs.run import PROVENANCE, Run
 from iterhead.studies.verify import read_verification
 from iterhead.tasks import Task, Vocabulary
 
@@ -32,6 +31,11 @@ SCRIPTS = (
 MAP_BYTES = 650_000
 """Budget of the maps before compression, which halves them."""
 
+MOST_WEIGHT_BYTES = 480_000
+"""Limit for float16 weights. They hardly compress, and base64 adds a third, so they take up to 0.6 MB of the page."""
+
+LARGEST = float(np.finfo(np.float16).max)
+
 Facts = dict[str, Any]
 
 
@@ -40,10 +44,10 @@ def write_report(run: Run, command: str = "") -> None:
 
     Args:
         run: with at least one stored network.
-        command: that makes the run again, to be shown.
+        command: the command that makes the run again, to be shown.
 
     Raises:
-        UserError: nothing is trained yet, another process works on the run, or the disk refuses.
+        UserError: nothing is trained yet, another process works on the run, or the file cannot be written.
     """
     page = run_report(run, command)
     with run.folder.lock():
@@ -53,35 +57,32 @@ def write_report(run: Run, command: str = "") -> None:
 def run_report(run: Run, command: str = "") -> bytes:
     """Return a run's page, under 1 MB wherever its network allows."""
     facts, arrays = _facts(run, command)
-    told = sentences(run)
+    headline, *rest = sentences(run)
     texts = {
         "title": f"{run.config.task}, seed {run.config.seed}: {outcome(run)} - iterhead",
         "kicker": f"{run.config.task} · seed {run.config.seed}",
-        "headline": told[0],
-        "summary": " ".join(told[1:]),
+        "headline": headline,
+        "summary": " ".join(rest),
     }
     budget = MAP_BYTES
     while True:
-        found = plan(run, budget)
-        data = pack({**facts, "story": _story(run, found)}, {**arrays, **replay(run, found)})
+        stored = plan(run, budget)
+        shown = {"epochs": stored.epochs, "lengths": stored.lengths, "left_out": left_out(run, stored)}
+        data = pack({**facts, "replay": shown}, {**arrays, **replay(run, stored)})
         page = assemble("run.html", STYLES, SCRIPTS, texts, data)
-        if len(page) <= MOST_BYTES or found == plan(run, budget // 2):
+        if len(page) <= MOST_BYTES or stored == plan(run, budget // 2):
             return page
         budget //= 2
-
-
-def _story(run: Run, found: Plan) -> Facts:
-    return {"epochs": found.epochs, "lengths": found.lengths, "left_out": left_out(run, found)}
 
 
 def _facts(run: Run, command: str) -> tuple[Facts, Arrays]:
     """Return what does not depend on how many maps fit."""
     config = run.config
-    network, weights = _network(run)  # first, since it refuses a run without a network
-    told, scores = curves(run)
+    network, weights = _network(run)  # first, since it raises the error for a run without a network
+    curve_facts, scores = curves(run)
     vocabulary = Vocabulary(config.model.vocabulary)
     sequences = test_sequences(run)
-    found = read_verification(run) if config.data.cot else None
+    verification = read_verification(run) if config.data.cot else None
     kinds = classify_heads(run.model, sequences) if config.data.cot else []
     facts = {
         "run": _about(run, command),
@@ -98,9 +99,9 @@ def _facts(run: Run, command: str) -> tuple[Facts, Arrays]:
         "best": run.scores.best_pair,
         "kinds": {f"{kind.layer}.{kind.head}": kind.kind for kind in kinds},
         "threshold": EMERGED_PEAKINESS,
-        "curves": told,
-        "switches": measured_switches(run, sequences),
-        "claims": None if found is None else found.as_json(),
+        "curves": curve_facts,
+        "interventions": measured_interventions(run, sequences),
+        "claims": None if verification is None else verification.as_json(),
         "network": network,
     }
     return facts, {**scores, **weights}
@@ -108,22 +109,21 @@ def _facts(run: Run, command: str) -> tuple[Facts, Arrays]:
 
 def _about(run: Run, command: str) -> Facts:
     provenance = run.folder.read_json(PROVENANCE) if run.folder.has(PROVENANCE) else {}
-    versions = {name: value for name, value in provenance.items() if name not in ("task", "start")}
-    seen = run.config.data.split == "disjoint"
+    disjoint = run.config.data.split == "disjoint"
     return {
         "name": run.name,
         "state": run.status.state,
         "epoch": run.checkpoints[-1],
         "seconds": run.status.train_seconds,
         "command": command,
-        "versions": versions,
+        "versions": {name: value for name, value in provenance.items() if name not in ("task", "start")},
         "settings": run.config.model_dump(mode="json"),
-        "origin": "never seen in training" if seen else "drawn as the training ones were",
+        "origin": "never seen in training" if disjoint else "drawn like the training sequences",
     }
 
 
 def _task(task: Task) -> Facts:
-    """Return the task as tables, so that the page can say what is right."""
+    """Return the task as tables, from which the page computes the right states."""
     components = [
         {
             "name": part.name,
@@ -137,26 +137,39 @@ def _task(task: Task) -> Facts:
     return {"name": task.name, "components": components}
 
 
-def _network(run: Run) -> tuple[Facts, dict[str, NDArray[np.float16]]]:
+# The network that runs in the page: the final weights in 16 bits.
+
+
+def _network(run: Run) -> tuple[Facts, Arrays]:
     """Return the network's shape and weights, or why they are left out."""
     config, model = run.config.model, run.model
     parameters = sum(weight.numel() for weight in model.parameters())
     weights = page_weights(model)
     if isinstance(weights, str):
         return {"left_out": weights, "parameters": parameters}, {}
-    exact = left(rounded(model), test_sequences(run), cot=run.config.data.cot).exact
-    shape = {
-        "width": config.width,
-        "layers": config.layers,
-        "heads": config.heads,
-        "hidden": config.hidden,
-        "residual": config.residual,
-        "norm": config.norm,
-        "positions": config.positions,
-        "positions_on": config.positions_on,
-        "vocabulary": config.vocabulary,
-        "context": run.config.context,
-    }
-    return {"shape": shape, "parameters": parameters, "exact": exact}, {
-        f"weights.{name}": array for name, array in weights.items()
-    }
+    names = ("width", "layers", "heads", "hidden", "residual", "norm", "positions", "positions_on", "vocabulary")
+    shape = {name: getattr(config, name) for name in names} | {"context": run.config.context}
+    exact = overall_accuracy(rounded(model), test_sequences(run), cot=run.config.data.cot).exact
+    named = {f"weights.{name}": array for name, array in weights.items()}
+    return {"shape": shape, "parameters": parameters, "exact": exact}, named
+
+
+def page_weights(model: Transformer) -> dict[str, NDArray[Any]] | str:
+    """Return one network's weights for the page, each without its axis of networks, or why they are left out."""
+    weights = {name: tensor[0].detach().cpu() for name, tensor in model.state_dict().items()}
+    size = 2 * sum(tensor.numel() for tensor in weights.values())
+    if size > MOST_WEIGHT_BYTES:
+        return (
+            f"The network's weights take {size / 1e6:.1f} MB even in 16 bits, more than the "
+            f"{MOST_WEIGHT_BYTES / 1e6:g} MB that this page has room for, so it cannot run here."
+        )
+    if any(tensor.abs().max() > LARGEST for tensor in weights.values()):
+        return "Some of the network's weights are too large for 16 bits, so it cannot run here."
+    return {name: tensor.to(torch.float16).numpy() for name, tensor in weights.items()}
+
+
+def rounded(model: Transformer) -> Transformer:
+    """Return the network that runs in the page: weights rounded to 16 bits, computed with in double precision."""
+    copy = Transformer(model.config, model.context, [0] * model.networks).double()
+    copy.load_state_dict({name: tensor.to(torch.float16).double() for name, tensor in model.state_dict().items()})
+    return copy.eval()

@@ -8,9 +8,8 @@ from typing import Any
 from iterhead import atomic
 from iterhead.errors import UserError
 from iterhead.formatting import out_option, plural
-from iterhead.report.assemble import assemble
+from iterhead.report.assemble import assemble, pack
 from iterhead.report.cells import cells_facts, finite, maps_facts, placed, runs_facts
-from iterhead.report.payload import pack
 from iterhead.report.pictures import pictures
 from iterhead.report.run_page import REPORT
 from iterhead.report.seed_curves import NO_CURVES, seed_curves

@@ -1,7 +1,7 @@
-"""What became of a run, in plain words.
+"""The outcome of a run in words.
 
-In sentences layers and heads count from 1, as in the paper, so that `layer 2, head 1` is `blocks.1`, head 0 in Python,
-in JSON and in the table of measurements, which count from 0.
+Sentences count layers and heads from 1, as in the paper: `layer 2, head 1` is layer 1, head 0 in Python, in JSON and in
+the table of measurements.
 """
 
 from typing import Literal, TypeAlias
@@ -12,13 +12,13 @@ from iterhead.measure import Scores, emergence_epoch, headline_lengths, is_peake
 from iterhead.runs.run import Run
 
 Outcome: TypeAlias = Literal[
-    "interrupted", "diverged", "emerged", "not held", "solved", "another circuit", "learnt in part", "not learnt"
+    "interrupted", "diverged", "emerged", "not stable", "solved", "another circuit", "partly learned", "not learned"
 ]
-"""In one or two words. `solved`: where no iteration head is defined, without chain of thought."""
+"""`solved` is for runs without chain of thought, where no iteration head is defined."""
 
 
 def outcome(run: Run) -> Outcome:
-    """Return what became of a run, in one or two words."""
+    """Return the outcome of a run in one or two words."""
     status = run.status
     if status.state != "finished":
         return "interrupted" if status.state == "running" else "diverged"
@@ -26,14 +26,14 @@ def outcome(run: Run) -> Outcome:
         return "emerged"
     scores = run.scores
     if scores.accuracy < EMERGED_ACCURACY:
-        return "not learnt" if scores.accuracy < guessing(run) + GUESSING_MARGIN else "learnt in part"
+        return "not learned" if scores.accuracy < guessing(run) + GUESSING_MARGIN else "partly learned"
     if scores.second_peakiness is None:
         return "solved"
-    return "another circuit" if scores.second_peakiness < EMERGED_PEAKINESS else "not held"
+    return "another circuit" if scores.second_peakiness < EMERGED_PEAKINESS else "not stable"
 
 
 def verdict(run: Run) -> str:
-    """Return what became of a run, as a paragraph for a newcomer; nothing is claimed that the scores do not show."""
+    """Return the outcome of a run as a paragraph for a newcomer."""
     return " ".join(sentences(run))
 
 
@@ -43,31 +43,31 @@ def sentences(run: Run) -> list[str]:
 
 
 def _sentences(run: Run) -> list[str]:
-    told = outcome(run)
-    if told == "diverged":
+    result = outcome(run)
+    if result == "diverged":
         return [f"The training diverged: {run.status.message}."]
-    if told == "interrupted":
+    if result == "interrupted":
         done, limit = plural(run.status.epoch, "epoch"), run.config.training.epochs
         return [f"The run is not finished: {done} of at most {limit:,} done."]
     scores = run.scores
-    match told:
+    match result:
         case "emerged":
             return [_emergence(run), _first_head(scores), _solves(run), _one_layer(run)]
-        case "not held":
-            return [_not_held(), _second_head(scores), _first_head(scores), _solves(run), _one_layer(run)]
+        case "not stable":
+            return [_NOT_STABLE, _second_head(scores), _first_head(scores), _solves(run), _one_layer(run)]
         case "another circuit":
             return [_other_circuit(run), _second_head(scores), _mass(scores), _solves(run)]
         case "solved":
             return ["The task is solved without a chain of thought.", _solves(run), _NO_CHAIN]
-        case "learnt in part":
-            start = "The task is learnt in part."
+        case "partly learned":
+            start = "The task is partly learned."
             return [start, _solves(run), _worst_length(scores), _no_head(scores), _lost(run)]
-        case "not learnt":
-            return ["The task is not learnt.", _solves(run), _guess(run), _no_head(scores), _lost(run)]
+        case "not learned":
+            return ["The task is not learned.", _solves(run), _guess(run), _no_head(scores), _lost(run)]
 
 
 def guessing(run: Run) -> float:
-    """Return the accuracy of values drawn at random, as a mean over the headline lengths."""
+    """Return the accuracy of random values, as a mean over the headline lengths."""
     data, task = run.config.data, run.config.iterative_task
     lengths = headline_lengths(list(data.lengths))
     shares = [
@@ -80,6 +80,11 @@ def guessing(run: Run) -> float:
 
 _NO_CHAIN = "Iteration heads are defined only with one, so there is none to look for."
 
+_NOT_STABLE = (
+    f"There is an iteration head at the end, but not yet in {EMERGED_EVALUATIONS} evaluations in a row, so it does not "
+    "count as emerged: train longer."
+)
+
 
 def _emergence(run: Run) -> str:
     epoch, scores = emergence_epoch(run.history), run.scores
@@ -88,11 +93,6 @@ def _emergence(run: Run) -> str:
     when = f"after {plural(epoch, 'epoch')}" if epoch else "at the end"
     what = "The iteration head" if run.config.model.layers > 1 else "A head with the pattern of an iteration head"
     return f"{what} emerged {when}: {head_label(scores.best_pair[1])} {_looks(scores.second_peakiness)}."
-
-
-def _not_held() -> str:
-    held = f"it has not held for {EMERGED_EVALUATIONS} evaluations in a row"
-    return f"An iteration head shows at the end, but {held}, so it does not count as emerged: train longer."
 
 
 def _other_circuit(run: Run) -> str:
@@ -105,14 +105,14 @@ def _second_head(scores: Scores) -> str:
     if scores.best_pair is None or scores.second_peakiness is None:
         return ""
     head = head_label(scores.best_pair[1]).capitalize()
-    return f"{head} comes nearest to one: it {_looks(scores.second_peakiness)}."
+    return f"{head} comes closest to one: it {_looks(scores.second_peakiness)}."
 
 
 def _no_head(scores: Scores) -> str:
-    """Return whether a head is there all the same, which leaves only F to be learnt."""
+    """Return whether there is an iteration head anyway, so that only F is left to learn."""
     second = _second_head(scores)
-    there = scores.second_peakiness is not None and scores.second_peakiness >= EMERGED_PEAKINESS
-    return f"{'An' if there else 'No'} iteration head is there. {second}" if second else ""
+    exists = scores.second_peakiness is not None and scores.second_peakiness >= EMERGED_PEAKINESS
+    return f"There is {'an' if exists else 'no'} iteration head. {second}" if second else ""
 
 
 def _looks(share: float) -> str:
@@ -133,13 +133,13 @@ def _mass(scores: Scores) -> str:
 
 
 def _solves(run: Run) -> str:
-    """Return how many of the test sequences are right, and where these come from."""
+    """Return how many test sequences are right, and whether they were in the training data."""
     by_length = run.scores.accuracy_by_length
     counts = {length: len(run.dataset.test[length]) for length in by_length}
     total = sum(counts.values())
     right = sum(round(share * counts[length]) for length, share in by_length.items())
     disjoint = run.config.data.split == "disjoint"
-    origin = "never seen in training" if disjoint else "drawn as the training ones were, which hold some of them"
+    origin = "never seen in training" if disjoint else "drawn like the training sequences, which include some of them"
     lengths = length_range(list(counts))
     return f"The network solves {percent(right / total)} of {total:,} test sequences {origin} ({lengths})."
 
@@ -158,20 +158,17 @@ def _worst_length(scores: Scores) -> str:
         return ""
     solved = sum(share >= EMERGED_ACCURACY for share in by_length.values())
     worst = min(by_length, key=lambda length: by_length[length])
-    return (
-        f"{solved} of {plural(len(by_length), 'length')} are solved; worst is {worst}, at {percent(by_length[worst])}."
-    )
+    share = percent(by_length[worst])
+    return f"{solved} of {plural(len(by_length), 'length')} are solved; the worst is {worst}, at {share}."
 
 
 def _one_layer(run: Run) -> str:
     if run.config.model.layers > 1:
         return ""
-    return (
-        "The network has one layer, so no earlier head told this one where the input ends, as in the paper's circuit."
-    )
+    return "The network has one layer, so unlike in the paper's circuit no earlier head finds the end of the input."
 
 
 def _lost(run: Run) -> str:
-    """Return that a head had been there before the end, if so."""
+    """Return when an iteration head was last seen, if it was."""
     shown = [epoch for epoch, scores in run.history.items() if epoch > 0 and is_peaked_and_right(scores)]
-    return f"An iteration head had shown at epoch {shown[-1]:,} and was lost." if shown else ""
+    return f"There was an iteration head at epoch {shown[-1]:,}, but it was lost." if shown else ""

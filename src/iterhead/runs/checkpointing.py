@@ -1,23 +1,34 @@
-"""What one run in training knows of itself, and writes into its folder."""
+"""The epochs of a population: trained, evaluated, and saved into each run's folder so that a kill loses little.
 
-from collections.abc import Collection, Mapping
+A run is saved after each evaluation: measurements, weights, training state, and last the status, so that everything
+that the status speaks of is on the disk. A killed run continues from there.
+"""
+
+import math
+import time
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from torch import Tensor
 
 from iterhead.data import Dataset
-from iterhead.figures import render, run_figure
-from iterhead.figures.run_picture import run_picture
-from iterhead.measure import Record, Scores, has_emerged, headline, table
+from iterhead.figures.run_figure import run_figure_files
+from iterhead.measure import Record, Scores, evaluate_population, has_emerged, headline, table
 from iterhead.model import Transformer
-from iterhead.runs.progress import Evaluation
+from iterhead.runs.options import Evaluation, Observer
 from iterhead.runs.run import MEASUREMENTS, SAMPLE, STATE, STATUS, TEST, Run, Status, checkpoint_name, history
 from iterhead.runs.storage import table_bytes, tensor_bytes
+from iterhead.training import Trainer
+
+Sequences = Mapping[int, NDArray[np.int64]]
+"""Whole sequences by length."""
 
 
-class Journal:
-    """The measurements and the status of a run under its lock.
+class RunWriter:
+    """The measurements and the status of one run, written into its folder. Its lock must be held.
 
     Attributes:
         run: the run.
@@ -26,14 +37,14 @@ class Journal:
     Args:
         run: the run.
         status: with what its numbers are computed.
-        keep: the epochs whose checkpoints stay beside the last one, without figure and training state in the end;
-            None to keep everything.
+        kept_checkpoints: epochs whose checkpoints stay beside the last one; a finished run then has no figure and no
+            training state. None keeps everything.
     """
 
-    def __init__(self, run: Run, status: Status, keep: Collection[int] | None = None):
+    def __init__(self, run: Run, status: Status, kept_checkpoints: Collection[int] | None = None):
         self.run = run
         self.status = status
-        self._keep = keep
+        self._kept_checkpoints = kept_checkpoints
         self._records = table([])
         self._new: list[Record] = []
         self._history: dict[int, Scores] = {}
@@ -45,13 +56,20 @@ class Journal:
         stopped = training.early_stop and self.status.emerged
         return self.status.state == "diverged" or stopped or self.status.epoch >= training.epochs
 
+    @property
+    def evaluations(self) -> list[Evaluation]:
+        """Every evaluation so far."""
+        losses = dict(self._records.filter(pl.col("name") == "loss").select("epoch", "value").iter_rows())
+        limit, seconds = self.run.config.training.epochs, self.status.train_seconds
+        return [Evaluation(epoch, limit, losses.get(epoch), scores, seconds) for epoch, scores in self._history.items()]
+
     def is_due(self, epoch: int) -> bool:
-        """Whether the network is to be evaluated after this epoch."""
+        """Return whether the network is to be evaluated after this epoch."""
         training = self.run.config.training
         return epoch % training.evaluate_every == 0 or epoch == training.epochs
 
     def resume(self, epoch: int, metadata: Mapping[str, str]) -> None:
-        """Go on after `epoch`; rows of later epochs, whose state was not saved any more, are dropped."""
+        """Continue after `epoch`. Rows of later epochs, whose state was not saved any more, are dropped."""
         rows = self.run.folder.read_table(MEASUREMENTS)
         self._records = rows.filter((pl.col("epoch") <= epoch) & (pl.col("split") != TEST))
         self._history = history(self._records)
@@ -59,20 +77,20 @@ class Journal:
             self.status, epoch=epoch, emerged=self._has_emerged(), train_seconds=float(metadata["train_seconds"])
         )
 
-    def trained(self, epoch: int, loss: float, seconds: float) -> None:
-        """Take in an epoch's mean loss, and the time that the network had of it."""
+    def add_epoch(self, epoch: int, loss: float, seconds: float) -> None:
+        """Record an epoch's mean loss, and this network's share of the time it took."""
         self._new.append({"epoch": epoch, "split": "train", "name": "loss", "value": loss})
         self.status = replace(self.status, train_seconds=self.status.train_seconds + seconds)
 
-    def spend(self, seconds: float) -> None:
-        """Count time, whatever it was spent on."""
+    def add_time(self, seconds: float) -> None:
+        """Add to the total time of the run, whatever it was spent on."""
         self.status = replace(self.status, total_seconds=self.status.total_seconds + seconds)
 
-    def evaluated(
+    def save_evaluation(
         self, epoch: int, records: list[Record], weights: Mapping[str, Tensor], state: Mapping[str, Tensor]
     ) -> None:
-        """Take in the scores on the held-out sample, and save them with the weights and the training state."""
-        self._take_in(epoch, SAMPLE, records)
+        """Save the scores on the held-out sample, the weights and the training state."""
+        self._add_records(epoch, SAMPLE, records)
         self.status = replace(self.status, epoch=epoch, emerged=self._has_emerged())
         self._save(
             {
@@ -81,9 +99,8 @@ class Journal:
                 STATE: tensor_bytes(state, {"train_seconds": repr(self.status.train_seconds)}),
             }
         )
-        self._discard()
 
-    def diverged(self, epoch: int, loss: float) -> None:
+    def save_divergence(self, epoch: int, loss: float) -> None:
         """Record that the loss is not finite. The last good checkpoint is the last one written."""
         message = (
             f"the loss or the weights are not finite (loss {loss:g}) in epoch {epoch}: the checkpoint of "
@@ -92,46 +109,143 @@ class Journal:
         )
         self.status = replace(self.status, state="diverged", message=message)
         self._save({})
-        self._discard()
 
-    def tested(self, records: list[Record], model: Transformer, dataset: Dataset) -> dict[str, bytes]:
-        """Take in the scores on all test sequences, and return the files of the figure, if there is to be one."""
-        self._take_in(self.status.epoch, TEST, records)
-        if self._keep is not None:
+    def add_test(self, records: list[Record], model: Transformer, dataset: Dataset) -> dict[str, bytes]:
+        """Record the scores on all test sequences, and return the files of the figure, if the run keeps one."""
+        self._add_records(self.status.epoch, TEST, records)
+        if self._kept_checkpoints is not None:
             return {}
         scores = headline(self._records.filter(pl.col("split") == TEST))
-        return render(run_figure(run_picture(self.run.config, model, dataset, self._history, scores)))
+        return run_figure_files(self.run.config, model, dataset, self._history, scores)
 
-    def finished(self, figure: Mapping[str, bytes]) -> None:
-        """Save what a finished run has."""
+    def save_finished(self, figure: Mapping[str, bytes]) -> None:
+        """Save the last measurements and the figure, and mark the run as finished."""
         self.status = replace(self.status, state="finished")
         self._save({MEASUREMENTS: table_bytes(self._records), **figure})
-        self._discard()
-
-    def progress(self) -> list[Evaluation]:
-        """Return every evaluation so far."""
-        losses = dict(self._records.filter(pl.col("name") == "loss").select("epoch", "value").iter_rows())
-        limit, seconds = self.run.config.training.epochs, self.status.train_seconds
-        return [Evaluation(epoch, limit, losses.get(epoch), scores, seconds) for epoch, scores in self._history.items()]
 
     def _has_emerged(self) -> bool:
         return has_emerged([scores for epoch, scores in self._history.items() if epoch > 0])
 
-    def _take_in(self, epoch: int, split: str, records: list[Record]) -> None:
+    def _add_records(self, epoch: int, split: str, records: list[Record]) -> None:
         added = table(self._new + [{"epoch": epoch, "split": split, **record} for record in records])
         self._new = []
         self._records = pl.concat([self._records, added])
         self._history |= history(added)
 
-    def _discard(self) -> None:
-        """Remove what is not to be kept: checkpoints before the last one, and the training state of what is over."""
-        if self._keep is None:
-            return
-        old = {epoch for epoch in self.run.checkpoints if epoch < self.status.epoch} - set(self._keep)
-        over = [STATE] if self.status.state != "running" else []
-        self.run.folder.remove([*map(checkpoint_name, sorted(old)), *over])
+    def _save(self, files: Mapping[str, bytes]) -> None:
+        """Write files, then the status; then remove the checkpoints and the state that are not to be kept."""
+        folder = self.run.folder
+        folder.write_many(files)
+        folder.write_json(STATUS, self.status.as_json())
+        if self._kept_checkpoints is not None:
+            old = {epoch for epoch in self.run.checkpoints if epoch < self.status.epoch} - set(self._kept_checkpoints)
+            state = [STATE] if self.status.state != "running" else []
+            folder.remove([*map(checkpoint_name, sorted(old)), *state])
 
-    def _save(self, files: dict[str, bytes]) -> None:
-        """Write `files`, then the status, so that whatever the status tells of is there."""
-        self.run.folder.write_many(files)
-        self.run.folder.write_json(STATUS, self.status.as_json())
+
+class PopulationTraining:
+    """The training of a population in this process, which holds the locks of its runs."""
+
+    def __init__(self, trainer: Trainer, writers: Sequence[RunWriter], observer: Observer):
+        self._trainer = trainer
+        self._writers = list(writers)
+        self._observer = observer
+        self._clock = time.perf_counter()
+
+    def run(self, until: int | None) -> None:
+        """Train from the last saved state until every network is finished or diverged, or has reached `until`."""
+        self._restore()
+        for writer in self._writers:
+            self._observer.started(writer.run, writer.evaluations)
+        self._finish([writer.is_over for writer in self._writers])
+        while self._writers and not (until is not None and self._has_reached(until)):
+            start = time.perf_counter()
+            losses = self._trainer.train_epoch()
+            seconds = (time.perf_counter() - start) / len(losses)
+            for writer, loss in zip(self._writers, losses, strict=True):
+                writer.add_epoch(self._trainer.epoch, loss, seconds)
+            self._drop_diverged(losses)
+            self._evaluate(due=[writer.is_due(self._trainer.epoch) for writer in self._writers])
+            self._finish([writer.is_over for writer in self._writers])
+
+    def _has_reached(self, epoch: int) -> bool:
+        """Whether so many epochs or more are done, and every run is saved after the last of them."""
+        done = self._trainer.epoch
+        return done >= epoch and all(writer.status.epoch == done for writer in self._writers)
+
+    def _restore(self) -> None:
+        """Load the saved states; for new runs, evaluate and save the untrained networks."""
+        if not self._writers[0].run.folder.has(STATE):
+            self._evaluate(due=[True] * len(self._writers), notify=False)
+            return
+        saved = [writer.run.folder.read_tensors(STATE) for writer in self._writers]
+        self._trainer.load_states([state for state, _ in saved])
+        for writer, (_, metadata) in zip(self._writers, saved, strict=True):
+            writer.resume(self._trainer.epoch, metadata)
+
+    def _drop_diverged(self, losses: Sequence[float]) -> None:
+        sound = [math.isfinite(loss) and fine for loss, fine in zip(losses, self._trainer.is_sound(), strict=True)]
+        for writer, loss, fine in zip(self._writers, losses, sound, strict=True):
+            if not fine:
+                self._share_time(self._writers)
+                writer.save_divergence(self._trainer.epoch, loss)
+        self._select(sound)
+
+    def _evaluate(self, due: Sequence[bool], notify: bool = True) -> None:
+        """Score the networks that are due on their held-out samples, and save them."""
+        networks = [network for network, is_due in enumerate(due) if is_due]
+        samples = [self._sample(network) for network in networks]
+        epoch = self._trainer.epoch
+        for network, records in zip(networks, self._score(networks, samples), strict=True):
+            writer = self._writers[network]
+            self._share_time(self._writers)
+            writer.save_evaluation(epoch, records, self._trainer.weights(network), self._trainer.state(network))
+            if notify:
+                self._observer.evaluated(writer.run, writer.evaluations[-1])
+
+    def _sample(self, network: int) -> Sequences:
+        count = self._trainer.configs[network].training.evaluation_per_length
+        return {length: tokens[:count] for length, tokens in self._trainer.datasets[network].test.items()}
+
+    def _score(self, networks: Sequence[int], sequences: Sequence[Sequences]) -> list[list[Record]]:
+        """Return each network's scores; those with equally many sequences of each length are scored together."""
+        shapes = [tuple(map(len, part.values())) for part in sequences]
+        records: dict[int, list[Record]] = {}
+        for shape in dict.fromkeys(shapes):
+            indices = [index for index, other in enumerate(shapes) if other == shape]
+            chosen = [networks[index] for index in indices]
+            model = self._trainer.model
+            scored = evaluate_population(
+                model if len(chosen) == self._trainer.networks else model.select(chosen),
+                [self._trainer.configs[network].iterative_task for network in chosen],
+                [sequences[index] for index in indices],
+                cot=self._trainer.configs[0].data.cot,
+            )
+            records |= dict(zip(indices, scored, strict=True))
+        return [records[index] for index in range(len(networks))]
+
+    def _finish(self, over: Sequence[bool]) -> None:
+        """Finish the runs that are over, one by one: memory for one network's test at a time."""
+        for network, writer in enumerate(self._writers):
+            if over[network]:
+                dataset = self._trainer.datasets[network]
+                (records,) = self._score([network], [dataset.test])
+                figure = writer.add_test(records, self._trainer.model.select([network]).cpu(), dataset)
+                self._share_time([writer])
+                writer.save_finished(figure)
+        self._select([not is_over for is_over in over])
+
+    def _select(self, staying: Sequence[bool]) -> None:
+        """Continue with some of the networks; the others leave the computation."""
+        if not all(staying):
+            networks = [network for network, stays in enumerate(staying) if stays]
+            self._writers = [self._writers[network] for network in networks]
+            if networks:
+                self._trainer.select(networks)
+
+    def _share_time(self, writers: Sequence[RunWriter]) -> None:
+        """Add the time since the last call to these runs, in equal shares."""
+        now = time.perf_counter()
+        for writer in writers:
+            writer.add_time((now - self._clock) / len(writers))
+        self._clock = now

@@ -1,11 +1,14 @@
-"""Where the run of a config is or will be, and whether it is finished."""
+"""Names of run folders, and how runs are found by what a person types."""
 
-import itertools
+import difflib
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
+from iterhead import atomic
 from iterhead.errors import UserError
-from iterhead.runs.run import STATUS, Run
-from iterhead.runs.storage import RunFolder
+from iterhead.formatting import listed
+from iterhead.runs.storage import CONFIG, RunFolder
 from iterhead.settings import RunConfig
 
 
@@ -15,32 +18,52 @@ def run_folder_name(config: RunConfig) -> str:
     return f"{kind}-{config.digest}"
 
 
-def start_name(config: RunConfig) -> str | None:
+def parent_name(config: RunConfig) -> str | None:
     """Return the folder name of the run that a config starts from, or None."""
     return config.start.run if config.start else None
 
 
-def find_folder(config: RunConfig, out: Path, again: bool) -> RunFolder:
-    """Return the folder of a config's run; with `again`, the first of it, name-2, name-3, ... not yet finished."""
-    name = run_folder_name(config)
-    folder = RunFolder(out / name)
-    for number in itertools.count(2):
-        if not (again and _is_taken(folder)):
-            break
-        folder = RunFolder(out / f"{name}-{number}")
-    return folder
+def find_runs(out: Path) -> list[Path]:
+    """Return the folders in `out` that hold a config.json, sorted by name; none if `out` does not exist.
+
+    Raises:
+        UserError: `out` is not a folder or cannot be read.
+    """
+    with atomic.explained("read", out):
+        try:
+            entries = sorted(out.iterdir())
+        except FileNotFoundError:
+            return []
+    return [path for path in entries if RunFolder(path).has(CONFIG)]
 
 
-def _is_taken(folder: RunFolder) -> bool:
-    """Whether a folder is no place to train anew: a run that is done, or one that is damaged."""
-    try:
-        for name in folder.names():
-            folder.read(name)
-        return is_finished(folder)
-    except UserError:
-        return True
+def open_run(path_or_name: str, out: Path) -> RunFolder:
+    """Return the run at a path, or the run in `out` with this name or a unique beginning of it.
+
+    Raises:
+        UserError: no run or several runs match; the message names the nearest.
+    """
+    path = Path(path_or_name)
+    if RunFolder(path).has(CONFIG):
+        return RunFolder(path)
+    out, name = (path.parent if len(path.parts) > 1 else out), path.name
+    exact = RunFolder(out / name)
+    if name and os.path.lexists(exact.path):
+        exact.check()
+        return exact
+    names = [other.name for other in find_runs(out)]
+    matches = [other for other in names if name and other.startswith(name)]
+    if not matches and os.path.lexists(path):
+        RunFolder(path).check()
+    if len(matches) != 1:
+        raise UserError(_no_single_run(name, out, names, matches))
+    return RunFolder(out / matches[0])
 
 
-def is_finished(folder: RunFolder) -> bool:
-    """Whether a folder holds a run that needs no more training: finished, or diverged."""
-    return folder.has(STATUS) and Run(folder).status.state != "running"
+def _no_single_run(name: str, out: Path, names: Sequence[str], matches: Sequence[str]) -> str:
+    if matches:
+        return f"{name}: {len(matches)} runs in {out} begin so: {listed(matches)}; give more of the name"
+    if names:
+        nearest = difflib.get_close_matches(name, names, n=3, cutoff=0)
+        return f"{name}: no such run in {out}; the nearest: {listed(nearest)}"
+    return f"{name}: no such run, {out} has none yet (iterhead run makes one; --out names another folder)"

@@ -16,7 +16,8 @@ from iterhead.errors import UserError
 from iterhead.machine import weights_format
 from iterhead.measure import Scores, headline
 from iterhead.model import Transformer
-from iterhead.runs.storage import CONFIG, RunFolder, open_run
+from iterhead.runs.paths import open_run
+from iterhead.runs.storage import CONFIG, RunFolder
 from iterhead.settings import RunConfig, parse_config
 from iterhead.tasks import Vocabulary
 
@@ -172,6 +173,11 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder.path)!r})"
+
+
+def is_finished(folder: RunFolder) -> bool:
+    """Return whether a folder holds a run that needs no more training: finished, or diverged."""
+    return folder.has(STATUS) and Run(folder).status.state != "running"
 
 
 def history(measurements: pl.DataFrame) -> dict[int, Scores]:

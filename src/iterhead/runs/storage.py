@@ -11,17 +11,17 @@
 There is no pickle anywhere. torch and polars are imported only by the calls that need them.
 """
 
-import difflib
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from iterhead import atomic
 from iterhead.errors import UserError
+from iterhead.formatting import listed
 
 if TYPE_CHECKING:
     import polars
@@ -161,9 +161,9 @@ class RunFolder:
         """
         return atomic.lock(self.path)
 
-    def is_held(self) -> bool:
-        """Return whether anybody holds the run at this moment."""
-        return atomic.is_held(self.path)
+    def is_locked(self) -> bool:
+        """Return whether any process holds the lock at this moment."""
+        return atomic.is_locked(self.path)
 
     def remove(self, names: Iterable[str]) -> None:
         """Remove files; those that are not there are no mistake. Call it only under the lock.
@@ -191,7 +191,7 @@ class RunFolder:
             try:
                 return place.read_bytes()
             except FileNotFoundError:
-                there = _listed(self.names()) or "nothing with a checksum"
+                there = listed(self.names()) or "nothing with a checksum"
                 raise UserError(f"{place}: not there; this run has {there}; iterhead run goes on with it") from None
 
     def _accepted(self, name: str) -> list[str]:
@@ -222,57 +222,3 @@ def table_bytes(table: "polars.DataFrame") -> bytes:
     buffer = io.BytesIO()
     table.write_parquet(buffer)
     return buffer.getvalue()
-
-
-def find_runs(out: Path) -> list[Path]:
-    """Return the folders in `out` that hold a config.json, sorted by name; none where `out` is not there yet.
-
-    Raises:
-        UserError: `out` is no folder or cannot be read.
-    """
-    return [path for path in sorted(_entries(out)) if RunFolder(path).has(CONFIG)]
-
-
-def open_run(path_or_name: str, out: Path) -> RunFolder:
-    """Return the run at a path, or the run in `out` of this name or with this unique beginning of a name.
-
-    Raises:
-        UserError: there is none, or several begin so; the line names the nearest.
-    """
-    given = Path(path_or_name)
-    if RunFolder(given).has(CONFIG):
-        return RunFolder(given)
-    out, name = (given.parent if len(given.parts) > 1 else out), given.name
-    exact = RunFolder(out / name)
-    if name and os.path.lexists(exact.path):
-        exact.check()
-        return exact
-    names = [path.name for path in find_runs(out)]
-    found = [other for other in names if name and other.startswith(name)]
-    if not found and os.path.lexists(given):
-        RunFolder(given).check()
-    if len(found) != 1:
-        raise UserError(_no_single_run(name, out, names, found))
-    return RunFolder(out / found[0])
-
-
-def _no_single_run(name: str, out: Path, names: list[str], found: list[str]) -> str:
-    if found:
-        return f"{name}: {len(found)} runs in {out} begin so: {_listed(found)}; give more of the name"
-    if names:
-        nearest = difflib.get_close_matches(name, names, n=3, cutoff=0)
-        return f"{name}: no such run in {out}; the nearest: {_listed(nearest)}"
-    return f"{name}: no such run, {out} has none yet (iterhead run makes one; --out names another folder)"
-
-
-def _listed(names: Sequence[str], most: int = 8) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
-
-
-def _entries(out: Path) -> list[Path]:
-    with atomic.explained("read", out):
-        try:
-            return list(out.iterdir())
-        except FileNotFoundError:
-            return []

@@ -1,149 +1,109 @@
-"""Training runs, alone or as populations: which of them go together, which are another process's, which wait."""
+"""Training runs, alone or as populations: which of them are one computation, which come first, which are skipped."""
 
-from collections.abc import Collection, Mapping, Sequence
+import itertools
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Unpack
 
-from iterhead.atomic import HeldError, json_bytes
+from iterhead.atomic import LockedError, json_bytes
 from iterhead.errors import UserError
 from iterhead.machine import find_device, find_precision, free_cores, keep_freed_memory, torch_threads
-from iterhead.runs.checkpointing import Journal
-from iterhead.runs.paths import find_folder, is_finished, start_name
-from iterhead.runs.population import Execution
-from iterhead.runs.progress import NoObserver, Observer
-from iterhead.runs.run import PROVENANCE, STATE, Run, provenance
-from iterhead.runs.start import find_start
+from iterhead.runs.checkpointing import PopulationTraining, RunWriter
+from iterhead.runs.options import ExecutionKeywords, ExecutionOptions, NoObserver, Observer
+from iterhead.runs.parents import Start, find_start
+from iterhead.runs.paths import parent_name, run_folder_name
+from iterhead.runs.run import PROVENANCE, STATE, Run, is_finished, provenance
 from iterhead.runs.storage import CONFIG, RunFolder
 from iterhead.settings import RunConfig
 from iterhead.training import Trainer, population_key
 
-MOST_NETWORKS = 512
+MAX_NETWORKS = 512
 """In one computation: each holds a lock, and systems commonly allow a process some thousand open files."""
+
+Item = tuple[RunConfig, RunFolder]
+"""A run to be trained: its settings, and where it is or will be."""
 
 
 def train(
-    config: RunConfig | None = None,
-    *,
-    out: str | Path = "runs",
-    parents: str | Path | None = None,
-    again: bool = False,
-    threads: int | None = None,
-    device: str = "auto",
-    compiled: bool = False,
-    observer: Observer | None = None,
+    config: RunConfig | None = None, *, observer: Observer | None = None, **options: Unpack[ExecutionKeywords]
 ) -> Run:
     """Train a network, watch its heads, and return the run.
 
-    A run that is finished is not trained again, one that was interrupted goes on where it was saved.
+    A finished run is not trained again. An interrupted one continues from its last checkpoint.
 
     Args:
         config: the settings; the defaults unless given.
-        out: the folder of run folders.
-        parents: the folder with the run that `config.start` names; `out` unless given. A run that has begun does not
-            need it any more.
-        again: train anew beside a finished run of the same settings.
-        threads: of PyTorch; all free cores unless given, or as many as an interrupted run began with.
-        device: cpu, cuda, mps, or auto: a GPU where there is one.
-        compiled: let torch.compile translate the steps: half a minute or more before the first one.
         observer: is told of every evaluation.
+        options: the fields of `ExecutionOptions`, such as `out="runs", threads=1`.
 
     Raises:
-        UserError: when another process works on the run, its folder is damaged, the run to start from is not there,
-            not finished, damaged or does not fit, the device is not there, or the disk refuses.
+        UserError: another process works on the run; its folder is damaged; the run to start from is missing, not
+            finished, damaged or does not fit; the device is missing; an option is unknown; or the disk refuses.
     """
-    (run,) = train_population(
-        [config or RunConfig()],
-        out=out,
-        parents=parents,
-        again=again,
-        threads=threads,
-        device=device,
-        compiled=compiled,
-        observer=observer,
-    )
+    (run,) = train_population([config or RunConfig()], observer=observer, **options)
     return run
 
 
 def train_population(
-    configs: Sequence[RunConfig],
-    *,
-    out: str | Path = "runs",
-    parents: str | Path | None = None,
-    again: bool = False,
-    threads: int | None = None,
-    share: int | None = None,
-    device: str = "auto",
-    compiled: bool = False,
-    observer: Observer | None = None,
-    keep: Mapping[RunConfig, Collection[int]] | None = None,
-    leave_held: bool = False,
+    configs: Sequence[RunConfig], *, observer: Observer | None = None, **options: Unpack[ExecutionKeywords]
 ) -> list[Run]:
     """Train many networks as one batched computation; return their runs, each in its own folder.
 
     A network gets what it would get alone, up to rounding: products of other shapes are summed in another order.
 
-    Networks can be one computation when they agree in the settings that `training.population_key` keeps: they may
+    Networks can be one computation if they agree in the settings that `training.population_key` keeps: they may
     differ in task, seed, start, learning rate, weight decay, split, evaluations, early stop and, at a constant rate,
     epoch limit. Those that do not agree are trained one population after another, and runs that start from others of
-    them after these. A network that is finished leaves the computation; one whose loss is not finite leaves it too and
-    is recorded as diverged, and the others go on. It pays where networks are small: see docs/benchmarks.md.
+    them after these. A network that is finished leaves the computation. So does one whose loss is not finite, which is
+    recorded as diverged. It pays where networks are small: see docs/benchmarks.md.
 
     Args:
-        configs: the settings of each network; those that are given twice are trained once.
-        out: as for `train`, like all that follow.
-        parents: the folder of the runs that they start from.
-        again: train anew beside finished runs.
-        threads: of PyTorch.
-        share: threads for runs that begin now, where `threads` is not given; all free cores unless given.
-        device: cpu, cuda, mps or auto.
-        compiled: let torch.compile translate the steps; for one network at a time.
+        configs: the settings of each network; duplicates are trained once.
         observer: is told of every evaluation of every run.
-        keep: the epochs whose checkpoints each run keeps beside its last one; those that are not in it keep the last
-            alone. A finished run then has no training state and no figure either. Everything is kept unless given.
-        leave_held: leave out the runs that another process works on, instead of raising UserError; those that it has
-            hardly begun are not among the runs that are returned.
+        options: the fields of `ExecutionOptions`.
 
     Raises:
         UserError: as for `train`; what was saved until then is kept.
     """
-    places = Path(out if parents is None else parents)
-    means = _Means(find_device(device), threads, share or free_cores(), compiled, places, keep, leave_held)
+    chosen = ExecutionOptions.from_keywords(options)
+    chosen = replace(chosen, device=find_device(chosen.device))
     keep_freed_memory()
-    observer = observer or NoObserver()
-    folders = [find_folder(config, Path(out), again) for config in configs]
+    folders = [_choose_folder(config, chosen) for config in configs]
     waiting = {folder.path: (config, folder) for config, folder in zip(configs, folders, strict=True)}
-    while waiting := {path: entry for path, entry in waiting.items() if not is_finished(entry[1])}:
-        names = {path.name for path in waiting}
-        ready = {path: entry for path, entry in waiting.items() if start_name(entry[0]) not in names}
-        begun = {path: _Begun.of(folder) for path, (_, folder) in ready.items()}
-        keys = {path: (population_key(config), begun[path]) for path, (config, _) in ready.items()}
-        like = next(iter(keys.values()))[0]
-        # Runs of one kind that were stopped at different epochs: the last of them first, until it is level.
-        behind, *ahead = sorted({begun.epoch for kind, begun in keys.values() if kind == like})
-        first = next(key for key in keys.values() if key[0] == like and key[1].epoch == behind)
-        group = [waiting[path] for path, key in keys.items() if key == first]
-        held = _train_group(group[:MOST_NETWORKS], first[1], means, observer, until=ahead[0] if ahead else None)
-        waiting = {path: entry for path, entry in waiting.items() if path not in held}
-    return [Run(folder) for folder in folders if not leave_held or folder.has(CONFIG)]  # it may just be beginning there
+    while waiting := {path: item for path, item in waiting.items() if not is_finished(item[1])}:
+        group, progress, until = _next_group(waiting)
+        locked = _train_group(group, progress, until, chosen, observer or NoObserver())
+        waiting = {path: item for path, item in waiting.items() if path not in locked}
+    # Another process may hold a run that it has hardly begun.
+    return [Run(folder) for folder in folders if not chosen.skip_locked or folder.has(CONFIG)]
+
+
+def _choose_folder(config: RunConfig, options: ExecutionOptions) -> RunFolder:
+    """Return the folder of a config's run; with `again`, the first of name, name-2, ... that is not finished."""
+    name = run_folder_name(config)
+    folder = RunFolder(options.out / name)
+    for number in itertools.count(2):
+        if not (options.again and _is_taken(folder)):
+            break
+        folder = RunFolder(options.out / f"{name}-{number}")
+    return folder
+
+
+def _is_taken(folder: RunFolder) -> bool:
+    """Whether a folder holds a run that is finished, or damaged."""
+    try:
+        for name in folder.names():
+            folder.read(name)
+        return is_finished(folder)
+    except UserError:
+        return True
 
 
 @dataclass(frozen=True)
-class _Means:
-    """With what this process trains, and how; no number of threads where the machine is to decide."""
-
-    device: str
-    threads: int | None
-    share: int
-    compiled: bool
-    parents: Path
-    keep: Mapping[RunConfig, Collection[int]] | None
-    leave_held: bool
-
-
-@dataclass(frozen=True)
-class _Begun:
-    """How far a run is, and what whoever goes on with it must use; the defaults where it has not begun."""
+class _SavedProgress:
+    """How far a run is saved, and what must be used to continue it; the defaults for a new run."""
 
     epoch: int = -1
     precision: str = ""
@@ -151,7 +111,7 @@ class _Begun:
     compiled: bool = False
 
     @classmethod
-    def of(cls, folder: RunFolder) -> "_Begun":
+    def of(cls, folder: RunFolder) -> "_SavedProgress":
         if not folder.has(STATE):
             return cls()
         try:
@@ -163,76 +123,76 @@ class _Begun:
         return cls(epoch, status.precision, status.threads, status.compiled)
 
 
-def _elsewhere(folders: Sequence[RunFolder], begun: _Begun) -> tuple[bool, set[Path]]:
-    """Return whether another process has moved runs on since they were looked at, and those that it works on now."""
-    held: set[Path] = set()
-    for folder in folders:
-        if folder.has(CONFIG):
-            try:
-                with folder.lock():
-                    pass
-            except HeldError:
-                held.add(folder.path)
-    return any(is_finished(folder) or _Begun.of(folder) != begun for folder in folders), held
+def _next_group(waiting: dict[Path, Item]) -> tuple[list[Item], _SavedProgress, int | None]:
+    """Return runs that can be trained together now, how far they all are, and the epoch to stop at, if any.
+
+    Runs of one kind that were interrupted at different epochs catch up one after another: the least advanced are
+    trained first, until they have reached the next ones.
+    """
+    names = {path.name for path in waiting}
+    ready = {path: item for path, item in waiting.items() if parent_name(item[0]) not in names}
+    keys = {path: (population_key(config), _SavedProgress.of(folder)) for path, (config, folder) in ready.items()}
+    kind = next(iter(keys.values()))[0]
+    first_epoch, *later_epochs = sorted({progress.epoch for other, progress in keys.values() if other == kind})
+    first = next(key for key in keys.values() if key[0] == kind and key[1].epoch == first_epoch)
+    group = [waiting[path] for path, key in keys.items() if key == first]
+    return group[:MAX_NETWORKS], first[1], later_epochs[0] if later_epochs else None
 
 
 def _train_group(
-    group: Sequence[tuple[RunConfig, RunFolder]],
-    begun: _Begun,
-    means: _Means,
-    observer: Observer,
+    group: Sequence[Item],
+    progress: _SavedProgress,
     until: int | None,
+    options: ExecutionOptions,
+    observer: Observer,
 ) -> set[Path]:
-    """Train runs that can be one computation; those that another process has moved on meanwhile are left alone.
+    """Train runs as one computation, and return the folders of those that another process works on.
 
-    Return the folders of those that another process works on, if they are to be left out.
-
-    Args:
-        group: the runs.
-        begun: how far they all are.
-        means: what to train with.
-        observer: is told.
-        until: stop when this epoch is reached and saved; None to go on to the end.
+    Runs that another process has advanced since `progress` was read are left for the next round.
     """
     configs = [config for config, _ in group]
-    wanted = begun.precision or configs[0].training.precision
-    precision = find_precision(wanted, means.device, configs[0].model.width)
-    compiled = means.compiled or begun.compiled
-    with torch_threads(means.threads or begun.threads or means.share) as used, ExitStack() as locks:
-        # Before there is a folder: what only the start, the data or the memory refuse leaves nothing.
+    first = configs[0]
+    precision = find_precision(progress.precision or first.training.precision, options.device, first.model.width)
+    compiled = options.compiled or progress.compiled
+    threads = options.threads or progress.threads or options.default_threads or free_cores()
+    with torch_threads(threads), ExitStack() as locks:
+        # Before any folder is made: if the start, the data or the memory refuse, nothing is left behind.
         try:
-            starts = [find_start(config, folder, means.parents) for config, folder in group]
+            starts = [find_start(config, folder, options.parents) for config, folder in group]
         except UserError:
-            moved_on, elsewhere = _elsewhere([folder for _, folder in group], begun)
-            if not means.leave_held or not (moved_on or elsewhere):
-                raise
-            return elsewhere
+            locked = {folder.path for _, folder in group if folder.has(CONFIG) and folder.is_locked()}
+            advanced = any(is_finished(folder) or _SavedProgress.of(folder) != progress for _, folder in group)
+            if options.skip_locked and (locked or advanced):
+                return locked
+            raise
         weights = [start.weights if start else None for start in starts]
-        trainer = Trainer(configs, starts=weights, device=means.device, precision=precision, compiled=compiled)
-        taken: list[int] = []
-        held: set[Path] = set()
-        journals: list[Journal] = []
-        for index, ((config, folder), start) in enumerate(zip(group, starts, strict=True)):
+        trainer = Trainer(configs, starts=weights, device=options.device, precision=precision, compiled=compiled)
+        locked, writers = set(), {}
+        for network, ((config, folder), start) in enumerate(zip(group, starts, strict=True)):
             try:
                 locks.enter_context(folder.lock())
-            except HeldError:
-                if not means.leave_held:
+            except LockedError:
+                if not options.skip_locked:
                     raise
-                held.add(folder.path)
+                locked.add(folder.path)
                 continue
-            folder.clean()
-            if not folder.has(CONFIG) or (start and not folder.has(STATE)):
-                origin = json_bytes(provenance(config, start.origin if start else None))
-                folder.write_many({PROVENANCE: origin, CONFIG: json_bytes(config.model_dump(mode="json"))})
-            if is_finished(folder) or _Begun.of(folder) != begun:
+            run = _prepare(config, folder, start)
+            if is_finished(folder) or _SavedProgress.of(folder) != progress:
                 continue
-            run = Run(folder)
-            taken.append(index)
-            status = replace(run.status, threads=used, device=means.device, precision=precision, compiled=compiled)
-            kept = None if means.keep is None else means.keep.get(config, ())
-            journals.append(Journal(run, status, kept))
-        if journals:
-            if len(taken) < len(group):
-                trainer.select(taken)
-            Execution(trainer, journals, observer).execute(until)
-    return held
+            status = replace(run.status, threads=threads, device=options.device, precision=precision, compiled=compiled)
+            kept = None if options.kept_checkpoints is None else options.kept_checkpoints.get(config, ())
+            writers[network] = RunWriter(run, status, kept)
+        if writers:
+            if len(writers) < len(group):
+                trainer.select(list(writers))
+            PopulationTraining(trainer, list(writers.values()), observer).run(until)
+    return locked
+
+
+def _prepare(config: RunConfig, folder: RunFolder, start: Start | None) -> Run:
+    """Return the run of a folder whose lock is held; its settings and their provenance are written if it is new."""
+    folder.clean()
+    if not folder.has(CONFIG) or (start and not folder.has(STATE)):
+        origin = json_bytes(provenance(config, start.origin if start else None))
+        folder.write_many({PROVENANCE: origin, CONFIG: json_bytes(config.model_dump(mode="json"))})
+    return Run(folder)

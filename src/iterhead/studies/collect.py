@@ -10,9 +10,9 @@ from iterhead.criteria import LEARNED_ACCURACY
 from iterhead.errors import UserError
 from iterhead.measure import headline_lengths
 from iterhead.measure.records import best_pair
-from iterhead.runs import Run
-from iterhead.runs.paths import find_folder, is_finished
-from iterhead.runs.run import PROVENANCE, SAMPLE, TEST
+from iterhead.runs.paths import run_folder_name
+from iterhead.runs.run import PROVENANCE, SAMPLE, TEST, Run, is_finished
+from iterhead.runs.storage import RunFolder
 from iterhead.studies.judges.grids import disagreeing
 from iterhead.studies.measures import MEASURES
 from iterhead.studies.study import FULL_EPOCH, Cell, Study
@@ -61,7 +61,7 @@ def _frame(rows: list[Row]) -> pl.DataFrame:
 def _finished(study: Study, out: Path, tell: Callable[[str], None]) -> Iterator[tuple[Cell, Row, Run]]:
     """Yield the runs that are done, each with its cell and its place on the axes."""
     for cell, seed, config in study.runs():
-        folder = find_folder(config, out, again=False)
+        folder = RunFolder(out / run_folder_name(config))
         try:
             if is_finished(folder):
                 yield cell, {**cell.axes, "seed": seed}, Run(folder)

@@ -21,7 +21,7 @@ from iterhead import atomic
 from iterhead.data import Packing, make_packing
 from iterhead.errors import UserError
 from iterhead.machine import find_device, find_precision, free_cores, torch_threads
-from iterhead.runs.many import networks_at_once
+from iterhead.runs.worker_pool import networks_at_once
 from iterhead.settings import DataConfig, RunConfig, parse_config
 from iterhead.studies.published.recipe import parameters
 from iterhead.studies.study import Cell, Study, all_cells

@@ -10,15 +10,10 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from iterhead.estimates import UNIT_INTERVAL, Estimate, mean_band, mean_over
-from iterhead.figures import (
-    bands,
-    effects_figure,
-    ratio_map,
-    scale_beside,
-    share_bars,
-    sheet,
-)
-from iterhead.figures.seed_lines import Band
+from iterhead.figures.bars import effects_figure, share_bars
+from iterhead.figures.curves import Band, bands
+from iterhead.figures.heat_maps import ratio_map
+from iterhead.figures.panels import scale_beside, sheet
 from iterhead.studies.draw_grids import LABELS, Floats, contours, heat_maps
 from iterhead.studies.draw_maps import attention_maps
 from iterhead.studies.judges.transfer import common_bound, median_speed_up, speed_ups

@@ -8,7 +8,8 @@ import polars as pl
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from iterhead.figures import SHARE_TICKS, contour_map, heat_map, scale_beside, sheet
+from iterhead.figures.heat_maps import contour_map, heat_map
+from iterhead.figures.panels import SHARE_TICKS, scale_beside, sheet
 from iterhead.studies.study import FULL_EPOCH, Contours, HeatMaps, Panel, Study, Where
 from iterhead.studies.tables import Tables
 

@@ -7,7 +7,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from iterhead.criteria import OUTLINED_ROLE_WEIGHT
-from iterhead.figures import attention_map, length_lines, sheet, weight_scale
+from iterhead.figures.attention_map import attention_map, weight_scale
+from iterhead.figures.curves import length_lines
+from iterhead.figures.panels import sheet
 from iterhead.measure import ROLES
 from iterhead.tasks import QueryKeyPairs, SequenceLayout
 

@@ -10,8 +10,7 @@ from iterhead.criteria import OTHER_CIRCUIT_PEAKINESS, SOLVED_ACCURACY
 from iterhead.errors import UserError
 from iterhead.intervene import classify_heads, describe_circuit
 from iterhead.model import PATTERN_HOOKS, pattern_hook
-from iterhead.runs import Run
-from iterhead.runs.run import SAMPLE
+from iterhead.runs.run import SAMPLE, Run
 from iterhead.studies.study import Cell, Measure
 from iterhead.studies.verify import verify
 from iterhead.tasks import Vocabulary

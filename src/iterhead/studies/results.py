@@ -10,7 +10,8 @@ import polars as pl
 
 from iterhead import atomic
 from iterhead.errors import UserError
-from iterhead.figures import add_foot, render
+from iterhead.figures.panels import add_foot
+from iterhead.figures.style import render
 from iterhead.studies.claims import Finding, claim_rows
 from iterhead.studies.collect import collect
 from iterhead.studies.draw import draw

@@ -14,10 +14,10 @@ from typing import Literal, TypeAlias
 
 from iterhead import atomic
 from iterhead.errors import UserError
-from iterhead.runs import Result, train_many
-from iterhead.runs.paths import is_finished, run_folder_name
-from iterhead.runs.run import Run
+from iterhead.runs.paths import run_folder_name
+from iterhead.runs.run import Run, is_finished
 from iterhead.runs.storage import RunFolder
+from iterhead.runs.worker_pool import Result, train_many
 from iterhead.settings import RunConfig
 from iterhead.studies.cost import Calibration, run_seconds
 from iterhead.studies.study import Study, all_cells
@@ -86,13 +86,13 @@ def train_studies(
         watch: is told about once a second how far it is.
         tell: is told of each run that was trained here, or failed.
     """
-    keep = kept_checkpoints(studies)
-    failed_before = {failure.name for failure in failures(keep, out)}
-    wanted = _without_failed(list(keep), failed_before, out)
+    kept = kept_checkpoints(studies)
+    failed_before = {failure.name for failure in failures(kept, out)}
+    wanted = _without_failed(list(kept), failed_before, out)
     seconds = {config: run_seconds(config, calibration) for config in wanted}
     wanted.sort(key=lambda config: -seconds[config])
     clock = _Clock(workers, sum(seconds.values()))
-    progress = StudyProgress(total=len(keep), failed=len(keep) - len(wanted))
+    progress = StudyProgress(total=len(kept), failed=len(kept) - len(wanted))
     running: set[RunConfig] = set()
 
     def tick() -> None:
@@ -101,7 +101,14 @@ def train_studies(
         watch(progress)
 
     for result in train_many(
-        wanted, out=out, workers=workers, threads=threads, device=device, keep=keep, tick=tick, begun=running.update
+        wanted,
+        workers=workers,
+        tick=tick,
+        on_start=running.update,
+        out=out,
+        threads=threads,
+        device=device,
+        kept_checkpoints=kept,
     ):
         trained_here = result.config in running
         running.discard(result.config)
@@ -178,7 +185,7 @@ def states(study: Study, out: Path) -> dict[str, State]:
 
 
 def _state(folder: RunFolder, failed: bool) -> State:
-    if folder.is_held():
+    if folder.is_locked():
         return "running"
     try:
         if is_finished(folder):

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from iterhead.atomic import json_bytes
 from iterhead.criteria import CHANCE_MARGIN, HEAD_ABSENT, PEAK, SWAP_SEQUENCES, VERIFY_SEQUENCES
 from iterhead.errors import UserError
-from iterhead.figures import effects_figure, render
+from iterhead.figures.bars import effects_figure
+from iterhead.figures.style import render
 from iterhead.intervene import (
     Answers,
     Hooks,
@@ -36,7 +37,7 @@ from iterhead.intervene.effects import MakeHooks, Sequences
 from iterhead.measure import ROLES, Head, headline_lengths
 from iterhead.model import Transformer, pattern_hook
 from iterhead.model.handmade import handmade
-from iterhead.runs import Run
+from iterhead.runs.run import Run
 from iterhead.seeds import named_seed
 from iterhead.studies.claims import Check
 from iterhead.tasks import SequenceLayout, Vocabulary

@@ -124,7 +124,7 @@ class Arcs {
   readOut() {
     const { prompt, selected, written, truth, layout } = this.chain;
     if (selected < 0) {
-      tell(byId("chain-readout"), "The network has read the input and writes next.");
+      setText(byId("chain-readout"), "The network has read the input and writes next.");
       return;
     }
     const place = prompt.length + selected;
@@ -140,13 +140,13 @@ class Arcs {
       .map(({ role, layer, head, weights }) => {
         const key = argmax(weights);
         const who = role === "other" ? headName(layer, head) : `the ${ROLE_NAMES[role]}`;
-        const silent = this.chain.edit.silent(layer, head)
+        const silent = this.chain.intervention.silent(layer, head)
           ? "is switched off"
           : `read ${token(key)} with weight ${weightText(weights[key])}`;
         return `${who} ${silent}`;
       });
     const wrote = target === names[place] ? target : `${target} = ${names[place]}`;
-    tell(
+    setText(
       byId("chain-readout"),
       `To write ${wrote} (${verdict}), standing on ${token(place - 1)}: ${reads.join("; ")}.`,
     );

@@ -1,16 +1,16 @@
-// The network at work: a person's input, the chain of thought token by token, and what switches do to it.
+// The network at work: a person's input, the chain of thought token by token, and interventions.
 
 const PAUSE_BETWEEN_TOKENS = 330; // milliseconds
 
 class Chain {
-  constructor({ facts, arrays }, story, state) {
-    const switches = { first: "own", second: "own" };
-    Object.assign(this, { facts, arrays, story, state, switches, layout: null, timer: null });
-    byId("chain-part").hidden = !facts.network.shape && !facts.switches;
-    this.laySwitches();
+  constructor({ facts, arrays }, replay, state) {
+    const choices = { first: "own", second: "own" };
+    Object.assign(this, { facts, arrays, replay, state, choices, layout: null, timer: null });
+    byId("chain-part").hidden = !facts.network.shape && !facts.interventions;
+    this.layInterventions();
     if (!facts.network.shape) {
       byId("machine").hidden = true;
-      tell(byId("no-network"), facts.network.left_out);
+      setText(byId("no-network"), facts.network.left_out);
       return;
     }
     this.arcs = new Arcs(this);
@@ -23,9 +23,9 @@ class Chain {
     const weights = Object.keys(this.arrays).filter((name) => name.startsWith("weights."));
     const named = weights.map((name) => [name.slice("weights.".length), fromFloat16(this.arrays[name].values)]);
     this.network = new Network(this.facts.network.shape, Object.fromEntries(named));
-    const stored = this.facts.story.lengths;
+    const stored = this.facts.replay.lengths;
     const length = stored.findLast((length) => length <= 8) ?? stored[0];
-    const { tokens } = this.story.view(0, length, 0);
+    const { tokens } = this.replay.view(0, length, 0);
     byId("inputs").value = tokens.slice(1, length + 1).join(" ");
     byId("component").value = this.facts.ids.problems.indexOf(tokens[0]);
     this.explainInput();
@@ -71,7 +71,7 @@ class Chain {
     const range = symbols.length === most - least + 1 ? `from ${least} to ${most}` : `among ${symbols.join(", ")}`;
     const lengths = spanText(this.facts.lengths[0], this.facts.lengths.at(-1));
     const rule = formula ? ` The task: s_t = ${formula}.` : "";
-    tell(
+    setText(
       byId("inputs-help"),
       `Up to ${this.longest()} numbers ${range}, with spaces between; trained on ${lengths}.${rule}`,
     );
@@ -105,7 +105,7 @@ class Chain {
     byId("problem").hidden = !problem;
     byId("inputs").setAttribute("aria-invalid", String(Boolean(problem)));
     if (problem) {
-      tell(byId("problem"), problem);
+      setText(byId("problem"), problem);
       return false;
     }
     this.read(inputs);
@@ -127,7 +127,7 @@ class Chain {
     this.layout = new Layout(inputs.length, cot);
     this.prompt = [ids.problems[Number(byId("component").value || 0)], ...inputs, ids.eoi];
     this.truth = this.trueTargets(inputs);
-    this.edit = new Intervention(this.layout, best, this.switches);
+    this.intervention = new Intervention(this.layout, best, this.choices);
     this.written = [];
     this.rows = [];
     this.selected = -1;
@@ -143,7 +143,7 @@ class Chain {
   }
 
   feed(token) {
-    const { logits, rows } = this.network.step(token, this.edit);
+    const { logits, rows } = this.network.step(token, this.intervention);
     this.rows.push(rows);
     this.next = argmax(logits);
   }
@@ -171,14 +171,14 @@ class Chain {
     this.arcs.draw();
     const wrong = this.truth.filter((token, i) => token !== this.written[i]).length; // what is missing is wrong, too
     const what = this.facts.cot ? "chain" : "answer";
-    const [told, look] = !this.finished()
+    const [text, look] = !this.finished()
       ? ["Writing.", ""]
       : wrong
         ? [`The ${what} is wrong: ${counted(wrong, "token")} of ${this.truth.length}.`, "bad"]
         : [`The whole ${what} is right.`, "good"];
-    byId("chain-verdict").textContent = told;
+    byId("chain-verdict").textContent = text;
     byId("chain-verdict").className = look;
-    this.state.set({ own: `${this.prompt}|${this.written}|${this.switches.first}|${this.switches.second}` });
+    this.state.set({ own: `${this.prompt}|${this.written}|${this.choices.first}|${this.choices.second}` });
   }
 
   /** What the explorer shows of this chain, once it is written. */
@@ -198,17 +198,17 @@ class Chain {
     };
   }
 
-  // ---- the switches
+  // ---- interventions
 
-  laySwitches() {
-    byId("switches-part").hidden = !this.facts.switches;
-    if (!this.facts.switches) return;
+  layInterventions() {
+    byId("interventions-part").hidden = !this.facts.interventions;
+    if (!this.facts.interventions) return;
     for (const role of ["first", "second"]) {
       const [layer, head] = this.facts.best[role === "first" ? 0 : 1];
-      const choices = this.facts.switches.names.map((name) => {
-        const change = () => this.turn({ ...this.switches, [role]: name });
+      const labels = this.facts.interventions.names.map((name) => {
+        const change = () => this.choose({ ...this.choices, [role]: name });
         const button = make("input", { type: "radio", name: role, value: name, checked: name === "own", change });
-        return make("label", { title: SWITCHES[name].about }, button, make("span", {}, SWITCHES[name].label));
+        return make("label", { title: INTERVENTIONS[name].about }, button, make("span", {}, INTERVENTIONS[name].label));
       });
       const legend = make(
         "legend",
@@ -216,14 +216,14 @@ class Chain {
         `${capital(ROLE_NAMES[role])} `,
         make("span", { class: "quiet" }, headName(layer, head)),
       );
-      byId(`switch-${role}`).replaceChildren(legend, ...choices);
+      byId(`choice-${role}`).replaceChildren(legend, ...labels);
     }
-    this.tellMeasured();
+    this.showMeasured();
   }
 
-  turn(switches) {
-    this.switches = switches;
-    this.tellMeasured();
+  choose(choices) {
+    this.choices = choices;
+    this.showMeasured();
     if (this.network && this.layout) {
       const selected = this.selected;
       this.read(this.prompt.slice(1, -1));
@@ -233,24 +233,24 @@ class Chain {
     }
   }
 
-  tellMeasured() {
-    const { leaves, sequences, lengths, chance } = this.facts.switches;
-    const { first, second } = this.switches;
-    const { exact, states } = leaves[`${first}.${second}`];
+  showMeasured() {
+    const { accuracies, sequences, lengths, chance } = this.facts.interventions;
+    const { first, second } = this.choices;
+    const { exact, states } = accuracies[`${first}.${second}`];
     for (const [id, share] of [
       ["exact", exact],
       ["states", states],
     ]) {
       byId(id).value = share;
-      byId(`${id}-told`).textContent = percent(share);
+      byId(`${id}-text`).textContent = percent(share);
     }
-    const asItIs = leaves["own.own"].exact;
+    const asItIs = accuracies["own.own"].exact;
     const span = spanText(...lengths);
-    const told = [
+    const sentences = [
       `Measured on ${counted(sequences, "test sequence")}, ${span}, with the true states before each prediction.`,
       `As trained: ${percent(asItIs)} of chains.`,
       `Who knows s_{t-1} but not x_t gets ${percent(chance)} of states at best.`,
     ];
-    tell(byId("measured"), told.join(" "));
+    setText(byId("measured"), sentences.join(" "));
   }
 }

@@ -9,8 +9,8 @@ const LINES = {
 };
 
 class Curves {
-  constructor(facts, story, state, colours, player) {
-    Object.assign(this, { facts, curves: facts.curves, story, state, colours, player });
+  constructor(facts, replay, state, colours, player) {
+    Object.assign(this, { facts, curves: facts.curves, replay, state, colours, player });
     this.lines = Object.keys(LINES).filter((name) => this.curves[name].some((value) => value !== null));
     this.legend();
     state.watch(["theme"], () => this.build(true));
@@ -118,9 +118,9 @@ class Curves {
     byId("legend").replaceChildren(...items);
   }
 
-  /** Move the cursors to the network shown, and tell the values there. */
+  /** Move the cursors to the network shown, and show the values there. */
   point() {
-    const epoch = this.story.epochs[this.state.get("stop")];
+    const epoch = this.replay.epochs[this.state.get("stop")];
     const at = Math.max(0, this.curves.epochs.indexOf(epoch));
     for (const id of ["accuracy-cursor", "peakiness-cursor"]) {
       const place = this.x(epoch);
@@ -131,20 +131,20 @@ class Curves {
     byId("length-marker").setAttribute("y", this.rowOf(length));
     for (const name of this.lines) this.values[name].textContent = percent(this.curves[name][at]);
     const share = percent(this.curves.accuracy[at][this.facts.lengths.indexOf(length)]);
-    byId("accuracy-told").textContent = `length ${length}, epoch ${epoch}: ${share}`;
-    const told = this.lines.map((name) => `${LINES[name].label} ${percent(this.curves[name][at])}`).join(", ");
+    byId("accuracy-text").textContent = `length ${length}, epoch ${epoch}: ${share}`;
+    const values = this.lines.map((name) => `${LINES[name].label} ${percent(this.curves[name][at])}`).join(", ");
     byId("accuracy").firstChild.setAttribute(
       "aria-label",
       `Accuracy by length over epochs. At epoch ${epoch}, length ${length}: ${share}.`,
     );
-    byId("peakiness").firstChild.setAttribute("aria-label", `Curves over epochs. At epoch ${epoch}: ${told}.`);
+    byId("peakiness").firstChild.setAttribute("aria-label", `Curves over epochs. At epoch ${epoch}: ${values}.`);
   }
 
   /** Go to the stored network nearest to where the pointer is. */
   jump(event) {
     const box = event.currentTarget.getBoundingClientRect();
     const place = event.clientX - box.left;
-    const distances = this.story.epochs.map((epoch) => -Math.abs(this.x(epoch) - place));
+    const distances = this.replay.epochs.map((epoch) => -Math.abs(this.x(epoch) - place));
     this.player.go(argmax(distances));
   }
 }

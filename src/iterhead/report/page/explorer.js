@@ -2,12 +2,12 @@
 
 const MOST_AT_ONCE = 2; // maps side by side; the others are small and can be chosen
 
-/** The stored maps and predictions of storyboard.py. */
-class Story {
+/** The stored maps and predictions of replay.py. */
+class Replay {
   constructor({ facts, arrays }) {
     this.facts = facts;
     this.arrays = arrays;
-    this.epochs = facts.story.epochs;
+    this.epochs = facts.replay.epochs;
   }
 
   sequences(length) {
@@ -51,8 +51,8 @@ function tokenName(facts, token, place) {
 }
 
 class Explorer {
-  constructor(data, story, state, colours, chain) {
-    Object.assign(this, { facts: data.facts, arrays: data.arrays, story, state, colours, chain });
+  constructor(data, replay, state, colours, chain) {
+    Object.assign(this, { facts: data.facts, arrays: data.arrays, replay, state, colours, chain });
     this.places = this.allHeads();
     this.offerSequences();
     this.layMaps();
@@ -79,7 +79,7 @@ class Explorer {
   view() {
     const { stop, length, sequence } = this.state.values;
     const own = sequence === "own" ? this.chain?.view() : null;
-    return own ?? this.story.view(stop, length, sequence === "own" ? 0 : sequence);
+    return own ?? this.replay.view(stop, length, sequence === "own" ? 0 : sequence);
   }
 
   /** Show the chosen head, and beside it the other role's (with two heads, both). */
@@ -133,7 +133,7 @@ class Explorer {
   sentence({ layer, head, role }) {
     if (!role)
       return this.facts.kinds[`${layer}.${head}`] ? `At the end: ${this.facts.kinds[`${layer}.${head}`]}.` : "";
-    const epoch = this.story.epochs[this.state.get("stop")];
+    const epoch = this.replay.epochs[this.state.get("stop")];
     const { shape, values } = this.arrays.head_scores;
     const at = this.facts.curves.epochs.indexOf(epoch);
     const [, layers, heads, scores] = shape;
@@ -143,12 +143,12 @@ class Explorer {
   }
 
   offerSequences() {
-    const lengths = this.facts.story.lengths;
+    const lengths = this.facts.replay.lengths;
     const choose = (event) => {
       const length = Number(event.target.value);
       const sequence = Math.min(
         this.state.get("sequence") === "own" ? 0 : this.state.get("sequence"),
-        this.story.sequences(length) - 1,
+        this.replay.sequences(length) - 1,
       );
       this.state.set({ length, sequence });
     };
@@ -160,7 +160,7 @@ class Explorer {
     });
     this.state.watch(["length", "sequence", "own"], () => {
       const { length, sequence } = this.state.values;
-      const stored = Array.from({ length: this.story.sequences(length) }, (_, i) =>
+      const stored = Array.from({ length: this.replay.sequences(length) }, (_, i) =>
         make("option", { value: i }, `test ${i + 1}`),
       );
       const own = this.chain?.view() ? [make("option", { value: "own" }, "your own")] : [];
@@ -204,8 +204,8 @@ class Explorer {
     );
     const count = wrong === 0 ? "all right" : `${wrong} of ${targets.length} wrong`;
     const before = this.state.get("sequence") === "own" ? "tokens it wrote" : "true tokens";
-    tell(
-      byId("predictions-told"),
+    setText(
+      byId("predictions-text"),
       `The network, ${when}: ${count}. Each token is predicted after the ${before} before it.`,
     );
   }

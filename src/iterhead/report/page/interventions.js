@@ -1,5 +1,5 @@
-// Where the ideal circuit looks, and what the switches put in the place of the two heads' attention: what
-// intervene/attention.py does, for one sequence of the page's own network.
+// Where the ideal circuit looks, and replacements of the two heads' attention: what intervene/patterns.py does, for one
+// sequence of the page's own network.
 
 /** The geometry of a sequence of `length` inputs, as tasks/layout.py has it. */
 class Layout {
@@ -28,7 +28,7 @@ class Layout {
   }
 }
 
-const SWITCHES = {
+const INTERVENTIONS = {
   own: { label: "its own", about: "as trained" },
   ideal: { label: "ideal", about: "exactly where the circuit wants it" },
   random: { label: "random", about: "anywhere: one key drawn for each token" },
@@ -36,11 +36,11 @@ const SWITCHES = {
   off: { label: "no head", about: "the head adds nothing" },
 };
 
-/** The edit of a forward pass that two switches make; the heads are [layer, head]. */
+/** The two heads' replacements in a forward pass; best: [layer, head] of both; choices: names in INTERVENTIONS by role. */
 class Intervention {
-  constructor(layout, best, switches) {
+  constructor(layout, best, choices) {
     this.layout = layout;
-    this.parts = best ? ["first", "second"].map((role, i) => ({ role, head: best[i], kind: switches[role] })) : [];
+    this.parts = best ? ["first", "second"].map((role, i) => ({ role, head: best[i], kind: choices[role] })) : [];
     this.draw = drawing(1);
   }
 

@@ -3,25 +3,25 @@
 async function begin(data) {
   const { facts } = data;
   const colours = new Colours();
-  const story = new Story(data);
-  const last = story.epochs.length - 1;
+  const replay = new Replay(data);
+  const last = replay.epochs.length - 1;
   const still = last === 0 || window.matchMedia("(prefers-reduced-motion: reduce)").matches;
-  const lengths = facts.story.lengths;
+  const lengths = facts.replay.lengths;
   const head = (facts.best?.[1] ?? [facts.layers - 1, 0]).join(".");
   const state = new State({ stop: still ? last : 0, length: lengths.at(-1), sequence: 0, head, theme: 0, own: "" });
-  const player = new Player(story.epochs, state);
-  const chain = new Chain(data, story, state);
-  new Explorer(data, story, state, colours, chain);
-  new Curves(facts, story, state, colours, player);
-  new HeadsTable(data, story, state);
+  const player = new Player(replay.epochs, state);
+  const chain = new Chain(data, replay, state);
+  new Explorer(data, replay, state, colours, chain);
+  new Curves(facts, replay, state, colours, player);
+  new HeadsTable(data, replay, state);
   showClaims(facts);
   showOrigin(facts);
   byId("no-chain").hidden = facts.cot;
-  byId("key").hidden = byId("arcs-told").hidden = !facts.best;
+  byId("key").hidden = byId("arcs-text").hidden = !facts.best;
   followTheme(colours, state);
   window.addEventListener("beforeprint", () => player.pause());
   // For the console, and for the tests: report.chain.network, report.state.set({stop: 3}), ...
-  globalThis.report = { ...data, story, state, player, chain, interactive: performance.now() };
+  globalThis.report = { ...data, replay, state, player, chain, interactive: performance.now() };
   if (!still) player.play();
   await new Promise((done) => setTimeout(done)); // the maps are drawn and answer before the network sets to work
   chain.begin();

@@ -37,8 +37,8 @@ class AttentionMap {
   /** Draw what is looked at now; `sentence` says how far the head plays its role. */
   draw(sentence) {
     const name = headName(this.layer, this.head);
-    tell(this.title, this.role ? `${capital(ROLE_NAMES[this.role])} (${name})` : capital(name));
-    tell(this.sentence, sentence);
+    setText(this.title, this.role ? `${capital(ROLE_NAMES[this.role])} (${name})` : capital(name));
+    setText(this.sentence, sentence);
     const view = this.getView();
     this.canvas.setAttribute(
       "aria-label",
@@ -177,7 +177,7 @@ class AttentionMap {
   /** Say in words what the chosen cell holds. */
   read(view) {
     if (!this.cell) {
-      tell(this.readout, "Point at a cell, or use the arrow keys, to read it.");
+      setText(this.readout, "Point at a cell, or use the arrow keys, to read it.");
       return;
     }
     const { query, key } = this.cell;
@@ -186,13 +186,13 @@ class AttentionMap {
       return /_/.test(name) ? `${name} = ${view.names[place]}` : name;
     };
     if (key > query) {
-      tell(this.readout, `${capital(token(query))} cannot look ahead to ${token(key)}.`);
+      setText(this.readout, `${capital(token(query))} cannot look ahead to ${token(key)}.`);
       return;
     }
     const weight = weightText(view.weight(this.layer, this.head, query, key));
     const roles = this.role ? [this.role] : ["first", "second"];
     const wants = roles.map((role) => wanted(view.layout, role, query, key)).join(" ");
-    tell(this.readout, `Query ${token(query)}, key ${token(key)}: weight ${weight}. ${wants}`);
+    setText(this.readout, `Query ${token(query)}, key ${token(key)}: weight ${weight}. ${wants}`);
   }
 }
 

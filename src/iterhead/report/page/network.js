@@ -5,7 +5,7 @@ const NORM_EPSILON = 1e-5;
 const LONGEST_WAVE = 10000;
 
 class Network {
-  /** shape: from gather.py. weights: by the names of the Python network's parameters. */
+  /** shape: from run_page.py. weights: by the names of the Python network's parameters. */
   constructor(shape, weights) {
     this.shape = shape;
     this.weights = weights;
@@ -22,13 +22,13 @@ class Network {
   /**
    * Take in one token and return what the network makes of it.
    *
-   * edit.row(layer, head, weights, position) may change a query's attention in place, edit.silent(layer, head) tells
-   * whether a head adds nothing.
+   * intervention.row(layer, head, weights, position) may change a query's attention in place;
+   * intervention.silent(layer, head) says whether a head adds nothing.
    *
    * Returns {logits, rows}: a score for each token id, and rows[layer][head], the attention of this token to each token
    * so far.
    */
-  step(token, edit = null) {
+  step(token, intervention = null) {
     const { width, layers, positions, positions_on, residual } = this.shape;
     if (this.position >= this.shape.context) throw new Error("no position is left");
     let x = Float64Array.from(this.weights["embed.W_E"].subarray(token * width, (token + 1) * width));
@@ -40,7 +40,7 @@ class Network {
     for (let layer = 0; layer < layers; layer++) {
       const normed = this.norm(x, `blocks.${layer}.ln1.w`);
       if (residual === "published") x = normed;
-      const attended = this.attend(layer, normed, edit);
+      const attended = this.attend(layer, normed, intervention);
       rows.push(attended.rows);
       x = sum(x, attended.added);
       const hidden = multiply(this.norm(x, `blocks.${layer}.ln2.w`), this.weights[`blocks.${layer}.mlp.W_in`]);
@@ -51,7 +51,7 @@ class Network {
   }
 
   /** Return what a layer's attention adds to the stream, and each head's row of weights. */
-  attend(layer, x, edit) {
+  attend(layer, x, intervention) {
     const { heads, width } = this.shape;
     const [q, k, v] = ["Q", "K", "V"].map((name) => multiply(x, this.weights[`blocks.${layer}.attn.W_${name}`]));
     if (this.shape.positions === "rotary") [q, k].forEach((vector) => this.turn(vector));
@@ -63,9 +63,9 @@ class Network {
     for (let head = 0; head < heads; head++) {
       const start = head * this.headWidth;
       const row = softmax(keys.map((key) => this.product(q, key, start) / Math.sqrt(this.headWidth)));
-      edit?.row(layer, head, row, this.position);
+      intervention?.row(layer, head, row, this.position);
       rows.push(row);
-      if (edit?.silent(layer, head)) continue;
+      if (intervention?.silent(layer, head)) continue;
       for (let key = 0; key < row.length; key++) {
         for (let i = start; i < start + this.headWidth; i++) z[i] += row[key] * values[key][i];
       }

@@ -24,7 +24,7 @@ class Player {
     const slider = byId("epoch");
     slider.value = stop;
     slider.setAttribute("aria-valuetext", when);
-    byId("epoch-told").textContent = capital(when);
+    byId("epoch-text").textContent = capital(when);
     byId("back").disabled = stop === 0;
     byId("forward").disabled = stop === last;
   }

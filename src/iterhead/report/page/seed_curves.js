@@ -103,7 +103,7 @@ class SeedCurves {
       this.dot.setAttribute("cx", this.x(epochs[found.at]));
       this.dot.setAttribute("cy", this.y(value));
     }
-    tell(byId("curve-told"), `${told}.`);
+    setText(byId("curve-told"), `${told}.`);
     this.describe(found.at, epochs.length - 1, told);
   }
 

@@ -6,7 +6,7 @@ async function start(begin) {
     await begin(await readData(byId("data")));
     document.documentElement.dataset.ready = "true";
   } catch (error) {
-    tell(byId("failure"), `This page could not be drawn (${error.message}). It needs a browser of 2023 or later.`);
+    setText(byId("failure"), `This page could not be drawn (${error.message}). It needs a browser of 2023 or later.`);
     byId("failure").hidden = false;
     throw error;
   }

@@ -1,4 +1,4 @@
-// What is being looked at, and who wants to know when it changes.
+// What is shown, and listeners for its changes.
 
 class State {
   /** values: at the beginning, by name. */
@@ -17,7 +17,7 @@ class State {
     listener();
   }
 
-  /** Change values; who watches several of them is told once. */
+  /** Change values; a listener that watches several of them is called once. */
   set(changes) {
     const changed = Object.keys(changes).filter((name) => this.values[name] !== changes[name]);
     Object.assign(this.values, changes);

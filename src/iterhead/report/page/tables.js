@@ -4,8 +4,8 @@ const HEAD_COLUMNS = ["peakiness", "weight", "invariance"];
 
 /** Every head with its scores for both roles, in the network shown. */
 class HeadsTable {
-  constructor({ facts, arrays }, story, state) {
-    Object.assign(this, { facts, scores: arrays.head_scores, story, state });
+  constructor({ facts, arrays }, replay, state) {
+    Object.assign(this, { facts, scores: arrays.head_scores, replay, state });
     byId("heads-part").hidden = !facts.best;
     if (!facts.best) return;
     this.rows = this.layRows();
@@ -40,7 +40,7 @@ class HeadsTable {
   }
 
   fill() {
-    const epoch = this.story.epochs[this.state.get("stop")];
+    const epoch = this.replay.epochs[this.state.get("stop")];
     const [, layers, heads, count] = this.scores.shape;
     const at = this.facts.curves.epochs.indexOf(epoch);
     byId("heads-when").textContent = `epoch ${epoch}`;
@@ -63,19 +63,19 @@ function showClaims(facts) {
   byId("claims-part").hidden = !facts.cot;
   byId("claims").hidden = !facts.claims;
   if (!facts.claims) {
-    tell(
-      byId("claims-told"),
+    setText(
+      byId("claims-text"),
       `Not checked yet: iterhead verify ${facts.run.name}, then iterhead report ${facts.run.name}.`,
     );
     return;
   }
   const { claims, circuit } = facts.claims;
-  tell(byId("claims-told"), `${capital(circuit)}. Of ${claims.length} claims, ${verdictCounts(claims)}.`);
+  setText(byId("claims-text"), `${capital(circuit)}. Of ${claims.length} claims, ${verdictCounts(claims)}.`);
   fillClaims(byId("claims"), [{ claims }]);
 }
 
 /** Say how the numbers were made, what is not in the page, and how to make the run again. */
-function showOrigin({ run, story, network, curves }) {
+function showOrigin({ run, replay, network, curves }) {
   const tested = curves.sampled
     ? `the first ${counted(curves.sequences, "test sequence")} of each length (or all)`
     : "all test sequences";
@@ -86,14 +86,14 @@ function showOrigin({ run, story, network, curves }) {
     `Curves, and scores of heads: on ${tested}; means over lengths from ${curves.from} on.`,
     network.shape &&
       `The network in this page has its ${network.parameters.toLocaleString("en")} weights rounded to 16 bits; ` +
-        `so rounded it gets ${percent(network.exact)} of the chains right that the switches are measured on.`,
-    ...story.left_out,
-    "Nothing is loaded from elsewhere, and nothing leaves this page.",
+        `so rounded it gets ${percent(network.exact)} of the chains right that the interventions are measured on.`,
+    ...replay.left_out,
+    "Nothing is loaded from elsewhere, and nothing accuracies this page.",
   ];
   byId("origin").replaceChildren(...sentences.filter(Boolean).map((sentence) => make("li", {}, ...typeset(sentence))));
   byId("settings").replaceChildren(...pairs(settings));
   const state = `Run ${run.name}: ${run.state} at epoch ${run.epoch}, ${run.seconds.toFixed(0)} s of training`;
-  tell(byId("versions"), `${[state, versions.join(", ")].filter(Boolean).join("; ")}.`);
+  setText(byId("versions"), `${[state, versions.join(", ")].filter(Boolean).join("; ")}.`);
   byId("command").textContent = run.command;
   byId("command-part").hidden = !run.command;
 }

@@ -2,7 +2,7 @@
 
 const byId = (id) => document.getElementById(id);
 
-/** Return a new element with attributes (a function is a listener, false leaves out) and children. */
+/** Return a new element with attributes (a function is a listener, false accuracies out) and children. */
 function make(tag, attributes = {}, ...children) {
   const svg = ["svg", "g", "path", "rect", "line", "text", "title", "circle"].includes(tag);
   const element = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
@@ -30,11 +30,11 @@ function typeset(text) {
 }
 
 /** Show a text in an element, typeset. */
-function tell(element, text) {
+function setText(element, text) {
   element.replaceChildren(...typeset(text));
 }
 
-/** Return a share as a percentage with one decimal, rounded down: 100% means all, 0% none (as verdict.py does). */
+/** Return a share as a percentage with one decimal, rounded down: 100% means all, 0% none (as formatting.py does). */
 function percent(share) {
   if (share === null || share === undefined || Number.isNaN(share)) return "–";
   if (share === 0 || share === 1) return `${share * 100}%`;

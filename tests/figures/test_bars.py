@@ -12,8 +12,8 @@ from matplotlib.colors import to_hex
 from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.figure import Figure
 
-from iterhead.figures import effect_bars, effects_figure, render
-from iterhead.figures.style import BLUE, QUIET, VERMILION
+from iterhead.figures.bars import effect_bars, effects_figure
+from iterhead.figures.style import BLUE, QUIET, VERMILION, render
 
 NAMES = ["as it is", "first head: ideal map", "both: another sequence's maps", "iteration head: random map"]
 ACCURACY = [0.75, 0.74, 0.5, 0.125]
@@ -126,7 +126,8 @@ def test_the_same_numbers_are_the_same_bytes():
 
 SCRIPT = """
 import hashlib
-from iterhead.figures import effects_figure, render
+from iterhead.figures.bars import effects_figure
+from iterhead.figures.style import render
 files = render(effects_figure("t", ["as it is", "without"], [0.9, 0.2], [0.8, 0.1], [1.0, 0.3], 0.2), "v")
 print({name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())})
 """

@@ -1,11 +1,12 @@
-"""Transfer: the network of one run, trained on another task."""
+"""Transfer: train the network of one run on another task."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from iterhead.errors import UserError
-from iterhead.runs.progress import Observer
+from iterhead.runs.options import ExecutionKeywords, ExecutionOptions, Observer
 from iterhead.runs.run import Run, load
 from iterhead.runs.training import train as train_run
 from iterhead.settings import RunConfig, parse_config
@@ -17,13 +18,8 @@ def transfer(
     task: str,
     train: Literal["all", "last-mlp", "not-attention"] = "all",
     epoch: int | None = None,
-    out: str | Path | None = None,
-    again: bool = False,
-    threads: int | None = None,
-    device: str = "auto",
-    compiled: bool = False,
     observer: Observer | None = None,
-    **settings: Any,
+    **settings_and_options: Any,
 ) -> Run:
     """Train the network of a finished run on another task, and return the new run.
 
@@ -33,31 +29,23 @@ def transfer(
     Args:
         run: whose network to start from: a run, its folder, or its name in `out`.
         task: to train on.
-        train: which weights move: all, those of the last layer's MLP, or all but those of attention.
+        train: which weights are trained: all, those of the last layer's MLP, or all but those of attention.
         epoch: which of its checkpoints; the last unless given.
-        out: the folder of run folders; the one with `run` unless given.
-        again: as for `runs.train`, like all that follow.
-        threads: of PyTorch.
-        device: cpu, cuda, mps or auto.
-        compiled: let torch.compile translate the steps.
         observer: is told of every evaluation.
-        settings: as for `parse_config`, such as `seed=3` or `data={"max_length": 8}`; what is left out is as in `run`.
+        settings_and_options: settings as for `parse_config`, such as `seed=3` or `data={"max_length": 8}`, the rest
+            being those of `run`; and the fields of `ExecutionOptions`. `out` is the folder of `run` unless given.
 
     Raises:
-        UserError: as for `runs.train`.
+        UserError: as for `runs.training.train`.
     """
-    parent = run if isinstance(run, Run) else load(run, "runs" if out is None else out)
-    parents = parent.folder.path.resolve().parent
-    return train_run(
-        transfer_config(parent, {**settings, "task": task}, train=train, epoch=epoch),
-        out=parent.folder.path.parent if out is None else out,
-        parents=parents,
-        again=again,
-        threads=threads,
-        device=device,
-        compiled=compiled,
-        observer=observer,
-    )
+    names = {field.name for field in fields(ExecutionOptions)}
+    options = {name: value for name, value in settings_and_options.items() if name in names}
+    settings = {name: value for name, value in settings_and_options.items() if name not in names}
+    parent = run if isinstance(run, Run) else load(run, options.get("out", "runs"))
+    folder = parent.folder.path
+    options = {"out": folder.parent} | options | {"parents": folder.resolve().parent}
+    config = transfer_config(parent, {**settings, "task": task}, train=train, epoch=epoch)
+    return train_run(config, observer=observer, **cast(ExecutionKeywords, options))
 
 
 def transfer_config(
@@ -81,7 +69,7 @@ def transfer_config(
 
 
 def from_scratch(config: RunConfig) -> RunConfig:
-    """Return the settings of the run to compare with: the same, without a start, and all weights move."""
+    """Return the settings of the run to compare with: without a start, and with all weights trained."""
     training = config.training.model_copy(update={"train": "all"})
     return config.model_copy(update={"start": None, "training": training})
 

@@ -1,19 +1,30 @@
-"""What training looks like: accuracy at each length and both peakinesses, over epochs."""
+"""Curves over epochs or lengths: of one run, and means over seeds with their intervals."""
 
 import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from iterhead.figures.style import ACCURACY_SCALE, BLUE, INK, QUIET, VERMILION, style
+from iterhead.figures.style import ACCURACY_SCALE, BLUE, INK, LINE_COLOURS, QUIET, VERMILION, style
 
-_MOST_ROWS_NAMED = 12
-_MOST_MARKED = 40
-"""Up to so many epochs each measurement gets a marker; beyond, markers run into a band."""
+_MAX_NAMED_ROWS = 12
+"""Names of lengths along an axis."""
+
+_MAX_MARKED_EPOCHS, _MAX_MARKED_PLACES = 40, 14
+"""Measurements of a run, and of means over seeds, up to which each has a marker; beyond, markers run together."""
+
+_MAX_SINGLE_SEEDS = 20
+"""Seeds up to which each has a faint line of its own."""
+
+_MAX_STRONG_LINES = 4
+"""With more lines, only means and faint intervals can be told apart."""
 
 
 @style()
@@ -77,7 +88,7 @@ def peakiness(
         threshold: of emergence, 0 .. 1.
         accuracy: [E], 0 .. 1, mean over lengths; None leaves it out.
     """
-    marker = "o" if len(epochs) <= _MOST_MARKED else ""
+    marker = "o" if len(epochs) <= _MAX_MARKED_EPOCHS else ""
     # Without colour, the dashes tell the lines apart.
     curves: tuple[tuple[str, NDArray[np.floating] | None, dict[str, Any]], ...] = (
         ("first head", first, {"color": BLUE, "linestyle": (0, (4, 1.2)), "zorder": 4}),
@@ -102,6 +113,67 @@ def peakiness(
     ax.text(1.015, threshold, f"emerged\n\u2265 {threshold:g}", transform=beside, va="center", fontsize=7)
 
 
+@dataclass(frozen=True, eq=False)
+class Band:
+    """One line of a plot.
+
+    Attributes:
+        label: for the legend.
+        xs: [E], increasing.
+        mean, low, high: [E], 0 .. 1.
+        each: [N, E], the seeds' own lines; may be empty.
+    """
+
+    label: str
+    xs: NDArray[np.floating]
+    mean: NDArray[np.floating]
+    low: NDArray[np.floating]
+    high: NDArray[np.floating]
+    each: NDArray[np.floating]
+
+
+@style()
+def bands(ax: Axes, lines: Sequence[Band], *, title: str, x_label: str, legend: bool) -> None:
+    """Draw lines of scores, 0 .. 1, with their intervals. The legend stands to the right of `ax`, which needs room."""
+    many = len(lines) > _MAX_STRONG_LINES
+    for line, (colour, dashes) in zip(lines, LINE_COLOURS, strict=False):
+        marker = "o" if len(line.xs) <= _MAX_MARKED_PLACES else ""
+        if len(line.each) <= _MAX_SINGLE_SEEDS and not many:
+            for own in line.each:
+                ax.plot(line.xs, own, color=colour, linewidth=0.5, alpha=0.25)
+        ax.fill_between(line.xs, line.low, line.high, color=colour, alpha=0.08 if many else 0.2, linewidth=0)
+        ax.plot(line.xs, line.mean, color=colour, linestyle=dashes, label=line.label, marker=marker, markersize=2.5)
+    ax.set_title(title, fontsize=8.5)
+    ax.set(xlabel=x_label, ylabel="share", ylim=(-0.03, 1.03))
+    _open_axes(ax)
+    if legend and lines:
+        ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), borderaxespad=0, fontsize=7.5, labelspacing=0.5)
+
+
+@style()
+def length_lines(
+    ax: Axes, epochs: NDArray[np.integer], lengths: NDArray[np.integer], accuracy_EN: NDArray[np.floating]
+) -> None:
+    """Draw accuracy over epochs with one line for each length, the longest darkest: stairs and spikes.
+
+    Args:
+        ax: empty axes.
+        epochs: [E], increasing.
+        lengths: [N], increasing.
+        accuracy_EN: [E, N], 0 .. 1; gaps where nan.
+    """
+    shades = np.linspace(0.25, 1.0, len(lengths))
+    colours = mpl.colormaps["viridis_r"](shades)
+    for column, (length, colour) in enumerate(zip(lengths, colours, strict=True)):
+        named = column in (0, len(lengths) // 2, len(lengths) - 1)
+        label = f"length {length}" if named else None
+        ax.plot(epochs, accuracy_EN[:, column], color=colour, linewidth=0.9, label=label)
+    ax.set_title("Accuracy by length", fontsize=8.5)
+    ax.set(xlabel="epoch", ylabel="share of test sequences right", ylim=(-0.03, 1.03))
+    _open_axes(ax)
+    ax.legend(loc="lower right", fontsize=7)
+
+
 def _edges(epochs: NDArray[np.integer]) -> NDArray[np.float64]:
     """Return the E+1 borders of the columns: midway between measurements, as far outside the first and the last."""
     if len(epochs) == 1:
@@ -112,11 +184,21 @@ def _edges(epochs: NDArray[np.integer]) -> NDArray[np.float64]:
 
 def _stride(rows: int) -> int:
     """Return which of `rows` names to write so that at most 12 are: every one, second, fourth, eighth, ..."""
-    return next(1 << power for power in itertools.count() if rows <= _MOST_ROWS_NAMED << power)
+    return next(1 << power for power in itertools.count() if rows <= _MAX_NAMED_ROWS << power)
 
 
 def _epoch_axis(ax: Axes, epochs: NDArray[np.integer]) -> None:
-    """Give both panels the same epochs: whole numbers, from the first column's left edge to the last one's right."""
+    """Give both panels of a run the same epochs, from the first column's left edge to the last one's right."""
     edges = _edges(epochs)
     ax.set(xlabel="epoch", xlim=(edges[0], edges[-1]))
-    ax.xaxis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
+    ax.xaxis.set_major_locator(_whole_numbers())
+
+
+def _open_axes(ax: Axes) -> None:
+    """Give a panel whole numbers along its horizontal axis, and no frame above and on the right."""
+    ax.xaxis.set_major_locator(_whole_numbers())
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def _whole_numbers() -> MaxNLocator:
+    return MaxNLocator(nbins=7, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)

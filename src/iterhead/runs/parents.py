@@ -1,4 +1,4 @@
-"""The network that a run starts from: found, checked and read."""
+"""The runs that others start from: found, checked and read."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,8 +9,9 @@ from torch import Tensor
 
 from iterhead import atomic
 from iterhead.errors import UserError
+from iterhead.runs.paths import open_run
 from iterhead.runs.run import STATE, Run, checkpoint_name
-from iterhead.runs.storage import RunFolder, open_run
+from iterhead.runs.storage import RunFolder
 from iterhead.settings import RunConfig, StartConfig
 from iterhead.training import check_fit
 
@@ -32,7 +33,7 @@ class Start:
 def find_start(config: RunConfig, folder: RunFolder, parents: Path) -> Start | None:
     """Return what a run starts from, or None if its weights are drawn from its seed.
 
-    A run that has begun takes the weights that never move from a checkpoint of its own, and needs its parent no more.
+    A run that has begun takes its frozen weights from a checkpoint of its own, and does not need its parent any more.
 
     Args:
         config: its settings.
@@ -40,7 +41,7 @@ def find_start(config: RunConfig, folder: RunFolder, parents: Path) -> Start | N
         parents: the folder of run folders where its parent is.
 
     Raises:
-        UserError: the parent is not there, not finished, damaged, has no checkpoint of that epoch, or does not fit.
+        UserError: the parent is missing, not finished, damaged, has no checkpoint of that epoch, or does not fit.
     """
     if config.start is None:
         return None
@@ -54,20 +55,19 @@ def find_start(config: RunConfig, folder: RunFolder, parents: Path) -> Start | N
 
 
 def _read_parent(config: RunConfig, start: StartConfig, parents: Path) -> Start:
-    found = open_run(str(parents / start.run), parents)
-    if found.path.name != start.run:
-        raise UserError(f"no such run in {parents}; did you mean {found.path.name}?")
-    parent = Run(found)
-    check_finished(parent)
+    folder = open_run(str(parents / start.run), parents)
+    if folder.path.name != start.run:
+        raise UserError(f"no such run in {parents}; did you mean {folder.path.name}?")
+    parent = Run(folder)
+    _check_finished(parent)
     check_fit(config, parent.config)
     epoch = parent.checkpoints[-1] if start.epoch is None else start.epoch
     weights = parent.weights_at(epoch)
-    checksum = atomic.digest(found.read(checkpoint_name(epoch)))
+    checksum = atomic.digest(folder.read(checkpoint_name(epoch)))
     return Start(weights, {"run": start.run, "epoch": epoch, "sha256": checksum})
 
 
-def check_finished(parent: Run) -> None:
-    """Raise UserError unless a run is finished: what has diverged or goes on is no network to start from."""
+def _check_finished(parent: Run) -> None:
     status = parent.status
     if status.state == "running":
         done = f"{status.epoch} of at most {parent.config.training.epochs} epochs are done"

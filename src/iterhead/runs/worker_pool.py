@@ -1,0 +1,308 @@
+"""Many runs in worker processes: one process for each core with one thread, small networks together as populations.
+
+Threads of PyTorch that outnumber the cores slow small networks tenfold, and a second thread on one small network gains
+little. So runs are spread over processes. Each process trains one job, that is one run or one population, and ends.
+What it saved is in the run folders, so a job whose process dies is simply started again, and continues.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext, SpawnContext
+from multiprocessing.process import BaseProcess
+from typing import Unpack
+
+from iterhead.errors import UserError
+from iterhead.machine import find_device, free_cores
+from iterhead.runs.options import ExecutionKeywords, ExecutionOptions, check_count
+from iterhead.runs.paths import parent_name, run_folder_name
+from iterhead.runs.run import Run, is_finished
+from iterhead.runs.storage import RunFolder
+from iterhead.runs.training import MAX_NETWORKS, train_population
+from iterhead.settings import RunConfig
+from iterhead.training import population_key
+
+SMALL_WIDTH = 32
+"""Up to this width networks gain from a common computation on a CPU (docs/benchmarks.md)."""
+
+MAX_SMALL_NETWORKS = 16
+"""Small networks in one computation on a CPU."""
+
+MAX_ATTEMPTS = 3
+"""How often a job is started whose process dies, for example killed by the system when memory runs out."""
+
+TICK = 1.0
+"""Seconds between two calls of `tick`, and between two looks at runs that other processes work on."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one of many runs.
+
+    Attributes:
+        config: its settings.
+        run: the run, finished or diverged; None if it failed.
+        error: why it failed, in one line.
+    """
+
+    config: RunConfig
+    run: Run | None
+    error: str = ""
+
+
+def train_many(
+    configs: Sequence[RunConfig],
+    *,
+    workers: int | None = None,
+    tick: Callable[[], None] = lambda: None,
+    on_start: Callable[[Sequence[RunConfig]], None] = lambda _job: None,
+    **options: Unpack[ExecutionKeywords],
+) -> Iterator[Result]:
+    """Train runs side by side, and yield the result of each as soon as it is known, finished runs first.
+
+    Failed runs are reported, and the others continue. A run that another process works on is left to it, and taken up
+    if that process ends before the run does. A run that starts from another of `configs` waits for it. In a script,
+    call this under `if __name__ == "__main__":`, since the processes import the script again.
+
+    Args:
+        configs: the settings of each run; duplicates are trained once.
+        workers: processes at a time; one for each free core unless given, and one on a GPU.
+        tick: is called about once a second while there is something to wait for.
+        on_start: is given the runs of each job as it starts.
+        options: the fields of `ExecutionOptions`, without `again` and `compiled`. Threads are those of each process;
+            new runs share the free cores unless given.
+
+    Raises:
+        UserError: the device is missing, an option is unknown, or there are no workers or threads.
+    """
+    chosen = ExecutionOptions.from_keywords(options)
+    device = find_device(chosen.device)
+    check_count("workers", workers)
+    for name in ("again", "compiled"):
+        if getattr(chosen, name):
+            raise UserError(f"{name}=True: expected for train or train_population, not for train_many")
+    waiting: list[RunConfig] = []
+    for config in dict.fromkeys(configs):
+        folder = RunFolder(chosen.out / run_folder_name(config))
+        try:
+            finished = is_finished(folder)
+        except UserError as error:  # damaged
+            yield Result(config, None, str(error))
+            continue
+        if finished:
+            yield Result(config, Run(folder))
+        else:
+            waiting.append(config)
+    processes = worker_count(workers, device)
+    jobs = make_jobs(waiting, processes, device)
+    processes = min(processes, len(jobs))
+    if jobs:
+        threads = chosen.default_threads or max(1, free_cores() // processes)
+        chosen = replace(chosen, device=device, default_threads=threads, skip_locked=True)
+        yield from WorkerPool(jobs, processes, chosen).results(tick, on_start)
+
+
+def worker_count(workers: int | None, device: str) -> int:
+    """Return how many processes work at a time if there is enough to do: one for each free core, one on a GPU."""
+    return workers or (free_cores() if device == "cpu" else 1)
+
+
+def make_jobs(configs: Sequence[RunConfig], workers: int, device: str) -> list[list[RunConfig]]:
+    """Return runs as jobs: populations where that pays, spread evenly over the workers, and single runs elsewhere.
+
+    A run and one that starts from it, or from one that does, are never in one job, and no two jobs wait for each other.
+    """
+    by_name = {run_folder_name(config): config for config in configs}
+    groups: dict[tuple[int, RunConfig], list[RunConfig]] = {}
+    for config in configs:
+        groups.setdefault((_ancestors(config, by_name), population_key(config)), []).append(config)
+    jobs: list[list[RunConfig]] = []
+    for (_, key), group in sorted(groups.items(), key=lambda entry: entry[0][0]):
+        size = networks_at_once(key, len(group), workers, device)
+        jobs += [group[start : start + size] for start in range(0, len(group), size)]
+    return jobs
+
+
+def _ancestors(config: RunConfig, by_name: Mapping[str, RunConfig]) -> int:
+    """Return how many of these runs a run starts from, one after another."""
+    parent = by_name.get(parent_name(config) or "")
+    return 0 if parent is None else 1 + _ancestors(parent, by_name)
+
+
+def networks_at_once(config: RunConfig, networks: int, workers: int, device: str) -> int:
+    """Return how many networks like this one, of so many, are best trained in one process."""
+    most = MAX_SMALL_NETWORKS if config.model.width <= SMALL_WIDTH else 1
+    return min(most if device == "cpu" else MAX_NETWORKS, -(-networks // workers))
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Runs for one process.
+
+    Attributes:
+        runs: settings by the name of the folder.
+        attempt: how often the job was started, this time included.
+    """
+
+    runs: Mapping[str, RunConfig]
+    attempt: int = 1
+
+    @cached_property
+    def parents(self) -> set[str]:
+        """The folder names of the runs that these start from."""
+        return {name for config in self.runs.values() if (name := parent_name(config))}
+
+    def select(self, names: Collection[str], attempt: int = 1) -> "_Job":
+        """Return some of the runs as a job."""
+        return _Job({name: self.runs[name] for name in names}, attempt)
+
+
+@dataclass
+class _Worker:
+    """A process with its job."""
+
+    job: _Job
+    process: BaseProcess
+    reports: Connection
+
+
+class WorkerPool:
+    """Processes that share jobs.
+
+    Args:
+        jobs: runs for one process each.
+        processes: at a time.
+        options: of the runs, with `skip_locked`.
+    """
+
+    def __init__(self, jobs: Sequence[Sequence[RunConfig]], processes: int, options: ExecutionOptions):
+        self._queue = [_Job({run_folder_name(config): config for config in job}) for job in jobs]
+        self._locked: list[_Job] = []  # by other processes
+        self._processes = processes
+        self._options = options
+        self._context = _process_context()
+
+    def results(self, tick: Callable[[], None], on_start: Callable[[Sequence[RunConfig]], None]) -> Iterator[Result]:
+        """Do every job; the processes end with this generator, however it ends."""
+        working: list[_Worker] = []
+        try:
+            while self._queue or self._locked or working:
+                while len(working) < self._processes and (place := self._next(working)) is not None:
+                    job = self._queue.pop(place)
+                    yield from self._finished(job)
+                    if startable := self._startable(job):
+                        on_start(list(startable.runs.values()))
+                        working.append(self._start(startable))
+                ended = wait([worker.process.sentinel for worker in working], timeout=TICK)
+                tick()
+                for worker in [worker for worker in working if worker.process.sentinel in ended]:
+                    working.remove(worker)
+                    yield from self._end(worker)
+                self._requeue_unlocked()
+        finally:
+            for worker in working:
+                worker.process.terminate()
+            for worker in working:
+                worker.process.join()
+
+    def _next(self, working: Sequence[_Worker]) -> int | None:
+        """Return the place of the first job in the queue whose runs start from none that is still to be trained."""
+        undone = [*self._queue, *self._locked, *(worker.job for worker in working)]
+        names = {name for job in undone for name in job.runs}
+        return next((place for place, job in enumerate(self._queue) if not job.parents & names), None)
+
+    def _finished(self, job: _Job) -> Iterator[Result]:
+        """Yield the runs of a job that are finished."""
+        for name, config in job.runs.items():
+            if self._is_finished(name):
+                yield Result(config, Run(self._folder(name)))
+
+    def _startable(self, job: _Job) -> _Job | None:
+        """Return what is left to do of a job; runs that other processes work on are put aside until these end."""
+        left = [name for name in job.runs if not self._is_finished(name)]
+        locked = [name for name in left if self._folder(name).is_locked()]
+        if locked:
+            self._locked.append(job.select(locked))
+        free = [name for name in left if name not in locked]
+        return job.select(free, job.attempt) if free else None
+
+    def _requeue_unlocked(self) -> None:
+        """Put back into the queue what other processes have finished, or left."""
+        jobs, self._locked = self._locked, []
+        for job in jobs:
+            locked = [name for name in job.runs if self._folder(name).is_locked()]
+            if locked:
+                self._locked.append(job.select(locked))
+            if len(locked) < len(job.runs):
+                self._queue.append(job.select([name for name in job.runs if name not in locked]))
+
+    def _start(self, job: _Job) -> _Worker:
+        reports, sender = self._context.Pipe(duplex=False)
+        configs, options = list(job.runs.values()), self._options
+        if (kept := options.kept_checkpoints) is not None:  # of thousands of runs a process needs few
+            options = replace(options, kept_checkpoints={config: kept.get(config, ()) for config in configs})
+        process = self._context.Process(target=_work, args=(configs, options, sender), daemon=True)
+        process.start()
+        sender.close()
+        return _Worker(job, process, reports)
+
+    def _end(self, worker: _Worker) -> Iterator[Result]:
+        """Yield the results of a job; runs whose process died are queued again, a few times."""
+        worker.process.join()
+        job = worker.job
+        try:
+            error = str(worker.reports.recv())
+        except EOFError:
+            error = f"its process ended with exit code {worker.process.exitcode}, {job.attempt} times in a row"
+        yield from self._finished(job)
+        left = [name for name in job.runs if not self._is_finished(name)]
+        if left and worker.process.exitcode != 0 and job.attempt < MAX_ATTEMPTS:
+            self._queue.append(job.select(left, job.attempt + 1))
+        elif left and not error:  # another process was quicker to take them
+            self._locked.append(job.select(left))
+        elif len(left) > 1:  # one of them may be what fails: each by itself
+            self._queue += [job.select([name]) for name in left]
+        else:
+            yield from (Result(job.runs[name], None, error) for name in left)
+
+    def _is_finished(self, name: str) -> bool:
+        """Whether a run is done; one that is damaged is not, and its process will report what is wrong with it."""
+        try:
+            return is_finished(self._folder(name))
+        except UserError:
+            return False
+
+    def _folder(self, name: str) -> RunFolder:
+        return RunFolder(self._options.out / name)
+
+
+def _process_context() -> ForkServerContext | SpawnContext:
+    """Return how processes are started: from a server that has PyTorch loaded, on systems that have such."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["__main__", "iterhead.runs.training"])
+    return context
+
+
+def _work(job: Sequence[RunConfig], options: ExecutionOptions, reports: Connection) -> None:
+    """Train one job, in a process of its own that ends with the one that started it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the first process ends the others
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        train_population(job, **vars(options))
+        reports.send("")
+    except (UserError, ValueError, RuntimeError, MemoryError, OSError) as error:
+        reports.send(str(error).partition("\n")[0] or repr(error))
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)
