@@ -139,12 +139,13 @@ def _maps(model: "Transformer", layout: SequenceLayout, tokens: NDArray[np.int64
     import torch  # not at the top: drawing needs none of these
 
     from iterhead.measure import ROLES
+    from iterhead.model import PATTERN_HOOKS, pattern_hook
 
     with torch.no_grad():
-        _, cache = model.run_with_cache(torch.from_numpy(tokens)[None], ("blocks.*.attn.hook_pattern",))
+        _, cache = model.run_with_cache(torch.from_numpy(tokens)[None], PATTERN_HOOKS)
 
     def head_map(title: str, head: tuple[int, int], pairs: QueryKeyPairs | None) -> HeadMap:
-        weights = cache[f"blocks.{head[0]}.attn.hook_pattern"][0, head[1]].double().numpy()
+        weights = cache[pattern_hook(head[0])][0, head[1]].double().numpy()
         return HeadMap(title.format(head_label(head)), weights, pairs)
 
     if scores.best_pair is None:

@@ -241,7 +241,7 @@ class PopulationTraining:
             networks = [network for network, stays in enumerate(staying) if stays]
             self._writers = [self._writers[network] for network in networks]
             if networks:
-                self._trainer.keep(networks)
+                self._trainer.select(networks)
 
     def _share_time(self, writers: Sequence[RunWriter]) -> None:
         """Add the time since the last call to these runs, in equal shares."""

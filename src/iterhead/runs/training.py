@@ -184,7 +184,7 @@ def _train_group(
             writers[network] = RunWriter(run, status, kept)
         if writers:
             if len(writers) < len(group):
-                trainer.keep(list(writers))
+                trainer.select(list(writers))
             PopulationTraining(trainer, list(writers.values()), observer).run(until)
     return locked
 
