@@ -8,7 +8,7 @@ from iterhead.data import make_packing
 from iterhead.settings import DataConfig, ModelConfig, parse_config
 from iterhead.studies.cost import Calibration, calibrate, epoch_seconds, solve
 from iterhead.studies.published import find_studies
-from iterhead.training.flops import step_flops, step_numbers
+from iterhead.training.flops import step_activations, step_flops
 
 CALIBRATION = Calibration(start=2e-3, rate=1e9, memory=1e8, device="cpu")
 
@@ -22,7 +22,7 @@ def test_each_sampled_cell_is_one_cell_of_the_published_grid(name, place):
 def test_an_epoch_by_hand():
     config = parse_config({"model": {"width": 32}, "training": {"precision": "float32"}})
     packing = make_packing(config.data, 4)  # 64 in a batch, 16 lengths
-    operations, numbers = (count(config.model, packing) for count in (step_flops, step_numbers))
+    operations, numbers = (count(config.model, packing) for count in (step_flops, step_activations))
     alone = epoch_seconds(config, CALIBRATION)
     assert alone == pytest.approx(256 * (2e-3 + operations / 1e9 + numbers / 1e8))  # 1,024 of each length
     # Starting the operations is shared by the networks of a population; the products are not.
@@ -34,7 +34,7 @@ def test_numbers_of_a_step_by_hand():
     config = ModelConfig(width=8, mlp_width=10, vocabulary=6)
     packing = make_packing(DataConfig(max_length=2, cot=False), 1)
     of_query = 8 * 8 + 2 * 10 + 3 * 9
-    assert step_numbers(config, packing) == 2 * (4 * 6 + 9 * 8) + (9 + 4) * of_query
+    assert step_activations(config, packing) == 2 * (4 * 6 + 9 * 8) + (9 + 4) * of_query
 
 
 def test_a_calibration_from_three_steps_by_hand():

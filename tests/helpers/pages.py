@@ -8,7 +8,7 @@ from helpers.stored_runs import settings
 from iterhead.measure import evaluate, table
 from iterhead.model import Transformer
 from iterhead.runs.run import MEASUREMENTS, SAMPLE, STATUS, TEST, Run, Status, checkpoint_name
-from iterhead.runs.storage import CONFIG, RunFolder
+from iterhead.runs.storage import CONFIG, RunFolder, table_bytes, tensor_bytes
 
 ABSENT = "no Chromium found: apt-get install chromium (or let PATH find one), and pip install playwright"
 
@@ -40,9 +40,9 @@ def staged(path: Path, networks: list[Transformer], spec: str, **data) -> Run:
         records = []
         for epoch, model in enumerate(networks):
             records += measured(model, run, epoch, SAMPLE)
-            folder.write_tensors(checkpoint_name(epoch), model.state_dict())
+            folder.write(checkpoint_name(epoch), tensor_bytes(model.state_dict()))
         records += measured(networks[-1], run, len(networks) - 1, TEST)
-        folder.write_table(MEASUREMENTS, table(records))
+        folder.write(MEASUREMENTS, table_bytes(table(records)))
         folder.write_json(STATUS, Status("finished", len(networks) - 1, config.data.cot, 1, 0.0, 0.0).as_json())
     return run
 

@@ -173,7 +173,10 @@ def test_a_population_is_edited_as_its_networks_alone():
             mean_ablation(PATTERN, torch.zeros(2, 3, 11, 11)),
             f"the mean for {PATTERN} has shape [2, 3, 11, 11]: expected [3, 11, 11], as the activation has",
         ),
-        (zero("blocks.2.hook_mlp_out"), "unknown site 'blocks.2.hook_mlp_out': did you mean 'blocks.1.hook_mlp_out'?"),
+        (
+            zero("blocks.2.hook_mlp_out"),
+            "unknown hook name 'blocks.2.hook_mlp_out': did you mean 'blocks.1.hook_mlp_out'?",
+        ),
     ],
 )
 def test_what_is_not_there_is_told_in_one_line(edit, message):
@@ -181,6 +184,6 @@ def test_what_is_not_there_is_told_in_one_line(edit, message):
     with pytest.raises(UserError) as caught:
         model(tokens, hooks=edit)
     if message.startswith("unknown"):
-        assert str(caught.value).startswith("unknown site 'blocks.2.hook_mlp_out'")
+        assert str(caught.value).startswith("unknown hook name 'blocks.2.hook_mlp_out'")
     else:
         assert str(caught.value) == message

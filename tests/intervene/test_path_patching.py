@@ -162,7 +162,7 @@ def test_other_parts_of_the_stream_do_not_pass():
             {"donor": random_tokens(2, 12)},
             "the donor for blocks.0.attn.hook_z has shape [2, 12, 3, 7]: expected [2, 11",
         ),
-        ({"receiver": (2, 0)}, "unknown site 'blocks.2.attn.hook_q'"),
+        ({"receiver": (2, 0)}, "unknown hook name 'blocks.2.attn.hook_q'"),
     ],
 )
 def test_what_makes_no_sense_is_told_in_one_line(options, message):

@@ -208,7 +208,7 @@ def test_one_class_is_read_without_a_probe():
         (([EMBEDDED], ["t"]), {"method": "svm"}, "method='svm': expected ridge or logistic"),
         (([EMBEDDED], ["t"]), {"tokens": 44}, "tokens=44: expected at least 45, one sequence of each length"),
         ((["blocks.1.attn.hook_pattern"], ["t"]), {}, "blocks.1.attn.hook_pattern holds attention maps: a probe needs"),
-        ((["blocks.1.hook_resid_pr"], ["t"]), {}, "unknown site 'blocks.1.hook_resid_pr'"),
+        ((["blocks.1.hook_resid_pr"], ["t"]), {}, "unknown hook name 'blocks.1.hook_resid_pr'"),
     ],
 )
 def test_what_makes_no_sense_is_told_in_one_line(arguments, options, message):

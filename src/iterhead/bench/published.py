@@ -60,7 +60,7 @@ def published_epochs(device: str) -> Iterator[Epochs]:
             trainer = Trainer(configs, device=device)
             (times,) = in_turns({"": endless(trainer.step_losses)}, rounds=5, turns=4).values()
         one = configs[0]
-        seconds = median(times) * trainer.stage(0).batches.steps / len(configs)
+        seconds = median(times) * trainer.phase(0).batches.steps / len(configs)
         yield Epochs(_named(name, one), len(configs), seconds, epoch_seconds(one, calibration, len(configs)))
 
 

@@ -114,7 +114,7 @@ def _steps(device: str) -> Iterator[Measured]:
         for kind, goal in (("float32", ">= 2.5"), ("bfloat16", ">= 4")):
             gain = ratio(seconds["plain"], seconds[kind]) if kind in seconds else None
             yield Measured(f"{size}: {kind} against the plain twin", gain, "x", goal if is_published else "")
-        operations = step_flops(config.model, Trainer([config]).stage(0).batches.packing)
+        operations = step_flops(config.model, Trainer([config]).phase(0).batches.packing)
         share = operations / PRODUCT_OPERATIONS * ratio(seconds["product"], seconds["float32"])
         goal = ">= 0.6" if is_published else ">= 0.35"
         yield Measured(f"{size}: float32, share of the matrix-product rate", share, "share", goal)
