@@ -1,6 +1,7 @@
 """Probes: on the network set by hand it is known what stands where, and what a linear map can make of it."""
 
 import math
+from functools import cache
 
 import numpy as np
 import polars as pl
@@ -8,8 +9,7 @@ import pytest
 
 from helpers.oracle import LONGEST, RESIDUALS, VOCABULARY, by_hand, dataset
 from iterhead.errors import UserError
-from iterhead.intervene import LABELS, ProbeScore, probe, probe_checkpoints, probe_labels, probe_table
-from iterhead.intervene.probes import _collect
+from iterhead.intervene.probes import LABELS, ProbeScore, probe, probe_checkpoints, probe_data, probe_labels, probe_table
 from iterhead.model import Transformer
 from iterhead.settings import ModelConfig
 from iterhead.tasks import SequenceLayout, task
@@ -22,6 +22,7 @@ EMBEDDED, BEFORE_MLP_1, AFTER_MLP_1 = (
     "blocks.0.hook_resid_mid",
     "blocks.1.hook_resid_pre",
 )
+HEADS = ("blocks.0.attn.hook_z", "blocks.1.attn.hook_z", "blocks.1.attn.hook_q", "blocks.1.hook_q_input")
 BROUGHT, ANSWER = "blocks.1.hook_resid_mid", "blocks.1.hook_resid_post"
 
 FROM_POSITION = 24 / 45
@@ -31,9 +32,18 @@ states stand at q = L + t, t >= 2: positions 4 .. 18, and of the pairs at each o
 residuals = pytest.mark.parametrize("residual", RESIDUALS)
 
 
-def read(model, site, label, **options):
+def read(model, name, label, **options):
     data = dataset(SPEC)
-    return probe(model, data.train, data.test, site, label, **options)
+    return probe(model, data.train, data.test, name, label, **options)
+
+
+@cache
+def accuracies(residual):
+    """The accuracy of every label at the names below, on the network set by hand."""
+    data = dataset(SPEC)
+    names = (EMBEDDED, BEFORE_MLP_1, AFTER_MLP_1, BROUGHT, ANSWER, "hook_embed", "ln_final.hook_normalized")
+    table = probe_table(by_hand(SPEC, residual), data.train, data.test, [*names, *HEADS], tokens=2000)
+    return {(name, label): accuracy for name, label, accuracy in table.select("name", "label", "accuracy").rows()}
 
 
 def untrained():
@@ -60,7 +70,7 @@ def test_labels_by_hand():
 
 def test_tokens_are_all_steps_of_equally_many_sequences_of_each_length():
     # 3 * 45 = 135 tokens of 150 asked for.
-    found = _collect(by_hand(SPEC), dataset(SPEC).test, [EMBEDDED, "blocks.0.attn.hook_z"], 150)
+    found = probe_data(by_hand(SPEC), dataset(SPEC).test, [EMBEDDED, "blocks.0.attn.hook_z"], 150)
     assert list(found.features) == [EMBEDDED, "blocks.0.attn.hook_z"]
     assert {len(values) for values in (*found.features.values(), *found.labels.values())} == {135}
     pairs = list(zip(found.labels["L"].tolist(), found.labels["t"].tolist(), strict=True))
@@ -84,32 +94,28 @@ def test_tokens_are_all_steps_of_equally_many_sequences_of_each_length():
     ],
 )
 def test_what_the_circuit_holds_is_read_without_error(residual, label, readable):
-    data, model = dataset(SPEC), by_hand(SPEC, residual)
-    found = probe_table(model, data.train, data.test, readable, [label])
-    assert found["accuracy"].to_list() == [1.0] * len(readable)
-    assert set(found["name"]) == set(readable)
+    assert {name: accuracies(residual)[name, label] for name in readable} == dict.fromkeys(readable, 1.0)
 
 
 @residuals
 def test_t_is_not_read_before_it_is_computed(residual):
     """The claim is about MLP 1: before it, own position and EoI's stand side by side, and ridge cannot subtract."""
-    model = by_hand(SPEC, residual)
-    noise = 3 * math.sqrt(0.25 / 3960)
-    assert read(model, EMBEDDED, "t").accuracy < FROM_POSITION + noise
-    assert FROM_POSITION < read(model, BEFORE_MLP_1, "t").accuracy < 0.8
+    noise = 3 * math.sqrt(0.25 / 1980)
+    assert accuracies(residual)[EMBEDDED, "t"] < FROM_POSITION + noise
+    assert FROM_POSITION < accuracies(residual)[BEFORE_MLP_1, "t"] < 0.8
 
 
 @residuals
 def test_logistic_regression_subtracts_by_itself(residual):
     """Its logits may be 2 t' (q - e + 1) - t'^2, linear in two one-hots: it finds t before any MLP has."""
     model = by_hand(SPEC, residual)
-    assert read(model, BEFORE_MLP_1, "t", method="logistic").accuracy > 0.99
-    assert read(model, EMBEDDED, "t", method="logistic").accuracy < FROM_POSITION + 0.05
+    assert read(model, BEFORE_MLP_1, "t", method="logistic", tokens=2000).accuracy > 0.99
+    assert read(model, EMBEDDED, "t", method="logistic", tokens=2000).accuracy < FROM_POSITION + 0.05
 
 
 @residuals
 @pytest.mark.parametrize(
-    ("label", "sites", "most"),
+    ("label", "names", "most"),
     [
         # One of ten inputs, which nothing has brought yet.
         ("x_t", [EMBEDDED, BEFORE_MLP_1, AFTER_MLP_1], 0.17),
@@ -120,17 +126,16 @@ def test_logistic_regression_subtracts_by_itself(residual):
         ("L", [EMBEDDED], 0.6),
     ],
 )
-def test_what_has_not_been_brought_or_computed_is_not_read(residual, label, sites, most):
-    for site in sites:
-        assert read(by_hand(SPEC, residual), site, label).accuracy < most, site
+def test_what_has_not_been_brought_or_computed_is_not_read(residual, label, names, most):
+    assert max(accuracies(residual)[name, label] for name in names) < most
 
 
 # Controls
 
 
-@pytest.mark.parametrize(("label", "site"), [("t", AFTER_MLP_1), ("x_t", BROUGHT), ("s_t", ANSWER)])
-def test_shuffled_labels_are_read_by_chance(label, site):
-    found = read(by_hand(SPEC), site, label)
+@pytest.mark.parametrize(("label", "name"), [("t", AFTER_MLP_1), ("x_t", BROUGHT), ("s_t", ANSWER)])
+def test_shuffled_labels_are_read_by_chance(label, name):
+    found = read(by_hand(SPEC), name, label, tokens=2000)
     assert found.control_shuffled < found.chance + 0.1
     assert found.control_shuffled < 0.3
 
@@ -138,7 +143,7 @@ def test_shuffled_labels_are_read_by_chance(label, site):
 def test_an_untrained_network_holds_none_of_it():
     """Positions and tokens are there by their embedding, and so is what follows from them; the rest is not."""
     data = dataset(SPEC)
-    found = probe_table(untrained(), data.train, data.test, [AFTER_MLP_1, ANSWER])
+    found = probe_table(untrained(), data.train, data.test, [AFTER_MLP_1, ANSWER], tokens=2000)
     scores = {label: rows["accuracy"].max() for (label,), rows in found.group_by("label")}
     assert scores["s_{t-1}"] > 0.99
     assert scores["t"] < 0.75
@@ -197,6 +202,11 @@ def test_one_class_is_read_without_a_probe():
     assert (found.accuracy, found.control_shuffled, found.chance) == (1.0, 1.0, 1.0)
 
 
+def test_a_score_reads_as_a_sentence():
+    score = ProbeScore("hook_embed", "s_t", 0.91666, 0.25, 0.5, 45)
+    assert repr(score) == "ProbeScore(s_t at hook_embed: 0.917; shuffled 0.250, chance 0.500; 45 tokens)"
+
+
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [
@@ -211,7 +221,7 @@ def test_one_class_is_read_without_a_probe():
         ((["blocks.1.hook_resid_pr"], ["t"]), {}, "unknown site 'blocks.1.hook_resid_pr'"),
     ],
 )
-def test_what_makes_no_sense_is_told_in_one_line(arguments, options, message):
+def test_mistakes_raise_one_line(arguments, options, message):
     data = dataset(SPEC)
     with pytest.raises(UserError) as caught:
         probe_table(by_hand(SPEC), data.train, data.test, *arguments, **options)
