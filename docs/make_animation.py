@@ -23,6 +23,7 @@ from PIL import Image
 from iterhead.figures.style import BLUE, INK, MASKED, QUIET, VERMILION, style
 from iterhead.formatting import percent
 from iterhead.measure import ROLES, Scores
+from iterhead.model import pattern_hook
 from iterhead.runs.run import Run, load
 from iterhead.tasks import QueryKeyPairs, SequenceLayout
 
@@ -78,7 +79,7 @@ def picture(run: Run, epoch: int, history: dict[int, Scores]) -> Image.Image:
 @torch.no_grad()
 def weights(run: Run, epoch: int, layout: SequenceLayout, head: tuple[int, int]) -> NDArray[np.float64]:
     """Return a head's map [T, T] after an epoch."""
-    name = f"blocks.{head[0]}.attn.hook_pattern"
+    name = pattern_hook(head[0])
     tokens = torch.from_numpy(run.dataset.test[layout.length][:1, : layout.input_size])
     return run.model_at(epoch).run_with_cache(tokens, (name,))[1][name][0, head[1]].double().numpy()
 

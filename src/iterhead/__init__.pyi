@@ -26,6 +26,7 @@ from .model import ActivationCache as ActivationCache
 from .model import Transformer as Transformer
 from .model import generate as generate
 from .model.handmade import handmade as handmade
+from .model.weights import from_weights as from_weights
 from .notebook import attention_map as attention_map
 from .notebook import head_scores as head_scores
 from .runs.run import load as load

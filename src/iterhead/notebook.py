@@ -17,11 +17,9 @@ from iterhead.figures.attention_map import attention_map as draw_attention_map
 from iterhead.formatting import head_label
 from iterhead.intervene.activations import Hooks
 from iterhead.intervene.effects import MakeHooks, Sequences, chunks
-from iterhead.intervene.patterns import pattern_hook
-from iterhead.measure.evaluate import PATTERNS
 from iterhead.measure.heads import ROLES, RoleSums
 from iterhead.measure.records import HEAD_SCORES
-from iterhead.model import Transformer
+from iterhead.model import PATTERN_HOOKS, Transformer, pattern_hook
 from iterhead.runs.run import Run
 from iterhead.tasks import SequenceLayout, Vocabulary
 
@@ -62,7 +60,7 @@ def head_scores(
             for role, pairs in ROLES.items()
         }
         for part in chunks(torch.from_numpy(tokens).to(model.embed.W_E.device)):
-            _, cache = model.run_with_cache(part[:, :-1], [PATTERNS], hooks=hooks)
+            _, cache = model.run_with_cache(part[:, :-1], PATTERN_HOOKS, hooks=hooks)
             for (layer, _), total in sums.items():
                 total.add(cache[pattern_hook(layer)])
         for (layer, role), total in sums.items():

@@ -1,13 +1,14 @@
-"""What the benchmark's figures are made of, by hand."""
+"""The parts of the benchmark, by hand."""
 
 import json
 
 import pytest
 import torch
 
-from iterhead.bench import GROUPS, Group, Measured
-from iterhead.bench.suite import slope
+from iterhead.bench import machine, suite
+from iterhead.bench.suite import GROUPS, Group, Measured, slope
 from iterhead.bench.timing import endless, in_turns, ratio
+from iterhead.cli import main
 from iterhead.data import make_packing
 from iterhead.settings import DataConfig, ModelConfig
 from iterhead.training.flops import step_flops
@@ -53,7 +54,7 @@ def test_exponents_by_hand():
     assert slope({1: 5.0, 10: 5.0}) == pytest.approx(0)
 
 
-def test_works_take_turns_and_ratios_are_medians():
+def test_turns_alternate_and_ratios_are_medians():
     order = []
     taken = in_turns({name: lambda name=name: order.append(name) for name in "ab"}, rounds=2, turns=3)
     assert "".join(order) == "a" + "b" + "aaabbb" * 2  # one turn each to warm up
@@ -61,12 +62,12 @@ def test_works_take_turns_and_ratios_are_medians():
     assert ratio([4.0, 6.0, 80.0], [2.0, 2.0, 8.0]) == 3  # of 2, 3 and 10
 
 
-def test_steps_go_on_in_the_next_epoch():
+def test_steps_continue_in_the_next_epoch():
     turn = endless(lambda: iter([1, 2]))
     assert [turn() for _ in range(5)] == [1, 2, 1, 2, 1]
 
 
-def test_a_gpu_that_is_not_there_is_not_measured():
+def test_missing_gpu_is_not_measured():
     gpu = next(group for group in GROUPS if group.name == "gpu")
     figures = list(gpu.measure("cpu"))
     assert {figure.value for figure in figures} == {None}
@@ -74,57 +75,56 @@ def test_a_gpu_that_is_not_there_is_not_measured():
 
 
 def fake(monkeypatch):
-    from iterhead import bench
-
     figures = [
         Measured("speed", 2.0, "x", ">= 2.5"),
         Measured("part", 0.025, "share", "<= 0.05"),
         Measured("b", None, "s"),
     ]
-    monkeypatch.setattr(bench, "GROUPS", (Group("one", "a thing", lambda device: iter(figures)),))
-    monkeypatch.setattr(bench, "describe_machine", lambda device: {
+    monkeypatch.setattr(suite, "GROUPS", (Group("one", "a thing", lambda device: iter(figures)),))
+    monkeypatch.setattr(machine, "describe_machine", lambda device: {
         "processor": "P", "cores": 2, "threads": 1, "torch": "T", "load": 0.5, "float32_gflops": 75.0,
     })  # fmt: skip
 
 
 def bench_command(*words):
-    from iterhead.cli.main import main
-
     return main(["bench", *words])
 
 
-def test_the_command_tells_figures_goals_and_what_is_missing(monkeypatch, capsys):
+def test_command_prints_results_and_goals(monkeypatch, capsys):
     fake(monkeypatch)
     threads = torch.get_num_threads()
     assert bench_command() == 0
     assert torch.get_num_threads() == threads
-    told = capsys.readouterr().out
-    assert "P, 2 cores, 1 thread, torch T\nproducts of large matrices: 75 GFLOP/s in float32; load before: 0.5" in told
-    assert "one: a thing\n  speed: 2.00 x   (goal >= 2.5: missed)\n" in told
-    assert "  part: 2.5%   (goal <= 5%: reached)\n  b: not measured\n" in told
+    out = capsys.readouterr().out
+    assert (
+        "P, 2 cores, 1 thread, torch T\nproducts of large matrices: 75 GFLOP/s in float32; load average before: 0.5"
+        in out
+    )
+    assert "one: a thing\n  speed: 2.00 x   (goal >= 2.5: missed)\n" in out
+    assert "  part: 2.5%   (goal <= 5%: reached)\n  b: not measured\n" in out
 
 
-def test_the_command_s_json(monkeypatch, capsys):
+def test_command_prints_json(monkeypatch, capsys):
     fake(monkeypatch)
     assert bench_command("--json") == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["machine"]["cores"] == 2
-    assert told["results"][0] == {"name": "speed", "value": 2.0, "unit": "x", "goal": ">= 2.5"}
-    assert told["results"][2] == {"name": "b", "value": None, "unit": "s", "goal": None}
+    result = json.loads(capsys.readouterr().out)
+    assert result["machine"]["cores"] == 2
+    assert result["results"][0] == {"name": "speed", "value": 2.0, "unit": "x", "goal": ">= 2.5"}
+    assert result["results"][2] == {"name": "b", "value": None, "unit": "s", "goal": None}
 
 
-def test_an_unknown_group_is_named(monkeypatch, capsys):
+def test_unknown_group_gives_one_line(monkeypatch, capsys):
     fake(monkeypatch)
     assert bench_command("speed") == 2
-    assert capsys.readouterr().err == "iterhead: speed: no such group of figures: expected one\n"
+    assert capsys.readouterr().err == "iterhead: speed: no such benchmark: expected one\n"
 
 
-def test_every_group_is_known_to_the_help(capsys):
+def test_help_lists_every_group(capsys):
     assert bench_command("--help") == 0
-    told = capsys.readouterr().out
-    assert all(group.name in told for group in GROUPS)
+    out = capsys.readouterr().out
+    assert all(group.name in out for group in GROUPS)
 
 
-def test_an_unknown_device_is_refused(capsys):
+def test_unknown_device_is_refused(capsys):
     assert bench_command("--device", "tpu") == 2
     assert "device=tpu: expected one of auto, cpu, cuda, mps" in capsys.readouterr().err

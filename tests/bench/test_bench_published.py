@@ -1,4 +1,4 @@
-"""The benchmark of the published study times what it says, and the estimate is that of `study list`."""
+"""The benchmark of the published study, and the estimates of `iterhead study list`."""
 
 import pytest
 
@@ -8,13 +8,13 @@ from iterhead.data import make_packing
 from iterhead.settings import DataConfig, ModelConfig, parse_config
 from iterhead.studies.cost import Calibration, calibrate, epoch_seconds, solve
 from iterhead.studies.published import find_studies
-from iterhead.training.flops import step_flops, step_numbers
+from iterhead.training.flops import step_activations, step_flops
 
 CALIBRATION = Calibration(start=2e-3, rate=1e9, memory=1e8, device="cpu")
 
 
 @pytest.mark.parametrize(("name", "place"), SAMPLE)
-def test_each_sampled_cell_stands_once_in_the_published_grid(name, place):
+def test_each_sampled_cell_is_one_cell_of_the_published_grid(name, place):
     (study,) = find_studies(name, "paper")
     assert len([cell for cell in study.cells if place.items() <= cell.axes.items()]) == 1
 
@@ -22,7 +22,7 @@ def test_each_sampled_cell_stands_once_in_the_published_grid(name, place):
 def test_an_epoch_by_hand():
     config = parse_config({"model": {"width": 32}, "training": {"precision": "float32"}})
     packing = make_packing(config.data, 4)  # 64 in a batch, 16 lengths
-    operations, numbers = (count(config.model, packing) for count in (step_flops, step_numbers))
+    operations, numbers = (count(config.model, packing) for count in (step_flops, step_activations))
     alone = epoch_seconds(config, CALIBRATION)
     assert alone == pytest.approx(256 * (2e-3 + operations / 1e9 + numbers / 1e8))  # 1,024 of each length
     # Starting the operations is shared by the networks of a population; the products are not.
@@ -34,14 +34,14 @@ def test_numbers_of_a_step_by_hand():
     config = ModelConfig(width=8, mlp_width=10, vocabulary=6)
     packing = make_packing(DataConfig(max_length=2, cot=False), 1)
     of_query = 8 * 8 + 2 * 10 + 3 * 9
-    assert step_numbers(config, packing) == 2 * (4 * 6 + 9 * 8) + (9 + 4) * of_query
+    assert step_activations(config, packing) == 2 * (4 * 6 + 9 * 8) + (9 + 4) * of_query
 
 
 def test_a_calibration_from_three_steps_by_hand():
     rows = [(1, 1e6, 1e5), (1, 1e7, 1e7), (1, 1e9, 1e6)]
     seconds = [2e-3 + operations / 5e10 + numbers / 4e8 for _, operations, numbers in rows]
-    found = solve(rows, seconds, "cpu")
-    assert (found.start, found.rate, found.memory) == pytest.approx((2e-3, 5e10, 4e8))
+    solved = solve(rows, seconds, "cpu")
+    assert (solved.start, solved.rate, solved.memory) == pytest.approx((2e-3, 5e10, 4e8))
     # A large step that took no longer than a small one: its part costs next to nothing, and the rest still fits.
     disturbed = solve(rows, [2.25e-3, 27e-3, 4.3e-3], "cpu")
     assert disturbed.rate > 1e13
@@ -49,7 +49,7 @@ def test_a_calibration_from_three_steps_by_hand():
     assert 1e-3 < disturbed.start < 3e-3
 
 
-def test_a_calibration_is_measured_once_and_kept(tmp_path):
+def test_calibration_is_measured_once_and_kept(tmp_path):
     measured = calibrate(tmp_path, "cpu")
     assert measured.rate > 1e8
     assert measured.memory > 1e6

@@ -1,3 +1,6 @@
+import contextlib
+import io
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,8 +19,8 @@ TINY = (
 
 
 @dataclass
-class Said:
-    """What one call of the command line did."""
+class Output:
+    """What one call of the command line returned and wrote."""
 
     code: int
     out: str
@@ -33,15 +36,15 @@ class Said:
 
 
 @pytest.fixture
-def call(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Said]:
-    """Call the command line in an empty folder, in this process; words come one by one, or joined by spaces."""
+def call(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Output]:
+    """Call the command line in this process, in an empty folder; words come one by one, or joined by spaces."""
     monkeypatch.chdir(tmp_path)
 
-    def called(*words: str) -> Said:
+    def called(*words: str) -> Output:
         capsys.readouterr()
         code = main([part for word in words for part in word.split(" ")])
         captured = capsys.readouterr()
-        return Said(code, captured.out, captured.err)
+        return Output(code, captured.out, captured.err)
 
     return called
 
@@ -53,15 +56,32 @@ def tiny() -> str:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a finished run; nobody may change it."""
+def piped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Output]:
+    """The folder of a run, and what the command that trained it wrote into a pipe."""
     out = tmp_path_factory.mktemp("finished")
-    assert main(["run", "--quiet", "--out", str(out), *TINY.split()]) == 0
+    with contextlib.redirect_stdout(io.StringIO()) as stdout, contextlib.redirect_stderr(io.StringIO()) as stderr:
+        code = main(["run", "--out", str(out), *TINY.split()])
     (folder,) = out.iterdir()
-    return folder
+    return folder, Output(code, stdout.getvalue(), stderr.getvalue())
+
+
+@pytest.fixture(scope="session")
+def finished(piped: tuple[Path, Output]) -> Path:
+    """The folder of a finished run; tests must not change it."""
+    return piped[0]
 
 
 @pytest.fixture
 def copied(finished: Path, tmp_path: Path) -> Path:
-    """The same run in `runs` of the test's own folder, to be changed."""
+    """A copy of the finished run in `runs` of the test's own folder, which the test may change."""
     return Path(shutil.copytree(finished, tmp_path / "runs" / finished.name))
+
+
+@pytest.fixture
+def strict_json() -> Callable[[str], dict]:
+    """Read one JSON object; NaN and Infinity, which Python's parser accepts, are refused."""
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is not JSON")
+
+    return lambda text: json.loads(text, parse_constant=refuse)

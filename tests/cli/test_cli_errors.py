@@ -1,4 +1,4 @@
-"""Every bad input is told in one line on stderr, with exit code 2."""
+"""Every bad input gives one line on stderr and exit code 2."""
 
 import io
 import json
@@ -22,8 +22,8 @@ LINES = {
     "run --training.lrr 1": "unknown option --training.lrr: did you mean --training.lr?",
     "run --data.max 3": "unknown option --data.max: did you mean --data.max-length?",  # no abbreviations
     "run --zzz": "unknown option --zzz: iterhead run --help lists the options",
-    "run parity": "unexpected 'parity': iterhead run --help shows what may follow",
-    "show a b": "unexpected 'b': iterhead show --help shows what may follow",
+    "run parity": "unexpected 'parity': see iterhead run --help",
+    "show a b": "unexpected 'b': see iterhead show --help",
     "show --jsno": "unknown option --jsno: did you mean --json?",
     "run --seed": "--seed: expected a value",
     "run --seed --json": "--seed: expected a value",
@@ -33,9 +33,9 @@ LINES = {
     "run --training.epochs 1e3": "--training.epochs 1e3: expected a whole number",
     "run --training.lr fast": "--training.lr fast: expected a number",
     "run --data.cot maybe": "--data.cot maybe: expected true or false",
-    "run --threads x": "--threads x: expected a whole number",
-    "run --threads 0": "--threads 0: expected at least 1",
-    "run --threads -2": "--threads -2: expected at least 1",
+    "run --threads x": "--threads x: expected a whole number of at least 1",
+    "run --threads 0": "--threads 0: expected a whole number of at least 1",
+    "run --threads -2": "--threads -2: expected a whole number of at least 1",
     "run --seed -1": "seed=-1: expected at least 0",
     "run --model.width 0": "model.width=0: expected at least 1",
     "run --model.heads 3": "model.heads=3: expected a divisor of width=64",
@@ -56,9 +56,9 @@ LINES = {
 
 
 @pytest.mark.parametrize(("words", "line"), LINES.items())
-def test_line(call, words, line):
-    said = call(words)
-    assert (said.line, said.code) == (f"iterhead: {line}", 2)
+def test_mistake_gives_one_line(call, words, line):
+    result = call(words)
+    assert (result.line, result.code) == (f"iterhead: {line}", 2)
 
 
 BEGINNINGS = {
@@ -72,10 +72,10 @@ BEGINNINGS = {
 
 
 @pytest.mark.parametrize(("words", "beginning"), BEGINNINGS.items())
-def test_line_begins(call, words, beginning):
-    said = call(words)
-    assert said.code == 2
-    assert said.line.startswith(f"iterhead: {beginning}")
+def test_mistake_gives_one_line_that_begins(call, words, beginning):
+    result = call(words)
+    assert result.code == 2
+    assert result.line.startswith(f"iterhead: {beginning}")
 
 
 TOML = {
@@ -99,66 +99,66 @@ TOML = {
 
 
 @pytest.mark.parametrize(("text", "line"), TOML.items())
-def test_toml(call, tmp_path, text, line):
+def test_mistake_in_a_toml_file(call, tmp_path, text, line):
     (tmp_path / "file.toml").write_text(text)
-    said = call("run --config file.toml --data.min-length 2")
-    assert (said.line, said.code) == (f"iterhead: {line}", 2)
+    result = call("run --config file.toml --data.min-length 2")
+    assert (result.line, result.code) == (f"iterhead: {line}", 2)
 
 
-def test_toml_of_other_bytes(call, tmp_path):
+def test_toml_file_that_is_not_utf8(call, tmp_path):
     (tmp_path / "file.toml").write_bytes(b"\xff\xfe")
     assert call("run --config file.toml").line.startswith("iterhead: file.toml: cannot be read: 'utf-8'")
 
 
 def test_control_characters_do_not_reach_the_terminal(call):
-    said = call("run", "--\x1b[31mred")
-    assert said.line.startswith("iterhead: unknown option --\\x1b[31mred: ")
+    result = call("run", "--\x1b[31mred")
+    assert result.line.startswith("iterhead: unknown option --\\x1b[31mred: ")
 
 
-def test_json_does_not_change_how_errors_are_told(call):
+def test_json_does_not_change_how_errors_are_reported(call):
     assert call("run --json --seed x").line == "iterhead: --seed x: expected a whole number"
     assert call("show --json nothing").code == 2
 
 
 @pytest.mark.parametrize("words", ["run --out file", "show --out file", "show file"])
-def test_a_file_in_the_place_of_a_folder(call, tmp_path, words):
+def test_file_in_place_of_a_folder(call, tmp_path, words):
     (tmp_path / "file").touch()
-    said = call(words)
-    assert said.code == 2
-    assert said.line.startswith("iterhead: file")
+    result = call(words)
+    assert result.code == 2
+    assert result.line.startswith("iterhead: file")
 
 
-def test_an_out_that_cannot_be_made(call):
-    said = call("run --out /proc/nothing")
-    assert said.code == 2
-    assert said.line.startswith("iterhead: /proc/nothing/polynomial-")
+def test_out_folder_that_cannot_be_made(call):
+    result = call("run --out /proc/nothing")
+    assert result.code == 2
+    assert result.line.startswith("iterhead: /proc/nothing/polynomial-")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_an_out_without_permission(call, tmp_path):
+def test_out_folder_without_permission(call, tmp_path):
     (tmp_path / "locked").mkdir(mode=0o500)
     assert "Permission denied" in call("run --out locked").line
 
 
-def test_a_damaged_run(call, tiny, copied):
+def test_damaged_run(call, tiny, copied):
     (copied / "config.json").write_text("{}")
     for words in (f"run {tiny}", f"show {copied.name}", f"show {copied.name} --json"):
-        said = call(words)
-        assert said.code == 2
-        assert said.line.startswith(f"iterhead: runs/{copied.name}/config.json is damaged: ")
+        result = call(words)
+        assert result.code == 2
+        assert result.line.startswith(f"iterhead: runs/{copied.name}/config.json is damaged: ")
     listed = call("show").out
     assert "unreadable" in listed
     assert "is damaged" in " ".join(listed.split())
 
 
-def test_json_of_a_listing_holds_the_damage(call, copied):
+def test_json_list_of_runs_says_what_is_damaged(call, copied):
     (copied / "measurements.parquet").write_bytes(b"")
     (row,) = json.loads(call("show --json").out)["runs"]
     assert "is damaged" in row["problem"]
     assert row["accuracy"] is None
 
 
-def test_a_run_that_another_process_holds(call, tiny, finished, tmp_path):
+def test_run_that_another_process_works_on(call, tiny, finished, tmp_path):
     with RunFolder(tmp_path / "runs" / finished.name).lock():
         assert "is working on this run" in call(f"run --quiet {tiny}").line
 
@@ -171,22 +171,22 @@ def test_a_run_that_another_process_holds(call, tiny, finished, tmp_path):
         ("--model.layers 97", "model.layers=97: expected at most 96"),
     ],
 )
-def test_settings_beyond_all_sense(call, tiny, option, expected):
+def test_settings_beyond_the_limits(call, tiny, option, expected):
     assert call(f"run --quiet {tiny} {option}").line == f"iterhead: {expected}"
 
 
-def test_settings_beyond_all_memory(call, tiny):
-    said = call(f"run --quiet {tiny} --data.split iid --data.train-per-length 99999999999999")
-    assert said.code == 2
-    assert said.line.startswith("iterhead: these settings need more memory than there is")
+def test_settings_that_need_too_much_memory(call, tiny):
+    result = call(f"run --quiet {tiny} --data.split iid --data.train-per-length 99999999999999")
+    assert result.code == 2
+    assert result.line.startswith("iterhead: out of memory with these settings")
 
 
-def test_our_own_faults_keep_their_traceback(call, monkeypatch):
+def test_bugs_keep_their_traceback(call, monkeypatch):
     def broken(*_: object) -> None:
-        raise ValueError("a fault of ours")
+        raise ValueError("a bug")
 
     monkeypatch.setattr("iterhead.tasks.catalogue", broken)
-    with pytest.raises(ValueError, match="a fault of ours"):
+    with pytest.raises(ValueError, match="a bug"):
         call("tasks")
 
 
@@ -197,7 +197,7 @@ def python(code: str, **how) -> subprocess.CompletedProcess:
 TASKS = "import sys; from iterhead.cli import main; sys.exit(main(['tasks']))"
 
 
-def test_a_reader_that_goes_away():
+def test_pipe_closed_by_its_reader():
     reader, writer = os.pipe()
     os.close(reader)
     done = python(TASKS, stdout=writer)
@@ -205,19 +205,19 @@ def test_a_reader_that_goes_away():
     assert (done.returncode, done.stderr) == (141, "")
 
 
-def test_a_full_disk_behind_stdout():
+def test_stdout_on_a_full_disk():
     with Path("/dev/full").open("w") as full:
         done = python(TASKS, stdout=full)
     assert done.returncode == 2
     assert done.stderr == "iterhead: standard output cannot be written: No space left on device\n"
 
 
-def test_a_closed_stdout():
+def test_closed_stdout():
     done = python(f"import sys; sys.stdout = None\n{TASKS}")
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_reader_that_goes_away_during_training(tmp_path, tiny):
+def test_pipe_closed_during_training(tmp_path, tiny):
     words = ["run", *tiny.split(), "--training.epochs", "100000", "--training.early-stop", "false"]
     command = [sys.executable, "-m", "iterhead", *words]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -227,7 +227,7 @@ def test_a_reader_that_goes_away_during_training(tmp_path, tiny):
         assert process.stderr.read() == ""
 
 
-def test_a_name_that_the_encoding_lacks(tmp_path, tiny, monkeypatch):
+def test_task_name_that_the_encoding_lacks(tmp_path, monkeypatch):
     (tmp_path / "höchstes.py").write_text(
         "from iterhead import IterativeTask\nT = IterativeTask(name='t', alphabet=2, init=0, step=max)\n"
     )
@@ -235,5 +235,5 @@ def test_a_name_that_the_encoding_lacks(tmp_path, tiny, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     written = io.BytesIO()
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding="ascii"))
-    assert main(["run", *tiny.split(), "--task", "höchstes:T"]) == 0
-    assert b"Training on h\\xf6chstes:T" in written.getvalue()
+    assert main(["handmade", "--task", "höchstes:T", "--max-length", "2"]) == 0
+    assert b"Every weight set by hand: h\\xf6chstes:T, " in written.getvalue()

@@ -1,63 +1,60 @@
-"""Help, version, the quick commands, and what may not be imported for them."""
+"""Help, version, the quick commands, and what they must not import."""
 
 import json
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 
-from iterhead.cli.options import settings
+from iterhead.cli.commands import COMMANDS, find
+from iterhead.cli.options import read_config, settings
 from iterhead.settings import option_names
+from iterhead.tasks import task
 
 HEAVY = {"torch", "polars", "matplotlib", "pandas", "scipy"}
 
 
-def imported_by(*words: str) -> set[str]:
-    """The packages that a fresh process has imported after a command, which must have said something."""
-    code = f"import sys; from iterhead.cli import main; main({list(words)!r}); sys.stderr.write(' '.join(sys.modules))"
+def imported_by(code: str) -> set[str]:
+    """Return the packages that a fresh process has imported after some code."""
+    code = f"import sys; {code}; sys.stderr.write(' '.join(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout
     return {name.partition(".")[0] for name in done.stderr.split()}
 
 
-@pytest.mark.parametrize("words", ["", "--help", "run --help", "show --help", "tasks", "tasks --json", "--version"])
-def test_quick_commands_import_nothing_heavy(words: str):
-    packages = imported_by(*words.split())
+def test_quick_commands_import_nothing_heavy():
+    commands = [[], ["--help"], ["run", "--help"], ["show", "--help"], ["tasks"], ["tasks", "--json"], ["--version"]]
+    packages = imported_by(f"from iterhead.cli import main; [main(words) for words in {commands}]")
     assert "iterhead" in packages
     assert not packages & HEAVY
 
 
-def test_no_settings_are_built_for_the_overview():
-    assert not imported_by("--help") & {"pydantic", "numpy", "rich"}
-
-
-def test_importing_the_library_brings_in_nothing():
-    code = "import sys, iterhead; print(*sys.modules)"
-    names = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert not {name.partition(".")[0] for name in names.split()} & (HEAVY | {"numpy", "pydantic", "rich"})
+@pytest.mark.parametrize("code", ["from iterhead.cli import main; main(['--help'])", "import iterhead"])
+def test_overview_and_library_import_next_to_nothing(code):
+    assert not imported_by(code) & (HEAVY | {"pydantic", "numpy", "rich"})
 
 
 @pytest.mark.parametrize("words", ["", "-h", "--help"])
-def test_no_arguments_show_the_help(call, words):
-    said = call(words) if words else call()
-    assert said.code == 0
-    assert said.err == ""
+def test_overview(call, words):
+    output = call(*words.split())
+    assert output.code == 0
+    assert output.err == ""
     for name in ("run", "show", "tasks"):
-        assert re.search(rf"^  {name} +\w", said.out, re.MULTILINE)
-        assert f"\n  iterhead {name}" in said.out
+        assert re.search(rf"^  {name} +\w", output.out, re.MULTILINE)
+        assert f"\n  iterhead {name}" in output.out
 
 
 @pytest.mark.parametrize("command", ["run", "show", "tasks"])
-def test_a_command_teaches_by_examples(call, command):
-    said = call(command, "--help")
-    assert said.code == 0
-    examples = re.findall(r"^  iterhead .*\n      \S.*", said.out, re.MULTILINE)
+def test_help_of_a_command_shows_examples(call, command):
+    output = call(command, "--help")
+    assert output.code == 0
+    examples = re.findall(r"^  iterhead .*\n      \S.*", output.out, re.MULTILINE)
     assert 3 <= len(examples) <= 5
-    assert said.out.index("examples:") < said.out.index("--json")
+    assert output.out.index("examples:") < output.out.index("--json")
 
 
-@pytest.mark.parametrize("words", ["--help", "run --help", "show --help", "tasks --help", "tasks"])
+@pytest.mark.parametrize("words", ["--help", *(f"{command.name} --help" for command in COMMANDS), "tasks"])
 def test_output_fits_80_columns(call, words):
     assert max(map(len, call(words).out.splitlines())) <= 80
 
@@ -66,7 +63,7 @@ def test_help_wins_over_mistakes(call):
     assert call("run --nonsense --help").code == 0
 
 
-def test_every_setting_stands_in_the_help(call):
+def test_every_setting_is_in_the_help(call):
     text = " ".join(call("run --help").out.split())
     flags = {setting.flag for setting in settings()}
     assert {name.replace("_", "-") for name in option_names()} == {flag[2:] for flag in flags}
@@ -92,20 +89,15 @@ def test_defaults_and_choices_are_shown(call, shown):
 
 
 def test_examples_of_the_help_are_accepted(call):
-    from iterhead.cli.commands import COMMANDS
-    from iterhead.cli.options import read_config
-
     for command in COMMANDS:
         for example, _ in command.examples:
             words = example.replace('"', "").split()[1:]
-            options = next(known for known in COMMANDS if known.name == words[0]).parse(words[1:])
+            options = find(words[0]).parse(words[1:])
             if words[0] == "run" and options.config is None:
                 read_config(options)
 
 
 def test_version(call):
-    from importlib.metadata import version
-
     assert call("--version").out == f"iterhead {version('iterhead')}\n"
 
 
@@ -121,13 +113,11 @@ def test_tasks_shows_every_kind_with_a_worked_sequence(call):
     assert "mytasks:highest" in out
 
 
-def test_the_task_of_ones_own_works_as_shown(call, tmp_path):
+def test_example_of_an_own_task_works(call, tmp_path):
     shown = call("tasks").out
     code = re.search(r"  (from iterhead import .*?\n  \))", shown, re.DOTALL).group(1)
     (tmp_path / "mytasks.py").write_text(code.replace("\n  ", "\n"))
     spec = shown.split()[-1]
-    from iterhead.tasks import task
-
     assert task(spec).run([2, 1, 5, 3]) == [2, 2, 5, 5]
 
 

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from iterhead.cli.interrupts import Interrupts
+from iterhead.cli.shell import Interrupts
 
 LONG = ["--training.epochs", "100000", "--training.early-stop", "false"]
 
@@ -24,7 +24,7 @@ def started(words: list[str], folder) -> subprocess.Popen[str]:
 
 
 def interrupted(words: list[str], folder, number: int, at: str) -> tuple[str, str]:
-    """What a process had said on both streams when it ended by a signal that came after a line beginning with `at`."""
+    """Send a signal after the first line that begins with `at`; return what the process wrote to stdout and stderr."""
     with started(words, folder) as process:
         lines = []
         for line in process.stdout:
@@ -32,26 +32,26 @@ def interrupted(words: list[str], folder, number: int, at: str) -> tuple[str, st
             if line.startswith(at):
                 process.send_signal(number)
                 break
-        rest, told = process.communicate(timeout=60)
+        rest, errors = process.communicate(timeout=60)
         assert process.returncode == 130
-        return "".join(lines) + rest, told
+        return "".join(lines) + rest, errors
 
 
-def test_training_stops_and_goes_on(tmp_path, tiny):
+def test_training_stops_and_resumes(tmp_path, tiny):
     words = ["run", *tiny.split(), *LONG, "--out", "my runs"]
-    said, told = interrupted(words, tmp_path, signal.SIGINT, at="epoch 3/")
-    epoch = int(told.removeprefix("Interrupted after epoch ").partition(".")[0])
+    out, err = interrupted(words, tmp_path, signal.SIGINT, at="epoch 3/")
+    epoch = int(err.removeprefix("Interrupted after epoch ").partition(".")[0])
     assert epoch >= 3
-    assert f"\nepoch {epoch}/100000 " in said
-    beginning = f"Interrupted after epoch {epoch}. Go on with: "
-    command = shlex.split(told.removeprefix(beginning))
-    assert told == f"{beginning}{shlex.join(command)}\n"
+    assert f"\nepoch {epoch}/100000 " in out
+    beginning = f"Interrupted after epoch {epoch}. Resume with: "
+    command = shlex.split(err.removeprefix(beginning))
+    assert err == f"{beginning}{shlex.join(command)}\n"
     assert command[-len(words) :] == words
     assert command[-len(words) - 2 : -len(words)] == ["-m", "iterhead"]
 
-    said, told = interrupted(command[-len(words) :], tmp_path, signal.SIGTERM, at=f"epoch {epoch + 1}/")
-    assert said.startswith(f"Going on from epoch {epoch} with parity")
-    assert told.startswith("Interrupted after epoch ")
+    out, err = interrupted(command[-len(words) :], tmp_path, signal.SIGTERM, at=f"epoch {epoch + 1}/")
+    assert out.startswith(f"Resuming at epoch {epoch}: parity")
+    assert err.startswith("Interrupted after epoch ")
 
 
 SIGNAL_AT = """
@@ -63,21 +63,22 @@ class Finder:
                 os.kill(os.getpid(), {number})
                 for _ in range(1000): pass  # the handler runs between two of these
             except BaseException:
-                return None  # as a library may do that tries to import another
+                return None  # as a library does that tries an optional import
 sys.meta_path.insert(0, Finder())
 from iterhead.cli import main
 sys.exit(main({words!r}))
 """
 
 
-@pytest.mark.parametrize("module", ["argparse", "pydantic", "numpy", "torch", "polars"])
-@pytest.mark.parametrize("mode", ["--quiet", "--json"])
-def test_at_the_start_nothing_is_lost(tmp_path, module, mode):
+@pytest.mark.parametrize(
+    ("module", "mode"), [("argparse", "--json"), ("pydantic", "--quiet"), ("torch", "--json"), ("polars", "--quiet")]
+)
+def test_signal_during_imports_ends_the_process(tmp_path, module, mode):
     words = ["run", "--task", "parity", mode]
     code = SIGNAL_AT.format(module=module, number=int(signal.SIGINT), words=words)
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     again = shlex.join(["iterhead", *words])
-    assert done.stderr == f"Interrupted at the start: nothing is lost. Begin again with: {again}\n"
+    assert done.stderr == f"Interrupted at the start: nothing is lost. Start again with: {again}\n"
     assert (done.returncode, done.stdout) == (130, "")
     assert not (tmp_path / "runs").exists()
 
@@ -91,23 +92,23 @@ def test_signals_that_the_parent_ignores_stay_ignored():
         signal.signal(signal.SIGINT, before)
 
 
-def test_handlers_are_put_back():
+def test_handlers_are_restored():
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     with Interrupts().handled():
         assert signal.getsignal(signal.SIGINT) is not before[0]
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
-def test_a_second_press_does_not_cut_off_the_tidying_up():
+def test_second_signal_does_not_interrupt_the_cleanup():
     interrupts = Interrupts()
-    tidied = False
+    cleaned = False
     with interrupts.handled(), interrupts.raised():
         try:
             signal.raise_signal(signal.SIGINT)
         except KeyboardInterrupt:
             signal.raise_signal(signal.SIGINT)
-            tidied = True
-    assert tidied
+            cleaned = True
+    assert cleaned
 
 
 def test_other_threads_may_call_the_command_line(call):

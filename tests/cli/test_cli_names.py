@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from iterhead.cli.program import command_line, program
+from iterhead.cli.shell import command_line, program
 
 
 @pytest.fixture
@@ -18,19 +18,19 @@ def script(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_script_on_the_path_is_called_by_its_name(script, monkeypatch):
+def test_script_on_the_path_is_called_by_its_name(script, monkeypatch):
     monkeypatch.setattr(sys, "argv", [str(script)])
     monkeypatch.setenv("PATH", str(script.parent))
     assert program() == "iterhead"
 
 
-def test_a_script_elsewhere_is_called_by_its_place(script, monkeypatch):
+def test_script_elsewhere_is_called_by_its_path(script, monkeypatch):
     monkeypatch.setattr(sys, "argv", [str(script)])
     monkeypatch.setenv("PATH", "/nowhere")
     assert command_line(["run", "--task", "polynomial:f=s*x"]) == f"'{script}' run --task 'polynomial:f=s*x'"
 
 
-def test_a_module_is_called_by_its_python(monkeypatch):
+def test_module_is_called_with_its_python(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["/lib/iterhead/__main__.py"])
     monkeypatch.setenv("PATH", "/nowhere")
     assert program() == f"{shlex.quote(sys.executable)} -m iterhead"

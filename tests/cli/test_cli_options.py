@@ -53,22 +53,22 @@ def test_options_toml_and_python_give_one_hash(tmp_path: Path):
 @pytest.mark.parametrize(
     "words", [WORDS.replace("-length", "_length"), WORDS.replace(" --", "@--").replace(" ", "=").replace("@", " ")]
 )
-def test_underscores_and_equals_signs_are_as_good(words):
+def test_underscores_and_equals_signs_work_too(words):
     assert words != WORDS
     assert config(words) == WANTED
 
 
-def test_options_go_before_the_file_and_the_file_before_defaults(tmp_path):
+def test_options_override_the_file_and_the_file_overrides_defaults(tmp_path):
     (tmp_path / "file.toml").write_text("seed = 5\n[data]\nmax_length = 9\nmin_length = 2\n")
-    found = config(f"--config {tmp_path / 'file.toml'} --data.max-length 7")
-    assert (found.seed, found.data.min_length, found.data.max_length) == (5, 2, 7)
-    assert found.data.train_per_length == DataConfig().train_per_length
+    result = config(f"--config {tmp_path / 'file.toml'} --data.max-length 7")
+    assert (result.seed, result.data.min_length, result.data.max_length) == (5, 2, 7)
+    assert result.data.train_per_length == DataConfig().train_per_length
 
 
-def test_none_takes_a_setting_of_the_file_back(tmp_path):
+def test_none_unsets_a_setting_of_the_file(tmp_path):
     (tmp_path / "file.toml").write_text("[model]\nmlp_width = 8\n")
-    found = config(f"--config {tmp_path / 'file.toml'} --model.mlp-width none")
-    assert found.model.mlp_width is None
+    result = config(f"--config {tmp_path / 'file.toml'} --model.mlp-width none")
+    assert result.model.mlp_width is None
 
 
 def test_the_last_of_two_options_counts():
@@ -105,11 +105,11 @@ def other_value(setting: Setting) -> object:
 def test_every_setting_can_be_given(setting):
     value = OTHERS.get(".".join(setting.path), other_value(setting))
     other = "--start.run parity-0123456789 " if setting.flag == "--start.epoch" else ""
-    found = config(f"{other}{setting.flag} {str(value).lower()}")
-    assert setting.value(found) == value != setting.default
+    result = config(f"{other}{setting.flag} {str(value).lower()}")
+    assert setting.value(result) == value != setting.default
 
 
-def test_a_start_in_the_file_can_be_changed_and_taken_back(tmp_path):
+def test_start_in_the_file_can_be_changed_and_unset(tmp_path):
     (tmp_path / "file.toml").write_text('[start]\nrun = "parity-1"\nepoch = 3\n')
     file = f"--config {tmp_path / 'file.toml'}"
     assert config(file).start == StartConfig(run="parity-1", epoch=3)
@@ -118,7 +118,7 @@ def test_a_start_in_the_file_can_be_changed_and_taken_back(tmp_path):
     assert config(f"{file} --start.run none") == RunConfig()
 
 
-def test_as_options_says_nothing_of_defaults():
+def test_as_options_leaves_out_defaults():
     assert as_options(RunConfig()) == []
     assert as_options(RunConfig(seed=3, data=DataConfig(cot=False))) == ["--seed", "3", "--data.cot", "false"]
 
@@ -132,9 +132,9 @@ def test_as_options_says_nothing_of_defaults():
     train=st.sampled_from(["all", "last-mlp", "not-attention"]),
     task=st.sampled_from(["parity", "polynomial:f=s^2-x", "mix:copy,polynomial(p=5):weights=0.3,0.7"]),
 )
-def test_as_options_gives_the_settings_back(seed, lr, cot, clip, start, train, task):
+def test_as_options_round_trip(seed, lr, cot, clip, start, train, task):
     training = TrainingConfig(lr=lr, clip=clip, train=train)
     made = RunConfig(task=task, seed=seed, data=DataConfig(cot=cot), training=training, start=start)
-    found = read_config(find("run").parse(as_options(made)))
-    assert found == made
-    assert found.digest == made.digest
+    result = read_config(find("run").parse(as_options(made)))
+    assert result == made
+    assert result.digest == made.digest

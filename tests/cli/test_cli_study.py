@@ -8,7 +8,7 @@ from matplotlib.image import imread
 
 import iterhead.studies.cost as cost_module
 from helpers.tiny_study import CALIBRATION, tiny_study
-from iterhead.cli.study_display import Display, told_progress
+from iterhead.cli.study_command import Display, progress_text
 from iterhead.errors import UserError
 from iterhead.studies import published
 from iterhead.studies.cost import cost
@@ -29,10 +29,10 @@ def test_a_study_from_the_list_to_its_report(call, tmp_path):
     assert "A tiny study" in call("study list figure-7 --scale smoke").out
     waiting = call("study status figure-7").out.splitlines()[1].split()
     assert waiting == ["tiny", "6", "0", "0", "0", "0", "0", "6"]
-    said = call("study run figure-7 --scale smoke --workers 1 --threads 1 --json")
-    assert (said.code, said.err) == (0, "")
-    told = json.loads(said.out)
-    assert (told["done"], told["runs"], told["failed"]) == (6, 6, [])
+    output = call("study run figure-7 --scale smoke --workers 1 --threads 1 --json")
+    assert (output.code, output.err) == (0, "")
+    results = json.loads(output.out)
+    assert (results["done"], results["runs"], results["failed"]) == (6, 6, [])
     folder = tmp_path / "runs/study/tiny-smoke"
     names = {path.name for path in folder.iterdir()}
     assert names == {"tiny.png", "tiny.pdf", "claims.json", "claims.md", "tables", "report.html"}
@@ -58,28 +58,28 @@ def test_a_study_from_the_list_to_its_report(call, tmp_path):
 
 
 @pytest.mark.usefixtures("tiny")
-def test_tables_of_another_version_are_told_of(call, tmp_path):
+def test_tables_of_another_version_give_one_line(call, tmp_path):
     folder = tmp_path / "runs/study/tiny-smoke/tables"
     folder.mkdir(parents=True)
     pl.DataFrame({"what": ["parity"], "seed": [0], "precision": [1.0]}).write_parquet(folder / "runs.parquet")
-    said = call("study report figure-7 --redraw")
-    assert said.code == 2
-    assert said.line == (
+    output = call("study report figure-7 --redraw")
+    assert output.code == 2
+    assert output.line == (
         'iterhead: runs/study/tiny-smoke/tables: of another version, unable to find column "accuracy"; valid columns: '
         '["what", "seed", "precision"]: iterhead study report tiny --scale smoke makes them from the runs'
     )
 
 
 @pytest.mark.usefixtures("tiny")
-def test_the_whole_list_is_a_table(call):
-    said = call("study --scale smoke")
-    lines = said.out.splitlines()
+def test_list_of_all_studies_is_a_table(call):
+    output = call("study --scale smoke")
+    lines = output.out.splitlines()
     assert any(line.startswith("figure-7 ") and "A tiny study" in line for line in lines)
     assert any(line.startswith("all ") for line in lines)
 
 
 @pytest.mark.usefixtures("tiny")
-def test_runs_that_studies_share_cost_once():
+def test_shared_runs_cost_once():
     one, both = cost([tiny_study()], CALIBRATION, 1), cost([tiny_study(), tiny_study()], CALIBRATION, 1)
     assert one == both
     assert one.runs == 6
@@ -100,32 +100,32 @@ def test_runs_that_studies_share_cost_once():
      "from the runs"),
     ("study list --device tpu", "device=tpu: expected one of auto, cpu, cuda, mps"),
 ])  # fmt: skip
-def test_bad_input_is_told_in_a_line(call, words, line):
-    said = call(words)
-    assert said.code == 2
-    assert said.line == f"iterhead: {line}"
+def test_bad_input_gives_one_line(call, words, line):
+    output = call(words)
+    assert output.code == 2
+    assert output.line == f"iterhead: {line}"
 
 
 @pytest.mark.usefixtures("tiny")
-def test_a_report_before_any_run_has_no_figure(call, tmp_path):
-    said = call("study report figure-7")
-    assert said.code == 0
-    assert "0 of 6 runs measured" in said.out
+def test_report_before_any_run_has_no_figure(call, tmp_path):
+    output = call("study report figure-7")
+    assert output.code == 0
+    assert "0 of 6 runs measured" in output.out
     assert not list((tmp_path / "runs/study/tiny-smoke").glob("*.png"))
 
 
 def test_progress_in_words():
     progress = StudyProgress(total=40, done=5, failed=1, running=2, seconds_left=240.0)
-    assert told_progress(progress) == "2 running, 32 left, 1 failed, at most about 4 min"
-    assert told_progress(StudyProgress(total=6, done=6, seconds_left=0.0)) == "0 running, 0 left"
+    assert progress_text(progress) == "2 running, 32 left, 1 failed, at most about 4 min"
+    assert progress_text(StudyProgress(total=6, done=6, seconds_left=0.0)) == "0 running, 0 left"
 
 
-def test_scales_are_named_in_errors():
+def test_error_names_the_nearest_scale():
     with pytest.raises(UserError, match="did you mean 'paper'"):
         published.find_scale("papr")
 
 
-def test_looking_into_networks_is_told(capsys):
+def test_measuring_networks_is_announced(capsys):
     loud, silent = Display(silent=False), Display(silent=True)
     for display in (loud, silent):
         display.measuring(published.STUDIES["figure-6"]("smoke"))

@@ -47,7 +47,7 @@ def test_packing_of_lengths_one_to_three_by_hand():
     assert packing.slots == (1, 2, 3)
     assert packing.slot_RT.tolist() == [[0, 0, 2, 2, 2, 2, 0, 0, 2, 2, 2, 2], [1] * 12]
     assert packing.positions_RT.tolist() == [[2, 3, 4, 5, 6, 7, 0, 1, 0, 1, 2, 3], [3, 4, 5, 3, 4, 5, 0, 1, 2, 0, 1, 2]]
-    assert packing.reads == 6
+    assert packing.outputs_per_row == 6
     assert packing.weights_RQ.tolist() == [[1, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 0]]
     assert packing.counts_RT.tolist() == [[T] * 12, [T, T, T, F, F, F, T, T, T, F, F, F]]
     assert not packing.is_full
@@ -59,7 +59,7 @@ def test_packing_without_chain_of_thought_by_hand():
     packing = make_packing(DataConfig(max_length=3, cot=False), per_length=1)
     assert packing.slot_RT.tolist() == [[0, 0, 2, 2, 0, 0, 2, 2, 2, 2], [1] * 10]
     assert packing.positions_RT.tolist() == [[2, 3, 4, 5, 0, 1, 0, 1, 2, 3], [3, 4, 3, 4, 0, 1, 2, 0, 1, 2]]
-    assert packing.reads == 4
+    assert packing.outputs_per_row == 4
     assert packing.weights_RQ.tolist() == [[1, 1, 1, 1], [1, 1, 0, 0]]
     assert packing.counts_RT.tolist() == [[T] * 10, [T, T, F, F, T, T, T, F, F, F]]
 
@@ -111,7 +111,7 @@ def test_no_cell_is_padding(shortest, longest, per_length, cot):
     # The loss counts every written state and one EoS of each sequence that is no filler.
     written = [length if cot else 1 for length in range(shortest, longest + 1) for _ in range(per_length)]
     assert packing.weights_RQ.sum() == sum(written) + len(written)
-    assert packing.weights_RQ.numel() == packing.reads * len(packing.slot_RT)
+    assert packing.weights_RQ.numel() == packing.outputs_per_row * len(packing.slot_RT)
 
 
 # Contents
@@ -145,7 +145,7 @@ def test_rows_hold_whole_training_sequences_and_their_next_tokens(spec, shortest
     for inputs, targets in steps:
         assert inputs.dtype == targets.dtype == torch.int64
         assert inputs.shape == (1, *packing.slot_RT.shape)
-        assert targets.shape == (1, len(packing.slot_RT), packing.reads)
+        assert targets.shape == (1, len(packing.slot_RT), packing.outputs_per_row)
         found = Counter()
         for r, row in enumerate(inputs[0].tolist()):
             answers = {}
@@ -158,8 +158,8 @@ def test_rows_hold_whole_training_sequences_and_their_next_tokens(spec, shortest
                     answers[cells[place]] = whole[place + 1]
                     assert packing.weights_RQ[r, cells[place]] == counts
             # The reads are the first cells of the row, and there is an answer to each.
-            assert sorted(answers) == list(range(packing.reads))
-            assert targets[0, r].tolist() == [answers[cell] for cell in range(packing.reads)]
+            assert sorted(answers) == list(range(packing.outputs_per_row))
+            assert targets[0, r].tolist() == [answers[cell] for cell in range(packing.outputs_per_row)]
         # Equal numbers of each length, fillers left out.
         assert found == dict.fromkeys(range(shortest, 4), batches.per_length)
 
@@ -233,10 +233,10 @@ def test_networks_of_one_task_and_two_seeds_are_shown_different_things():
 
 def test_networks_that_are_kept_go_on_with_what_is_theirs():
     population, alone = population_of(SPECS, SEEDS)
-    population.keep([2, 0])
+    population.select([2, 0])
     for network, single in enumerate((alone[2], alone[0])):
         assert equal_steps(network_steps(population, 1, network), single.epoch(1))
-    population.keep([1])
+    population.select([1])
     assert equal_steps(population.epoch(2), alone[0].epoch(2))
 
 

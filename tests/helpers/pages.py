@@ -8,7 +8,7 @@ from helpers.stored_runs import settings
 from iterhead.measure import evaluate, table
 from iterhead.model import Transformer
 from iterhead.runs.run import MEASUREMENTS, SAMPLE, STATUS, TEST, Run, Status, checkpoint_name
-from iterhead.runs.storage import CONFIG, RunFolder
+from iterhead.runs.storage import CONFIG, RunFolder, table_bytes, tensor_bytes
 
 ABSENT = "no Chromium found: apt-get install chromium (or let PATH find one), and pip install playwright"
 
@@ -45,8 +45,8 @@ def staged(path: Path, networks: list[Transformer], spec: str, *, evaluate_each:
         for epoch, model in enumerate(networks):
             rows = evaluated(model, run) if evaluate_each else last
             records += [{"epoch": epoch, "split": SAMPLE, **row} for row in rows]
-            folder.write_tensors(checkpoint_name(epoch), model.state_dict())
-        folder.write_table(MEASUREMENTS, table(records))
+            folder.write(checkpoint_name(epoch), tensor_bytes(model.state_dict()))
+        folder.write(MEASUREMENTS, table_bytes(table(records)))
         folder.write_json(STATUS, Status("finished", len(networks) - 1, config.data.cot, 1, 0.0, 0.0).as_json())
     return run
 

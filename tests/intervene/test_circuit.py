@@ -14,13 +14,13 @@ from iterhead.intervene import (
     classify_heads,
     describe_circuit,
     effects,
-    pattern_hook,
     random_attention,
     replace,
     role_spread,
     zero,
 )
 from iterhead.measure import ROLES
+from iterhead.model import pattern_hook
 from iterhead.tasks import SequenceLayout
 
 LENGTHS = range(4, LONGEST + 1)

@@ -162,7 +162,7 @@ def test_other_parts_of_the_stream_do_not_pass():
             {"donor": random_tokens(2, 12)},
             "the donor for blocks.0.attn.hook_z has shape [2, 12, 3, 7]: expected [2, 11",
         ),
-        ({"receiver": (2, 0)}, "unknown "),
+        ({"receiver": (2, 0)}, "unknown hook name 'blocks.2.attn.hook_q'"),
     ],
 )
 def test_receivers_and_shapes_that_do_not_fit_raise(options, message):

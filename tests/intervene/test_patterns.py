@@ -11,12 +11,12 @@ from iterhead.intervene import (
     chance_levels,
     compose,
     ideal_attention,
-    pattern_hook,
     random_attention,
     shifted_attention,
     shuffled_attention,
     uniform_attention,
 )
+from iterhead.model import pattern_hook
 from iterhead.tasks import SequenceLayout, task
 
 LAYOUT = SequenceLayout(3)
@@ -238,7 +238,7 @@ def test_another_sequences_map_is_as_good_where_heads_read_positions(residual):
             lambda: maps_of(shuffled_attention(1, seed=0, over="sequences"), 1, random_tokens(1, 8)),
             "over='sequences': the batch has one sequence: expected at least two",
         ),
-        (lambda: maps_of(uniform_attention(2)), "unknown "),
+        (lambda: maps_of(uniform_attention(2)), "unknown hook name 'blocks.2.attn.hook_pattern'"),
     ],
 )
 def test_mistakes_raise_one_line(make, message):

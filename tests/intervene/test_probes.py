@@ -226,7 +226,7 @@ def test_a_score_reads_as_a_sentence():
         (([EMBEDDED], ["t"]), {"method": "svm"}, "method='svm': expected ridge or logistic"),
         (([EMBEDDED], ["t"]), {"tokens": 44}, "tokens=44: expected at least 45, one sequence of each length"),
         ((["blocks.1.attn.hook_pattern"], ["t"]), {}, "blocks.1.attn.hook_pattern holds attention maps: a probe needs"),
-        ((["blocks.1.hook_resid_pr"], ["t"]), {}, "unknown "),
+        ((["blocks.1.hook_resid_pr"], ["t"]), {}, "unknown hook name 'blocks.1.hook_resid_pr'"),
     ],
 )
 def test_mistakes_raise_one_line(arguments, options, message):

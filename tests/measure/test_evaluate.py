@@ -105,7 +105,7 @@ def test_without_chain_of_thought_there_are_only_accuracy_and_grammar():
 def scripted(*answers):
     """A stand-in for networks that predict, for the states and EoS of each sequence they know, given tokens."""
 
-    def run(tokens, given):
+    def run_with_cache(tokens, names, output_positions):
         logits = torch.zeros(*tokens.shape, 7)
         for m, rows in enumerate(tokens.tolist()):
             for b, row in enumerate(rows):
@@ -113,11 +113,11 @@ def scripted(*answers):
                 for offset, token in enumerate(answers[m][tuple(row)]):
                     logits[m, b, start + offset, token] = 1
         pattern = torch.zeros(*tokens.shape[:2], 1, *tokens.shape[2:], tokens.shape[2])
-        given.hook_points("blocks.0.attn.hook_pattern", pattern[..., given.reads, :])
-        return logits[:, :, given.reads].flatten(1, 2)
+        cache = {"blocks.0.attn.hook_pattern": pattern[..., output_positions, :]}
+        return logits[:, :, output_positions], cache
 
     embed = SimpleNamespace(W_E=torch.zeros(len(answers), 7, 1))
-    return SimpleNamespace(config=SimpleNamespace(layers=1, vocabulary=7), run=run, embed=embed)
+    return SimpleNamespace(config=SimpleNamespace(layers=1, vocabulary=7), run_with_cache=run_with_cache, embed=embed)
 
 
 WRITTEN = {
@@ -202,13 +202,13 @@ def test_no_forward_pass_of_a_population_is_larger_than_a_chunk(chunk, in_a_pass
 def passes_of(model, monkeypatch):
     """The shapes of the tokens that the network is given from now on."""
     shapes = []
-    run = model.run
+    logits = model.logits
 
-    def recorded(tokens, given):
+    def recorded(tokens, context):
         shapes.append(tuple(tokens.shape))
-        return run(tokens, given)
+        return logits(tokens, context)
 
-    monkeypatch.setattr(model, "run", recorded)
+    monkeypatch.setattr(model, "logits", recorded)
     return shapes
 
 

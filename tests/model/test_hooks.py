@@ -145,10 +145,13 @@ def test_patterns_choose_sites():
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ("blocks.1.hook_atn_out", "unknown site 'blocks.1.hook_atn_out': did you mean 'blocks.1.hook_attn_out'?"),
-        ("blocks.2.hook_attn_out", "unknown site 'blocks.2.hook_attn_out': did you mean 'blocks.1.hook_attn_out'?"),
-        ("hook_emded", "unknown site 'hook_emded': did you mean 'hook_embed'?"),
-        ("zzz", "unknown site 'zzz'"),
+        ("blocks.1.hook_atn_out", "unknown hook name 'blocks.1.hook_atn_out': did you mean 'blocks.1.hook_attn_out'?"),
+        (
+            "blocks.2.hook_attn_out",
+            "unknown hook name 'blocks.2.hook_attn_out': did you mean 'blocks.1.hook_attn_out'?",
+        ),
+        ("hook_emded", "unknown hook name 'hook_emded': did you mean 'hook_embed'?"),
+        ("zzz", "unknown hook name 'zzz'"),
     ],
 )
 def test_unknown_sites_are_told_with_the_nearest(asked, message):
@@ -156,12 +159,12 @@ def test_unknown_sites_are_told_with_the_nearest(asked, message):
     with pytest.raises(UserError) as watched:
         model.run_with_cache(tokens, [asked])[1]
     with pytest.raises(UserError) as edited:
-        model(tokens, hooks={asked: torch.zeros_like})
+        model(tokens, {asked: torch.zeros_like})
     assert str(watched.value) == str(edited.value) == message
 
 
 def test_edits_are_given_by_exact_name():
-    with pytest.raises(UserError, match="unknown site 'blocks"):
+    with pytest.raises(UserError, match="unknown hook name 'blocks"):
         network(config_of())(random_tokens(2, 5), hooks={"blocks.*.hook_attn_out": torch.zeros_like})
 
 
@@ -303,6 +306,14 @@ def test_edits_of_several_sites_are_all_made():
     assert all((cache[name] == 0).all() for name in names)
 
 
+def test_run_with_hooks_gives_the_logits_of_the_forward_pass_with_hooks():
+    model, tokens = network(config_of(heads=3)), random_tokens(2, 5)
+    hooks = {"blocks.0.attn.hook_z": torch.zeros_like}
+    found = model.run_with_hooks(tokens, hooks)
+    assert torch.equal(found, model(tokens, hooks))
+    assert not torch.allclose(found, model(tokens))
+
+
 def test_an_edit_of_a_population_may_treat_its_networks_differently():
     model = network(config_of(), seeds=(5, 2))
     tokens = random_tokens(2, 3, 5)
@@ -319,16 +330,16 @@ def test_an_edit_of_a_population_may_treat_its_networks_differently():
 @pytest.mark.parametrize(
     ("site", "edit", "message"),
     [
-        ("hook_embed", lambda x: x[:1], "the edit at hook_embed returned shape [1, 5, 12]: expected [2, 5, 12]"),
+        ("hook_embed", lambda x: x[:1], "the hook at hook_embed returned shape [1, 5, 12]: expected [2, 5, 12]"),
         (
             "blocks.1.attn.hook_pattern",
             lambda x: x[..., :1],
-            "the edit at blocks.1.attn.hook_pattern returned shape [2, 1, 5, 1]: expected [2, 1, 5, 5]",
+            "the hook at blocks.1.attn.hook_pattern returned shape [2, 1, 5, 1]: expected [2, 1, 5, 5]",
         ),
         (
             "ln_final.hook_normalized",
             lambda x: x.mean(-1),
-            "the edit at ln_final.hook_normalized returned shape [2, 5]: expected [2, 5, 12]",
+            "the hook at ln_final.hook_normalized returned shape [2, 5]: expected [2, 5, 12]",
         ),
     ],
 )

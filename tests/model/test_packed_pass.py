@@ -1,14 +1,17 @@
 """The packed pass of training against the explicit one, forward and backward; and networks taken from a population."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.testing import assert_close
 
 from helpers.networks import CONTEXT, POSITIONS, config_of, name_of, network, random_tokens
 from iterhead.data import make_packing
-from iterhead.model import ForwardContext, HookPoints, Transformer
+from iterhead.model import Transformer, packed_context
+from iterhead.model.context import HookedContext
+from iterhead.model.hooks import HookPoints
 from iterhead.settings import DataConfig
-from iterhead.training.trainer import packed_context
 
 TIGHT = {"rtol": 1e-10, "atol": 1e-12}
 
@@ -26,7 +29,7 @@ shapes = pytest.mark.parametrize("config", SHAPES, ids=lambda config: f"{name_of
 def explicit_pass(packing, config):
     """The same cells, with every attention map written out and the logits of every cell."""
     mask = packing.mask_RTT.unsqueeze(1)  # for all heads
-    return ForwardContext(packing.positions_RT, mask, HookPoints(config.layers, (), {}, single=False))
+    return HookedContext(positions=packing.positions_RT, mask=mask, hook_points=HookPoints(config.layers))
 
 
 def both_passes(config, read=True):
@@ -36,10 +39,10 @@ def both_passes(config, read=True):
     tokens = random_tokens(2, *packing.slot_RT.shape)
     given = packed_context(packing, config, torch.float64, networks=2)
     if not read:
-        given.reads = None
-    packed = model.run(tokens, given)
-    explicit = model.run(tokens, explicit_pass(packing, config))
-    return model, packed, explicit[:, :, : packing.reads].flatten(1, 2) if read else explicit
+        given = replace(given, output_positions=slice(None))
+    packed = model.logits(tokens, given)
+    explicit = model.logits(tokens, explicit_pass(packing, config))
+    return model, packed, explicit[:, :, : packing.outputs_per_row] if read else explicit
 
 
 @shapes
@@ -69,13 +72,13 @@ def test_every_weight_of_a_single_head_has_a_say_in_each_layer(name, layer):
     model = network(config, seeds=(5, 2))
     tokens = random_tokens(2, *packing.slot_RT.shape)
     given = packed_context(packing, config, torch.float64, networks=2)
-    before = model.run(tokens, given)
+    before = model.logits(tokens, given)
     with torch.no_grad():
         getattr(model.block(layer).attn, name)[1, 3, 2] += 0.5
-    after = model.run(tokens, given)
+    after = model.logits(tokens, given)
     assert torch.equal(after[0], before[0])
     assert (after[1] - before[1]).abs().max() > 1e-6
-    explicit = model.run(tokens, explicit_pass(packing, config))[:, :, : packing.reads].flatten(1, 2)
+    explicit = model.logits(tokens, explicit_pass(packing, config))[:, :, : packing.outputs_per_row]
     assert_close(after, explicit, **TIGHT)
 
 
@@ -84,7 +87,7 @@ def test_activations_have_the_format_of_the_pass_and_weights_keep_theirs():
     packing = make_packing(DataConfig(max_length=3), per_length=1)
     model = network(config, seeds=(5, 2), dtype=torch.float32)
     given = packed_context(packing, config, torch.bfloat16, networks=2)
-    assert model.run(random_tokens(2, *packing.slot_RT.shape), given).dtype == torch.bfloat16
+    assert model.logits(random_tokens(2, *packing.slot_RT.shape), given).dtype == torch.bfloat16
     assert {tensor.dtype for tensor in model.state_dict().values()} == {torch.float32}
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from helpers.made_study import made_study, write_made
 from helpers.pages import ABSENT, grown, staged
-from iterhead.cli.report import study_pages
+from iterhead.cli.report_command import write_study_pages
 from iterhead.model.handmade import handmade
 from iterhead.report import run_report, write_report
 from iterhead.studies.verify import verify, write_verification
@@ -113,7 +113,7 @@ def study_pages_made(tmp_path_factory):
     studies = [made_study(), made_study("silent", title="Without claims", judges=())]
     for study in studies:
         write_made(study, out)
-    study_pages("all", [*studies, made_study("absent")], out)
+    write_study_pages("all", [*studies, made_study("absent")], out)
     return out
 
 

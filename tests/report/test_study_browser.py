@@ -12,8 +12,8 @@ from playwright.sync_api import expect
 from helpers.made_study import ACCURACY, AFTER, CHAIN, SEEDS, WITHOUT, config, made_study, write_made
 from helpers.pages import NAMELESS
 from iterhead.cli.options import read_config
-from iterhead.cli.report import study_pages
-from iterhead.cli.run import COMMAND as RUN
+from iterhead.cli.report_command import write_study_pages
+from iterhead.cli.run_command import COMMAND as RUN
 from iterhead.runs.paths import run_folder_name
 from iterhead.studies.study import Cell, HeatMaps, Panel
 from iterhead.studies.tables import Tables
@@ -147,7 +147,7 @@ def large(tmp_path):
     study = made_study("large", cells=tuple(cells), drawings=(drawing,), judges=())
     place = {"width": [2], "longest": [100], "seed": [0], "state": ["finished"], "accuracy": [0.5]}
     write_made(study, tmp_path, Tables("large", {"runs": pl.DataFrame(place)}))
-    return study_pages("large", [study], tmp_path)
+    return write_study_pages("large", [study], tmp_path)
 
 
 @pytest.mark.parametrize("width", [1200, 360])
@@ -253,7 +253,7 @@ def test_what_a_run_starts_from_is_made_first(open_page, tmp_path, monkeypatch):
     last = replace(after, axes={**after.axes, "network": "after both"}, parent=after, parent_epoch=None)
     study = replace(study, cells=(*study.cells, last))
     write_made(study, out)
-    page = open_page(tmp_path / study_pages("made", [study], out))
+    page = open_page(tmp_path / write_study_pages("made", [study], out))
     page.locator("#list").get_by_role("button", name="after both").click()
     page.get_by_role("button", name="Seed 1").click()
     commands = page.locator("#parent-commands code, #run-command").all_inner_texts()

@@ -9,15 +9,16 @@ from iterhead.training import Trainer
 from iterhead.training.dropout import Dropout, dropout_words
 
 CELLS, WIDTH = 60, 64
+SHAPE = (3, 20, WIDTH)
 SIGMAS = 5.0
 """With fixed seeds the tests are sure; by chance a bound of five standard deviations fails once in two million."""
 
 
 def dropped(probability, seeds=(0,), epoch=0, steps=40, cells=CELLS, width=WIDTH):
     """What is dropped, [S, M, cells, width], as 0 and 1 in double precision."""
-    dropout = Dropout(probability, cells, width)
+    dropout = Dropout(probability, (3, cells // 3, width))
     words = dropout_words(seeds, epoch, steps)
-    return torch.stack([(dropout.factors(step, torch.float64) == 0).double() for step in words])
+    return torch.stack([(dropout.factors(step, torch.float64).flatten(1, 2) == 0).double() for step in words])
 
 
 def z_score(values, probability, axes):
@@ -48,8 +49,8 @@ def test_the_rate_is_right_in_every_step_row_and_column(probability):
 
 def test_factors_are_zero_or_what_keeps_the_mean_at_one():
     # 1 / (1 - 0.2) = 1.25.
-    factors = Dropout(0.2, 500, 64).factors(dropout_words([3], 0, 1)[0], torch.float32)
-    assert factors.shape == (1, 500, 64)
+    factors = Dropout(0.2, (5, 100, 64)).factors(dropout_words([3], 0, 1)[0], torch.float32)
+    assert factors.shape == (1, 5, 100, 64)
     assert factors.dtype == torch.float32
     assert set(factors.unique().tolist()) == {0.0, 1.25}
     # 32,000 factors of standard deviation 0.5 (1.25 or 0, at 0.8 and 0.2).
@@ -108,7 +109,7 @@ def test_both_words_matter():
     words = dropout_words([0], 0, 40)[:, 0]
     of_one_second, of_one_first = words.clone(), words.clone()
     of_one_second[:, 1] = of_one_first[:, 0] = 7
-    dropout = Dropout(0.5, CELLS, WIDTH)
+    dropout = Dropout(0.5, SHAPE)
     masks = dropout.factors(of_one_second, torch.float64).flatten(1)
     assert (torch.corrcoef(masks) * masks.shape[1] ** 0.5).fill_diagonal_(0).abs().max() < SIGMAS
     # The second word is mixed less well: masks with one first word, which no two steps have, are others, no more.
@@ -124,7 +125,7 @@ def test_a_network_of_a_population_drops_what_it_drops_alone():
 
 
 def test_factors_owe_nothing_to_earlier_calls_and_leave_the_words_alone():
-    dropout = Dropout(0.1, CELLS, WIDTH)
+    dropout = Dropout(0.1, SHAPE)
     words = dropout_words([0], 0, 2)
     kept = words.clone()
     first = dropout.factors(words[0], torch.float32)
@@ -134,18 +135,18 @@ def test_factors_owe_nothing_to_earlier_calls_and_leave_the_words_alone():
 
 
 def test_without_dropout_it_is_idle():
-    assert Dropout(0.0, CELLS, WIDTH).idle
-    assert not Dropout(0.001, CELLS, WIDTH).idle
-    assert (Dropout(0.0, CELLS, WIDTH).factors(dropout_words([0], 0, 1)[0], torch.float32) == 1).all()
+    assert Dropout(0.0, SHAPE).idle
+    assert not Dropout(0.001, SHAPE).idle
+    assert (Dropout(0.0, SHAPE).factors(dropout_words([0], 0, 1)[0], torch.float32) == 1).all()
 
 
 @pytest.mark.parametrize(("probability", "is_there"), [(0.0, False), (0.1, True)])
 def test_training_asks_for_factors_only_where_something_is_dropped(probability, is_there):
     trainer = Trainer(members(model={"dropout": probability}))
-    next(trainer.step_losses())
-    factors = trainer.stage(0).given.dropout
+    phase = trainer.phase(0)
+    words = dropout_words([0, 4, 9], 0, 1)[0]
+    factors = phase.step_context(words, torch.float64).dropout
     assert (factors is not None) is is_there
-    if factors is not None:
-        rows, cells = trainer.stage(0).batches.packing.slot_RT.shape
-        assert factors.shape == (3, rows * cells, 12)
-        assert not torch.equal(factors[0], factors[1])
+    shape = (3, *phase.batches.packing.slot_RT.shape, 12)
+    expected = Dropout(probability, shape[1:]).factors(words, torch.float64) if is_there else None
+    assert (factors is None) or (factors.shape == shape and torch.equal(factors, expected))

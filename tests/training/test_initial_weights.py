@@ -8,9 +8,10 @@ import torch
 from helpers.members import MEMBERS, member, members
 from iterhead.errors import UserError
 from iterhead.model import Transformer
+from iterhead.model.weights import load_weights
 from iterhead.settings import ModelConfig, parse_config
 from iterhead.training import Trainer, check_fit
-from iterhead.training.initial_weights import is_trainable, load_weights
+from iterhead.training.initial_weights import is_trainable
 from iterhead.training.plain import PlainTrainer
 
 ALMOST = 1e-9
@@ -63,9 +64,9 @@ def test_frozen_weights_keep_every_bit_and_the_others_move(train, training, pare
     population = Trainer(configs, starts=parents)
     before = [copies(population, network) for network in range(3)]
     population.train_epoch()
-    population.keep([2, 1])
+    population.select([2, 1])
     population.train_epoch()
-    population.keep([1, 0])
+    population.select([1, 0])
     population.train_epoch()
     for place, network in enumerate((1, 2)):
         after = population.weights(place)
@@ -171,12 +172,15 @@ def test_weights_are_taken_over_in_the_networks_own_number_format():
 def test_weights_that_are_not_there_or_of_another_shape_are_named():
     weights = dict(network(9).state_dict())
     for wrong, found in (
-        (weights | {"blocks.1.mlp.W_in": torch.zeros(1, 8, 31)}, "got shape .8, 31."),
-        ({name: tensor for name, tensor in weights.items() if name != "blocks.1.mlp.W_in"}, "got none"),
+        (weights | {"blocks.1.mlp.W_in": torch.zeros(1, 8, 31)}, "expected shape .8, 32., got .8, 31."),
+        (
+            {name: tensor for name, tensor in weights.items() if name != "blocks.1.mlp.W_in"},
+            "missing, expected shape .8, 32.",
+        ),
     ):
-        with pytest.raises(UserError, match=rf"blocks.1.mlp.W_in: expected shape .8, 32., {found}"):
+        with pytest.raises(UserError, match=rf"blocks.1.mlp.W_in: {found}"):
             load_weights(network(9), 0, wrong)
-    with pytest.raises(UserError, match=r"pos_embed.W_pos: expected shape .10, 8., got shape .9, 8."):
+    with pytest.raises(UserError, match=r"pos_embed.W_pos: expected shape .10, 8., got .9, 8."):
         load_weights(network(10), 0, weights)
 
 

@@ -1,4 +1,4 @@
-"""The flat optimiser: a rate and a norm for each network, schedules by hand."""
+"""The flat optimizer: a rate and a norm for each network, schedules by hand."""
 
 import math
 

@@ -96,7 +96,7 @@ def test_networks_that_are_kept_go_on_as_if_nothing_were(kept, training):
     configs = members(training=training)
     population = Trainer(configs)
     first = train_steps(population, 1)
-    population.keep(kept)
+    population.select(kept)
     assert population.networks == len(kept)
     assert population.configs == [configs[network] for network in kept]
     assert [data.fingerprint for data in population.datasets] == [
@@ -113,9 +113,9 @@ def test_networks_that_are_kept_go_on_as_if_nothing_were(kept, training):
 def test_networks_can_be_kept_before_the_first_step_and_again_and_again():
     configs = members()
     population = Trainer(configs)
-    population.keep([1, 2])
+    population.select([1, 2])
     train_steps(population, 2)
-    population.keep([1])
+    population.select([1])
     losses = train_steps(population, 1)
     single = Trainer([configs[2]])
     assert float((losses[:, 0] - train_steps(single, 3)[-len(losses) :, 0]).abs().max()) < ALMOST

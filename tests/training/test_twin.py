@@ -100,7 +100,7 @@ def test_float64_twins_agree_from_the_short_epochs_into_the_full_ones():
 def test_the_short_epochs_see_the_shortest_lengths_only():
     config = parse_config(small_run(short_epochs=2, short_lengths=3))
     trainer = Trainer([config])
-    assert [set(trainer.stage(epoch).batches.packing.slots) for epoch in (0, 1, 2)] == [
+    assert [set(trainer.phase(epoch).batches.packing.slots) for epoch in (0, 1, 2)] == [
         {1, 2, 3},
         {1, 2, 3},
         {1, 2, 3, 4, 5},

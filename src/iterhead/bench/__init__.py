@@ -1,10 +1,5 @@
-"""Benchmarks: what this machine does, and how much faster than the plain twins the fast paths are on it.
+"""Benchmarks: the speed of this machine, and of the fast paths against the plain twins.
 
-Ratios are measured in one process with both sides taking turns, so that whatever else the machine does hits both; they
-can be compared between machines, milliseconds can't.
+Ratios are measured in one process, in which both sides take turns, so that other work on the machine slows both. They
+can be compared between machines; milliseconds cannot.
 """
-
-from iterhead.bench.machine import describe_machine, product_rate
-from iterhead.bench.suite import GROUPS, Group, Measured
-
-__all__ = ["GROUPS", "Group", "Measured", "describe_machine", "product_rate"]

@@ -1,4 +1,4 @@
-"""What the machine is, and how fast it multiplies matrices: the yardstick of the other figures."""
+"""The machine, and how fast it multiplies matrices, which the other results are compared with."""
 
 import os
 import platform
@@ -13,7 +13,6 @@ from iterhead.machine import free_cores, has_fast_bfloat16
 
 SIZE = 1024
 """Of the square matrices whose product is timed."""
-
 
 PRODUCT_OPERATIONS = 2 * SIZE**3
 """Floating-point operations of one such product."""
@@ -32,7 +31,7 @@ def product_rate(dtype: torch.dtype, device: str = "cpu") -> float:
 
 
 def describe_machine(device: str) -> dict[str, Any]:
-    """Return what the figures were measured on: plain JSON values."""
+    """Return a description of the machine, as JSON values."""
     described: dict[str, Any] = {
         "processor": _processor(),
         "cores": free_cores(),
@@ -50,9 +49,5 @@ def describe_machine(device: str) -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """Return the processor's name, as far as the system tells it."""
-    if hasattr(torch.cpu, "get_capabilities"):
-        name = torch.cpu.get_capabilities().get("cpu_name")
-        if name:
-            return str(name)
-    return platform.processor() or platform.machine()
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return str(capabilities.get("cpu_name") or platform.processor() or platform.machine())

@@ -1,4 +1,4 @@
-"""Figures of whole runs: what they cost beside the steps, in memory, and in processes side by side."""
+"""Benchmarks of whole runs: time beside the training steps, memory, parallel processes, time to emergence."""
 
 import subprocess
 import sys
@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 
 from iterhead.machine import free_cores
@@ -17,7 +18,7 @@ from iterhead.runs.worker_pool import train_many
 from iterhead.settings import RunConfig, parse_config
 
 EPOCHS = 6
-"""Of a default run whose evaluations are timed; none of them short."""
+"""Of the default run whose evaluations are timed; none of them is a short epoch."""
 
 _PUBLISHED = """
 import resource, sys, iterhead
@@ -32,43 +33,40 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9)
 
 
 class _Clock:
-    """Notes when each evaluation was done, and how long training had taken by then."""
+    """Records the time of each evaluation, and the training time until then."""
 
     def __init__(self) -> None:
-        self.notes: list[tuple[float, float]] = []
+        self.times: list[tuple[float, float]] = []
 
-    def started(self, _run: Run, _progress: list[Evaluation]) -> None:
-        """Note the beginning."""
-        self.notes.append((time.perf_counter(), 0.0))
+    def started(self, _run: Run, _past: list[Evaluation]) -> None:
+        """Record the start."""
+        self.times.append((time.perf_counter(), 0.0))
 
-    def evaluated(self, _run: Run, progress: Evaluation) -> None:
-        """Note an evaluation."""
-        self.notes.append((time.perf_counter(), progress.train_seconds))
+    def evaluated(self, _run: Run, evaluation: Evaluation) -> None:
+        """Record an evaluation."""
+        self.times.append((time.perf_counter(), evaluation.train_seconds))
 
 
 def share_beside_training(device: str) -> float:
-    """Return what a default run spends on evaluating and saving, as a share of its training; median over epochs."""
+    """Return the time that a default run takes to evaluate and save over its training time: the median over epochs."""
     clock = _Clock()
     config = parse_config({"training": {"epochs": EPOCHS, "short_epochs": 0, "early_stop": False}})
     with tempfile.TemporaryDirectory() as out:
         train(config, out=out, device=device, observer=clock)
-    shares: list[float] = []
-    for (then, trained), (now, more) in zip(clock.notes, clock.notes[1:], strict=False):
-        shares.append((now - then) / (more - trained) - 1)
-    return median(shares)
+    return median((now - then) / (more - trained) - 1 for (then, trained), (now, more) in pairwise(clock.times))
 
 
 def workers_gain(workers: int) -> float:
-    """Return how many times as long one worker takes for a list of runs as `workers`; one thread in each process."""
+    """Return the time of a list of runs with one worker over that with `workers`; each has one thread."""
     training = {"epochs": 2, "short_epochs": 0, "early_stop": False}
     configs = [parse_config({"seed": seed, "training": training}) for seed in range(2 * workers)]
     seconds: dict[int, list[float]] = {1: [], workers: []}
-    _train_all(configs[:1], 1)  # what is only loaded once is loaded now
+    _train_all(configs[:1], 1)  # warm-up
     for _ in range(2):
-        for count, taken in seconds.items():
-            begun = time.perf_counter()
+        for count, times in seconds.items():
+            start = time.perf_counter()
             _train_all(configs, count)
-            taken.append(time.perf_counter() - begun)
+            times.append(time.perf_counter() - start)
     return median(seconds[1]) / median(seconds[workers])
 
 
@@ -79,10 +77,10 @@ def _train_all(configs: list[RunConfig], workers: int) -> None:
 
 
 def peak_memory() -> float:
-    """Return the most memory that a run at the published size held, in GB: one epoch and the whole test, alone."""
+    """Return the peak memory of a run at the published size in GB: one epoch and the whole test, in its own process."""
     with tempfile.TemporaryDirectory() as out:
-        told = subprocess.run([sys.executable, "-c", _PUBLISHED, out], capture_output=True, text=True, check=True)
-    return float(told.stdout.split()[-1])
+        process = subprocess.run([sys.executable, "-c", _PUBLISHED, out], capture_output=True, text=True, check=True)
+    return float(process.stdout.split()[-1])
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,7 @@ class Emergence:
     """How long a run trained.
 
     Attributes:
-        shown: seconds until the first of the three evaluations in a row that showed the head.
+        shown: seconds until the first of the three consecutive evaluations that show the head.
         stopped: seconds until the third of them, where the run stops.
     """
 
@@ -99,10 +97,10 @@ class Emergence:
 
 
 def emergence(seeds: Iterable[int], device: str) -> Iterator[Emergence | None]:
-    """Yield how long each seed of the default run trained; None if no head had emerged."""
+    """Yield how long each seed of the default run trained; None if no head emerged."""
     for seed in seeds:
         clock = _Clock()
         with tempfile.TemporaryDirectory() as out:
             run = train(RunConfig(seed=seed), out=out, threads=free_cores(), device=device, observer=clock)
             epoch, status = emergence_epoch(run.history), run.status
-        yield Emergence(clock.notes[epoch][1], status.train_seconds) if status.emerged and epoch else None
+        yield Emergence(clock.times[epoch][1], status.train_seconds) if status.emerged and epoch else None

@@ -1,4 +1,4 @@
-"""Training steps of the published study at its full size, on one core, and what `study list` estimates for them."""
+"""Training steps of the published study at full size on one core, and the estimates of `iterhead study list`."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 from iterhead.bench.timing import endless, in_turns
+from iterhead.formatting import plural
 from iterhead.machine import torch_threads
 from iterhead.runs.worker_pool import networks_at_once
 from iterhead.settings import RunConfig
@@ -27,18 +28,18 @@ SAMPLE: tuple[tuple[str, dict[str, AxisValue]], ...] = (
     ("figure-13", {"task": "parity"}),
     ("figure-14", {"positions": "learned", "width": 16, "longest": 31}),
 )
-"""QueryKeyPairs of the published grids, small and large."""
+"""Cells of the published grids, small and large: the name of a study, and the cell's place on its axes."""
 
 
 @dataclass(frozen=True)
 class Epochs:
-    """What one cell costs.
+    """The cost of one cell.
 
     Attributes:
         name: its study and size.
         together: networks in one computation.
-        seconds: that an epoch of one network trains, measured.
-        estimated: the same by the calibration.
+        seconds: measured training time of an epoch of one network.
+        estimated: the same, estimated from the calibration.
     """
 
     name: str
@@ -48,7 +49,7 @@ class Epochs:
 
 
 def published_epochs(device: str) -> Iterator[Epochs]:
-    """Time the steps of each cell of the sample, one thread of PyTorch, as many networks at once as a study takes."""
+    """Time the steps of each cell of the sample on one thread, with as many networks at once as a study trains."""
     with TemporaryDirectory() as folder:
         calibration = calibrate(Path(folder), device)
     for name, place in SAMPLE:
@@ -57,16 +58,15 @@ def published_epochs(device: str) -> Iterator[Epochs]:
         configs = [cell.run_config(seed) for seed in cell.seeds[:together]]
         with torch_threads(1):
             trainer = Trainer(configs, device=device)
-            (taken,) = in_turns({"": endless(trainer.step_losses)}, rounds=5, turns=4).values()
+            (times,) = in_turns({"": endless(trainer.step_losses)}, rounds=5, turns=4).values()
         one = configs[0]
-        seconds = median(taken) * trainer.stage(0).batches.steps / len(configs)
+        seconds = median(times) * trainer.phase(0).batches.steps / len(configs)
         yield Epochs(_named(name, one), len(configs), seconds, epoch_seconds(one, calibration, len(configs)))
 
 
 def _named(name: str, config: RunConfig) -> str:
-    layers = config.model.layers
+    chain = "" if config.data.cot else ", no chain of thought"
     return (
-        f"{name}, {layers} layer{'s' if layers > 1 else ''}, width {config.model.width}, lengths to "
-        f"{config.data.max_length}, batch {config.training.batch_size}"
-        + ("" if config.data.cot else ", no chain of thought")
+        f"{name}, {plural(config.model.layers, 'layer')}, width {config.model.width}, lengths to "
+        f"{config.data.max_length}, batch {config.training.batch_size}{chain}"
     )

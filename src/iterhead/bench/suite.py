@@ -1,4 +1,4 @@
-"""What is measured, in groups that can be asked for by name."""
+"""The benchmarks, in groups with names."""
 
 import itertools
 import math
@@ -13,6 +13,7 @@ from iterhead.bench import processes
 from iterhead.bench.machine import PRODUCT_OPERATIONS, product
 from iterhead.bench.published import published_epochs
 from iterhead.bench.timing import endless, in_turns, ratio
+from iterhead.formatting import finite_or_none
 from iterhead.machine import free_cores, has_fast_bfloat16
 from iterhead.settings import RunConfig, parse_config
 from iterhead.training import Trainer
@@ -22,13 +23,13 @@ from iterhead.training.plain import PlainTrainer
 
 @dataclass(frozen=True)
 class Measured:
-    """One figure.
+    """One result.
 
     Attributes:
-        name: what it is of.
-        value: the figure; None where it cannot be measured here.
-        unit: x (times), ms, s, GB, share or GFLOP/s.
-        goal: what it is to reach, e.g. `>= 2.5`; nothing where it is only reported.
+        name: what was measured.
+        value: None if it cannot be measured on this machine.
+        unit: x (times), ms, s, 1/s, GB, share or exponent.
+        goal: e.g. `>= 2.5`; empty if there is none.
     """
 
     name: str
@@ -38,7 +39,7 @@ class Measured:
 
     @property
     def reached(self) -> bool | None:
-        """Whether the goal is reached; None without a goal or a value."""
+        """Whether the value reaches the goal; None without a goal or a value."""
         if not self.goal or self.value is None:
             return None
         sign, bound = self.goal.split()
@@ -47,13 +48,13 @@ class Measured:
 
 @dataclass(frozen=True)
 class Group:
-    """Figures that are measured together.
+    """Benchmarks that run together.
 
     Attributes:
-        name: to ask for it.
+        name: what is typed to run it.
         about: what it measures, in a few words.
-        measure: yields the figures.
-        quick: whether it belongs to what is measured unless asked otherwise.
+        measure: runs on a device and yields the results.
+        quick: whether it runs by default.
     """
 
     name: str
@@ -63,7 +64,7 @@ class Group:
 
 
 def config_of(width: int, longest: int, batch: int, seed: int = 0, **training: Any) -> RunConfig:
-    """Return the settings of a timed run: all lengths from the first epoch on, many steps an epoch."""
+    """Return the settings of a timed run: all lengths from the first epoch on, many steps per epoch."""
     return parse_config(
         {
             "seed": seed,
@@ -75,7 +76,7 @@ def config_of(width: int, longest: int, batch: int, seed: int = 0, **training: A
 
 
 PREPARED = 16
-"""Batches that the plain twin is given, padded beforehand."""
+"""Batches of the plain twin, padded beforehand."""
 
 SIZES = {"default": (64, 16, 64), "published": (128, 16, 256)}
 """Width, longest length and batch size of the default run and of the published ones."""
@@ -91,7 +92,7 @@ def _plain(config: RunConfig) -> Callable[[], object]:
 
 
 def _steps(device: str) -> Iterator[Measured]:
-    """Training steps against the plain padded twin, in float32 and in bfloat16; the twin is on the CPU only."""
+    """Training steps against the plain padded twin, in float32 and bfloat16. The twin runs on the CPU only."""
     if device != "cpu":
         yield Measured("training steps against the plain twin", None, "x")
         return
@@ -104,28 +105,23 @@ def _steps(device: str) -> Iterator[Measured]:
         }
         if has_fast_bfloat16(device):
             works["bfloat16"] = _packed([config_of(width, longest, batch, precision="bfloat16")], device)
-        taken = in_turns(works, rounds=7, turns=6 if name == "published" else 16)
+        is_published = name == "published"
+        seconds = in_turns(works, rounds=7, turns=6 if is_published else 16)
         size = f"{name} size (width {width}, lengths to {longest}, batch {batch})"
-        for kind, seconds in taken.items():
+        for kind in works:
             if kind != "product":
-                yield Measured(f"{size}: step, {kind}", median(seconds) * 1000, "ms")
-        published = name == "published"
-        yield Measured(
-            f"{size}: float32 against the plain twin",
-            ratio(taken["plain"], taken["float32"]),
-            "x",
-            ">= 2.5" if published else "",
-        )
-        fast = ratio(taken["plain"], taken["bfloat16"]) if "bfloat16" in taken else None
-        yield Measured(f"{size}: bfloat16 against the plain twin", fast, "x", ">= 4" if published else "")
-        operations = step_flops(config.model, Trainer([config]).stage(0).batches.packing)
-        share = operations / PRODUCT_OPERATIONS * ratio(taken["product"], taken["float32"])
-        goal = ">= 0.6" if published else ">= 0.35"
+                yield Measured(f"{size}: step, {kind}", median(seconds[kind]) * 1000, "ms")
+        for kind, goal in (("float32", ">= 2.5"), ("bfloat16", ">= 4")):
+            gain = ratio(seconds["plain"], seconds[kind]) if kind in seconds else None
+            yield Measured(f"{size}: {kind} against the plain twin", gain, "x", goal if is_published else "")
+        operations = step_flops(config.model, Trainer([config]).phase(0).batches.packing)
+        share = operations / PRODUCT_OPERATIONS * ratio(seconds["product"], seconds["float32"])
+        goal = ">= 0.6" if is_published else ">= 0.35"
         yield Measured(f"{size}: float32, share of the matrix-product rate", share, "share", goal)
 
 
 def _populations(device: str) -> Iterator[Measured]:
-    """Sixteen small networks at once against the plain twin, one after another; the twin is on the CPU only."""
+    """Sixteen small networks at once against the plain twin one after another. The twin runs on the CPU only."""
     if device != "cpu":
         yield Measured("sixteen networks against the plain twin", None, "x")
         return
@@ -133,64 +129,55 @@ def _populations(device: str) -> Iterator[Measured]:
     for width in (16, 32):
         config = config_of(width, 8, 64)
         together = [config_of(width, 8, 64, seed=seed, lr=1e-3 * (1 + seed / 16)) for seed in range(networks)]
-        works = {"plain": _plain(config), "alone": _packed([config], device), "together": _packed(together, device)}
+        works = {"plain": _plain(config), "packed": _packed([config], device), "float32": _packed(together, device)}
         if has_fast_bfloat16(device):
             narrow = [config_of(width, 8, 64, seed=seed, precision="bfloat16") for seed in range(networks)]
             works["bfloat16"] = _packed(narrow, device)
-        taken = in_turns(works, rounds=7, turns=6)
+        seconds = in_turns(works, rounds=7, turns=6)
         size = f"{networks} networks (width {width}, lengths to 8, batch 64)"
-        yield Measured(f"{size}: step of all", median(taken["together"]) * 1000, "ms")
-        for kind, fast, goal in (
-            ("plain", "together", ">= 4"),
+        yield Measured(f"{size}: step of all", median(seconds["float32"]) * 1000, "ms")
+        for slow, fast, goal in (
+            ("plain", "float32", ">= 4"),
             ("plain", "bfloat16", ">= 4"),
-            ("alone", "together", ""),
+            ("packed", "float32", ""),
         ):
-            other = "the plain twin" if kind == "plain" else "packed steps"
-            gain = networks * ratio(taken[kind], taken[fast]) if fast in taken else None
-            called = "bfloat16" if fast == "bfloat16" else "float32"
-            yield Measured(f"{size}: {called} against {other}, one after another", gain, "x", goal)
+            other = "the plain twin" if slow == "plain" else "packed steps"
+            gain = networks * ratio(seconds[slow], seconds[fast]) if fast in seconds else None
+            yield Measured(f"{size}: {fast} against {other}, one after another", gain, "x", goal)
 
 
 def _evaluation(device: str) -> Iterator[Measured]:
-    """What evaluating and saving cost in a default run."""
+    """Time for evaluating and saving in a default run."""
     share = processes.share_beside_training(device)
     yield Measured("default run: evaluating and saving, share of the training time", share, "share", "<= 0.05")
 
 
 def _workers(device: str) -> Iterator[Measured]:
-    """Two processes with one thread each against one process with one thread."""
+    """Two processes against one; each has one thread."""
     gain = processes.workers_gain(2) if device == "cpu" and free_cores() >= 2 else None
     yield Measured("2 workers against 1, one thread each, 4 runs", gain, "x", ">= 1.8")
 
 
 def _memory(device: str) -> Iterator[Measured]:
-    """The largest memory of a run at the published size."""
-    yield Measured(
-        "peak memory (width 128, lengths to 32, batch 256, 1,024 sequences a length)",
-        processes.peak_memory() if device == "cpu" else None,
-        "GB",
-        "<= 1",
-    )
+    """Peak memory of a run at the published size."""
+    peak = processes.peak_memory() if device == "cpu" else None
+    yield Measured("peak memory (width 128, lengths to 32, batch 256, 1,024 sequences a length)", peak, "GB", "<= 1")
 
 
 def _emergence(device: str) -> Iterator[Measured]:
-    """The default run until its head has emerged, five seeds, alone on all cores."""
+    """The default run until its head has emerged: five seeds, one after another on all cores."""
     runs: list[processes.Emergence | None] = []
     for seed, run in enumerate(processes.emergence(seeds=range(5), device=device)):
         runs.append(run)
         yield Measured(f"default run, seed {seed}: training until it stops", run.stopped if run else None, "s")
     shown, stopped = (median(getattr(run, name) if run else math.inf for run in runs) for name in ("shown", "stopped"))
     name = "default run, median of 5 seeds: training until"
-    yield Measured(f"{name} the first of 3 evaluations with the head", _finite(shown), "s")
-    yield Measured(f"{name} the third of them, where it stops", _finite(stopped), "s", "<= 20")
-
-
-def _finite(value: float) -> float | None:
-    return None if math.isinf(value) else value
+    yield Measured(f"{name} the first of 3 evaluations with the head", finite_or_none(shown), "s")
+    yield Measured(f"{name} the third of them, where it stops", finite_or_none(stopped), "s", "<= 20")
 
 
 def _scaling(device: str) -> Iterator[Measured]:
-    """How a step's time grows: exponents fitted to the logarithms."""
+    """How the time of a step grows: exponents of power laws."""
     axes: dict[str, dict[int, list[RunConfig]]] = {
         "longest length (width 64, 4 of each length)": {
             longest: [config_of(64, longest, 4 * longest)] for longest in (8, 16, 32, 64)
@@ -202,22 +189,22 @@ def _scaling(device: str) -> Iterator[Measured]:
     }
     for axis, sizes in axes.items():
         works = {str(size): _packed(configs, device) for size, configs in sizes.items()}
-        taken = in_turns(works, rounds=5, turns=3)
-        seconds = {size: median(taken[str(size)]) for size in sizes}
+        rounds = in_turns(works, rounds=5, turns=3)
+        seconds = {size: median(rounds[str(size)]) for size in sizes}
         for size, value in seconds.items():
             yield Measured(f"step at {axis} = {size}", value * 1000, "ms")
         yield Measured(f"exponent of a step's time in {axis}", slope(seconds), "exponent")
 
 
 def slope(values: dict[int, float]) -> float:
-    """Return the exponent b of the power law a n^b that fits values by n best, by least squares of the logarithms."""
+    """Return the exponent b of the power law a n^b fitted to the values by n: least squares of the logarithms."""
     x, y = (torch.tensor(list(part), dtype=torch.float64).log() for part in (values.keys(), values.values()))
     x, y = x - x.mean(), y - y.mean()
     return float((x * y).sum() / x.square().sum())
 
 
 def _study(device: str) -> Iterator[Measured]:
-    """What the published study costs on one core, beside what `iterhead study list --scale paper` estimates."""
+    """Cost of the published study on one core, beside the estimate of `iterhead study list --scale paper`."""
     for epochs in published_epochs(device):
         size = f"{epochs.name}, {epochs.together} at once"
         yield Measured(f"{size}: an epoch of one network", epochs.seconds, "s")
@@ -225,33 +212,30 @@ def _study(device: str) -> Iterator[Measured]:
 
 
 def _gpu(device: str) -> Iterator[Measured]:
-    """Networks x epochs a second of populations on a GPU, from their training steps: evaluations come on top."""
-    for width in (32, 64, 128):
-        for longest in (16, 32):
-            for networks in (1, 4, 16, 64, 256, 512):
-                yield _gpu_rate(device, width, longest, networks)
+    """Networks x epochs per second of populations on a GPU, without evaluations."""
+    for width, longest, networks in itertools.product((32, 64, 128), (16, 32), (1, 4, 16, 64, 256, 512)):
+        name = f"{networks} networks (width {width}, lengths to {longest}, batch 256): networks x epochs a second"
+        yield Measured(name, _gpu_rate(width, longest, networks) if device == "cuda" else None, "1/s")
 
 
-def _gpu_rate(device: str, width: int, longest: int, networks: int) -> Measured:
-    name = f"{networks} networks (width {width}, lengths to {longest}, batch 256): networks x epochs a second"
-    if device != "cuda":
-        return Measured(name, None, "1/s")
+def _gpu_rate(width: int, longest: int, networks: int) -> float | None:
+    """Return networks x epochs per second, or None if they do not fit into the GPU's memory."""
     one = config_of(width, longest, 256, precision="bfloat16")
     one = one.model_copy(update={"data": one.data.model_copy(update={"train_per_length": 1024})})
     configs = [one.model_copy(update={"seed": seed}) for seed in range(networks)]
     try:
-        trainer = Trainer(configs, device=device)
-        (taken,) = in_turns({"": endless(trainer.step_losses)}, rounds=3, turns=4).values()
+        trainer = Trainer(configs, device="cuda")
+        (seconds,) = in_turns({"": endless(trainer.step_losses)}, rounds=3, turns=4).values()
     except torch.cuda.OutOfMemoryError:
-        return Measured(name, None, "1/s")
+        return None
     steps = 1024 // (256 // longest)
-    return Measured(name, networks / (median(taken) * steps), "1/s")
+    return networks / (median(seconds) * steps)
 
 
 GROUPS = (
     Group("steps", "training steps against the plain padded twin", _steps),
     Group("populations", "sixteen small networks as one computation", _populations),
-    Group("evaluation", "what evaluating and saving cost", _evaluation),
+    Group("evaluation", "time for evaluating and saving", _evaluation),
     Group("workers", "two processes against one", _workers),
     Group("memory", "peak memory at the published size", _memory, quick=False),
     Group("emergence", "the default run, five seeds", _emergence, quick=False),
@@ -259,4 +243,4 @@ GROUPS = (
     Group("study", "steps of the published study on one core", _study, quick=False),
     Group("gpu", "populations on a GPU", _gpu, quick=False),
 )
-"""In the order in which they are measured."""
+"""In the order in which they run."""

@@ -1,4 +1,4 @@
-"""Timing: several things take turns, medians over rounds."""
+"""Timing: several pieces of work take turns over several rounds."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -7,33 +7,27 @@ from statistics import median
 import torch
 
 Turn = Callable[[], object]
-"""One piece of the work that is timed."""
+"""One unit of the work that is timed, such as a training step."""
 
 
 def in_turns(works: Mapping[str, Turn], *, rounds: int, turns: int) -> dict[str, list[float]]:
-    """Return the seconds that a turn of each work takes, one mean for each round.
-
-    Args:
-        works: by name; each has had its warm-up turns when the rounds begin.
-        rounds: in each, every work has its turns.
-        turns: of each work in a round.
-    """
+    """Return the mean seconds of a turn in each round, for each piece of work by name, after some warm-up turns."""
     for work in works.values():
         _timed(work, max(1, turns // 2))
-    taken: dict[str, list[float]] = {name: [] for name in works}
+    seconds: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(rounds):
         for name, work in works.items():
-            taken[name].append(_timed(work, turns))
-    return taken
+            seconds[name].append(_timed(work, turns))
+    return seconds
 
 
 def _timed(work: Turn, turns: int) -> float:
     _wait_for_device()
-    begun = time.perf_counter()
+    start = time.perf_counter()
     for _ in range(turns):
         work()
     _wait_for_device()
-    return (time.perf_counter() - begun) / turns
+    return (time.perf_counter() - start) / turns
 
 
 def _wait_for_device() -> None:
@@ -42,12 +36,12 @@ def _wait_for_device() -> None:
 
 
 def ratio(slow: list[float], fast: list[float]) -> float:
-    """Return how many times as long the slow one takes, the median over rounds."""
+    """Return how many times as long the slow one takes: the median over rounds."""
     return median(a / b for a, b in zip(slow, fast, strict=True))
 
 
 def endless(epochs: Callable[[], Iterator[object]]) -> Turn:
-    """Return a turn that takes the next step of epochs that begin again when they end."""
+    """Return a turn that takes the next step, starting another epoch whenever one has ended."""
     steps: Iterator[object] = iter(())
 
     def turn() -> object:

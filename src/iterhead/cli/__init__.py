@@ -1,7 +1,4 @@
-"""The command line: parses, calls one function for each command, tells errors in one line.
-
-`main` is the entry; `commands.py` lists the commands, each a small module of this folder with one `Command` in it.
-"""
+"""The command line. `commands.py` lists the commands; each is one `Command`, in a module named after it."""
 
 from iterhead.cli.main import main
 

@@ -1,4 +1,4 @@
-"""From the words typed to an exit code: 0 done, 1 the science says no, 2 bad input, 130 interrupted."""
+"""The entry point: from command-line arguments to an exit code."""
 
 import os
 import sys
@@ -6,93 +6,87 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from iterhead.cli.interrupts import INTERRUPTED, Interrupts
+from iterhead.cli.shell import BAD_INPUT, CLOSED_PIPE, INTERRUPTED, Interrupts, command_line
 
-BAD_INPUT = 2
-CLOSED_PIPE = 141
-"""128 + SIGPIPE, as for any program whose reader goes away."""
+# Everything else is imported inside the functions: no signal is handled before `main` runs.
 
 
-def main(words: Sequence[str] | None = None) -> int:
-    """Do what the words typed after `iterhead` say, and return the exit code.
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return the exit code.
 
     Args:
-        words: those of this process unless given.
+        arguments: what follows `iterhead`; those of this process unless given.
     """
-    typed = list(sys.argv[1:] if words is None else words)
+    words = list(sys.argv[1:] if arguments is None else arguments)
     interrupts = Interrupts()
     with interrupts.handled():
         try:
             with _output():
-                return _dispatch(typed, interrupts)
+                return _dispatch(words, interrupts)
         except BrokenPipeError:
             return CLOSED_PIPE
         except KeyboardInterrupt:
-            _tell(interrupts.message())
+            _print_error(interrupts.message())
             return INTERRUPTED
         except (ValueError, MemoryError, OverflowError, RuntimeError) as error:
             line = _explanation(error)
             if line is None:
                 raise
-            _tell(f"iterhead: {line}")
+            _print_error(f"iterhead: {line}")
             return BAD_INPUT
 
 
 def _explanation(error: Exception) -> str | None:
-    """Return what to tell a person, or None where the fault is ours and a traceback is due."""
-    # Imported here and not above: until signals are handled, nothing but the standard library is imported.
+    """Return one line for the user, or None for a bug, which deserves its traceback."""
     from iterhead.errors import UserError
 
     if isinstance(error, UserError):
         return str(error)
     # PyTorch raises a RuntimeError when it gets no memory.
     if isinstance(error, MemoryError | OverflowError) or "allocate memory" in str(error):
-        return "these settings need more memory than there is: try a smaller width, length or number of sequences"
+        return "out of memory with these settings: try a smaller width, length or number of sequences"
     return None
 
 
-def _dispatch(typed: list[str], interrupts: Interrupts) -> int:
-    from iterhead.cli.program import command_line
-
-    again = command_line(typed)
-    interrupts.message = lambda: f"Interrupted at the start: nothing is lost. Begin again with: {again}"
+def _dispatch(words: list[str], interrupts: Interrupts) -> int:
+    again = command_line(words)
+    interrupts.message = lambda: f"Interrupted at the start: nothing is lost. Start again with: {again}"
     from iterhead.cli.commands import find, overview
     from iterhead.cli.parsing import asks_for_help
 
-    if not typed or (asks_for_help(typed) and typed[0].startswith("-")):
+    if not words or (asks_for_help(words) and words[0].startswith("-")):
         print(overview(), end="")
         return 0
-    if typed[0] == "--version":
+    if words[0] == "--version":
         from iterhead import __version__
 
         print(f"iterhead {__version__}")
         return 0
-    command = find(typed[0])
-    if asks_for_help(typed):
+    command = find(words[0])
+    if asks_for_help(words):
         print(command.help(), end="")
         return 0
-    return command.run(command.parse(typed[1:]), interrupts)
+    return command.run(command.parse(words[1:]), interrupts)
 
 
-def _tell(line: str) -> None:
-    """Write one line to stderr, whatever characters a person's input brought into it."""
-    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
-    print(shown, file=sys.stderr)
+def _print_error(line: str) -> None:
+    """Write one line to stderr, with control characters from the input escaped."""
+    print("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line), file=sys.stderr)
 
 
 @contextmanager
 def _output() -> Iterator[None]:
-    """Write out what stdout holds back before leaving, so that a failure to write is met here and not at exit.
+    """Flush stdout at the end of the block, so that a write error is handled here and not at exit.
 
     Raises:
         BrokenPipeError: nobody reads stdout any more.
-        UserError: stdout cannot be written to, as on a full disk.
+        UserError: stdout cannot be written, e.g. because the disk is full.
     """
     if sys.stdout is None:  # closed by the parent: iterhead tasks >&-
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - it stays open to the end
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure:
-        reconfigure(errors="backslashreplace")  # a task may have a name that the terminal's encoding lacks
+        reconfigure(errors="backslashreplace")  # a task's name may have characters that the encoding lacks
     try:
         try:
             yield
@@ -101,14 +95,10 @@ def _output() -> Iterator[None]:
     except OSError as error:
         if error.filename is not None:
             raise
-        _abandon_stdout()
+        # Point stdout at nothing, so that Python's own flush at exit does not fail as well.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):
             raise
         from iterhead.errors import UserError
 
         raise UserError(f"standard output cannot be written: {error.strerror or error}") from None
-
-
-def _abandon_stdout() -> None:
-    """Point stdout at nothing, so that Python's flush at exit does not fail as well."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -20,9 +20,9 @@ from iterhead.settings import RunConfig, parse_config, part_of, read_toml
 class Setting:
     """One setting as an option.
 
-    Args:
-        path: where it stands in the config, e.g. ("data", "max_length").
-        field: what pydantic knows of it.
+    Attributes:
+        path: its place in the config, e.g. ("data", "max_length").
+        field: pydantic's description of it.
     """
 
     path: tuple[str, ...]
@@ -35,15 +35,15 @@ class Setting:
 
     @property
     def default(self) -> Any:
-        """The value of a config that says nothing; None where it then says nothing of the whole part."""
+        """The default value; None for a required setting of an optional part."""
         return None if self.field.is_required() else self.field.default
 
     def value(self, config: RunConfig) -> Any:
-        """Return the setting's value in a config; None where it lacks the whole part."""
-        found: Any = config
-        for part in self.path:
-            found = getattr(found, part, None)
-        return found
+        """Return the setting's value in a config; None if the config lacks the whole part."""
+        value: Any = config
+        for name in self.path:
+            value = getattr(value, name, None)
+        return value
 
     @property
     def kinds(self) -> tuple[Any, ...]:
@@ -53,14 +53,14 @@ class Setting:
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The words to choose from; none where the values are free."""
+        """The words to choose from; none if the values are free."""
         kind = self.kinds[0]
         if kind is bool:
             return ("true", "false")
         return get_args(kind) if get_origin(kind) is Literal else ()
 
     def read(self, text: str) -> Any:
-        """Return the value that `text` means; that it is a possible one, the config checks.
+        """Return the value that `text` stands for. The config checks later whether it is allowed.
 
         Raises:
             UserError: the text is of another type.
@@ -74,18 +74,17 @@ class Setting:
             raise UserError(f"{self.flag} {shlex.quote(text)}: expected {expected}") from None
 
     def declare(self, group: argparse._ArgumentGroup, *, defaults: bool = True) -> None:
-        """Add the option to a group of a parser, with the setting's own default in its help or without."""
+        """Add the option to a group of a parser, with or without its default in the help."""
         metavar = {bool: "BOOL", int: "N", float: "X", str: "TEXT"}.get(self.kinds[0], "WORD")
-        values = self._values() if defaults else ", ".join(self.choices)
+        default = as_text(self.default)
+        if not defaults:
+            values = ", ".join(self.choices)
+        elif self.choices:
+            values = ", ".join(f"{word} (default)" if word == default else word for word in self.choices)
+        else:
+            values = f"default: {default}"
         about = f"{self.field.description} [{values}]" if values else f"{self.field.description}"
         group.add_argument(self.flag, dest=self.flag, metavar=metavar, help=about.replace("%", "%%"))
-
-    def _values(self) -> str:
-        """Return the default, among the choices if there are any."""
-        shown = as_text(self.default)
-        if not self.choices:
-            return f"default: {shown}"
-        return ", ".join(f"{choice} (default)" if choice == shown else choice for choice in self.choices)
 
 
 _READERS: Mapping[Any, tuple[Callable[[str], Any], str]] = {
@@ -96,12 +95,12 @@ _READERS: Mapping[Any, tuple[Callable[[str], Any], str]] = {
 
 
 def settings(config: type[BaseModel] = RunConfig, path: tuple[str, ...] = ()) -> list[Setting]:
-    """Return every setting of a config, those of its parts too."""
-    found: list[Setting] = []
+    """Return every setting of a config and of its parts."""
+    listed: list[Setting] = []
     for name, field in config.model_fields.items():
         part = part_of(field)
-        found += settings(part, (*path, name)) if part else [Setting((*path, name), field)]
-    return found
+        listed += settings(part, (*path, name)) if part else [Setting((*path, name), field)]
+    return listed
 
 
 def declare_settings(parser: Parser, *, without: Collection[str] = (), defaults: bool = True) -> None:
@@ -110,7 +109,7 @@ def declare_settings(parser: Parser, *, without: Collection[str] = (), defaults:
     Args:
         parser: to add them to.
         without: dotted names of settings and parts to leave out.
-        defaults: whether the help tells each one's default.
+        defaults: whether the help shows the defaults.
     """
     groups: dict[tuple[str, ...], argparse._ArgumentGroup] = {(): parser.add_argument_group("task and seed")}
     for name, field in RunConfig.model_fields.items():
@@ -123,19 +122,19 @@ def declare_settings(parser: Parser, *, without: Collection[str] = (), defaults:
 
 
 def read_config(options: argparse.Namespace) -> RunConfig:
-    """Return the settings: the defaults, over them the TOML file, over that the options.
+    """Return the settings: the options, else the TOML file, else the defaults.
 
     Raises:
-        UserError: one line about the first thing that is wrong.
+        UserError: one line about the first mistake.
     """
     values = read_toml(Path(options.config)) if options.config is not None else {}
     return parse_config(read_values(options, values))
 
 
 def read_values(options: argparse.Namespace, values: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Return the nested values that the options give, over others; unchecked but for their types.
+    """Return nested `values` with those from the options in their place; only the types are checked.
 
-    `none` takes back a setting, or, given for one that has no default, the whole part: `--start.run none`.
+    `none` unsets a setting. For a required setting it unsets the whole part: `--start.run none`.
 
     Raises:
         UserError: a value is of another type than its setting.
@@ -151,7 +150,7 @@ def read_values(options: argparse.Namespace, values: dict[str, Any] | None = Non
 
 
 def _put(values: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
-    """Set a nested value, unless something else than a table stands in its way, which the config refuses."""
+    """Set a nested value, unless something other than a table is in its way, which the config refuses."""
     for part in path[:-1]:
         values = values.setdefault(part, {})
         if not isinstance(values, dict):
@@ -160,13 +159,13 @@ def _put(values: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
 
 
 def as_options(config: RunConfig) -> list[str]:
-    """Return the words that give this config on the command line: the settings that differ from the defaults."""
-    changed: list[str] = []
+    """Return the options that give this config: one for each setting that differs from its default."""
+    words: list[str] = []
     for setting in settings():
         value = setting.value(config)
         if value != setting.default:
-            changed += [setting.flag, as_text(value)]
-    return changed
+            words += [setting.flag, as_text(value)]
+    return words
 
 
 def as_text(value: object) -> str:

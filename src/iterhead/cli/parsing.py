@@ -1,35 +1,91 @@
-"""A command as a value, and the parser that tells what is wrong in one line."""
+"""A command as a value, and its parser, which reports a mistake in one line."""
 
 import argparse
 import re
-from collections.abc import Callable, Iterable
+import shlex
+import textwrap
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from iterhead.cli.interrupts import Interrupts
+from iterhead.cli.shell import Interrupts
 from iterhead.errors import UserError
 
 WIDTH = 79
-"""Columns of the help: a terminal of 80 shows it without wrapping."""
+"""Columns of the help: it fits a terminal of 80 without wrapping."""
 
 Examples = tuple[tuple[str, str], ...]
 """Commands to type, each with one line about what it does."""
 
 
+def whole_number(*, least: int, most: int | None = None) -> Callable[[str], int]:
+    """Return a reader of whole numbers, for argparse's `type`."""
+    expected = f"of at least {least}" if most is None else f"from {least} to {most}"
+
+    def read(text: str) -> int:
+        # At most 18 digits: Python refuses to convert thousands of them.
+        if not re.fullmatch(r"[0-9]{1,18}", text) or not least <= int(text) <= (most or int(text)):
+            raise refused(text, f"a whole number {expected}")
+        return int(text)
+
+    return read
+
+
+def one_of(*words: str) -> Callable[[str], str]:
+    """Return a reader of one of these words, for argparse's `type`."""
+
+    def read(text: str) -> str:
+        if text not in words:
+            raise refused(text, f"{', '.join(words[:-1])} or {words[-1]}")
+        return text
+
+    return read
+
+
+def refused(text: str, expected: str) -> argparse.ArgumentTypeError:
+    """Return what a reader raises for a value: the parser turns it into `--option VALUE: expected ...`."""
+    return argparse.ArgumentTypeError(f" {shlex.quote(text)}: expected {expected}")
+
+
+_SHARED_OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "scale": {"metavar": "WORD", "help": "size of a study: smoke, laptop or paper [default: laptop]"},
+    "out": {"metavar": "FOLDER", "default": "runs", "help": "folder of the runs [default: runs]"},
+    "workers": {
+        "metavar": "N",
+        "type": whole_number(least=1),
+        "help": "processes at a time [default: one per free core; one on a GPU]",
+    },
+    "threads": {
+        "metavar": "N",
+        "type": whole_number(least=1),
+        "help": "PyTorch threads per process [default: the free cores, shared out]",
+    },
+    "device": {"metavar": "NAME", "default": "auto", "help": "cpu, cuda, mps or auto [default: auto]"},
+    "json": {"action": "store_true", "help": "print one JSON object, for scripts"},
+}
+
+
+def declare_shared(group: argparse._ArgumentGroup, *names: str) -> None:
+    """Add the named ones of the options that several commands have, and `--json` and `--help`, which all have."""
+    for name in (*names, "json"):
+        group.add_argument(f"--{name}", **_SHARED_OPTIONS[name])
+    group.add_argument("-h", "--help", action="store_true", help="show this help")
+
+
 def asks_for_help(words: list[str]) -> bool:
-    """Whether help is wanted, whatever else is right or wrong in the words."""
+    """Whether the words ask for help, even if others among them are mistakes."""
     return "-h" in words or "--help" in words
 
 
 class Parser(argparse.ArgumentParser):
-    """An argparse parser whose mistakes are UserErrors, and which reads an underscore in an option as a dash."""
+    """An argparse parser that raises UserErrors and takes an underscore in an option for a dash."""
 
     def __init__(self, command: str) -> None:
         super().__init__(
             prog=f"iterhead {command}",
             usage=argparse.SUPPRESS,
-            formatter_class=_formatter,
+            formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=26, width=WIDTH),
             add_help=False,
             allow_abbrev=False,
         )
@@ -38,66 +94,65 @@ class Parser(argparse.ArgumentParser):
         """Return the options, with the words themselves as `typed`.
 
         Raises:
-            UserError: an unknown option, a missing value, a word too many.
+            UserError: an unknown option, a missing value, a bad value, a word too many.
         """
-        options, unknown = self.parse_known_args(_normalised(words))
+        options, unknown = self.parse_known_args(_normalized(words))
         if unknown:
             self._refuse(unknown)
         options.typed = [self.prog.split()[-1], *words]
         return options
 
     def error(self, message: str) -> NoReturn:
-        """Raise argparse's complaint as a UserError."""
-        found = re.match(r"argument (\S+): (.*)", message)
-        name, problem = found.groups() if found else ("", message)
-        known = {"expected one argument": "expected a value"}
+        """Raise argparse's message as a UserError, in our words."""
+        match = re.match(r"argument (\S+): (.*)", message)
+        name, problem = match.groups() if match else ("", message)
+        name = name.split("/")[0]
+        if problem.startswith(" "):  # from `refused`
+            raise UserError(f"{name}{problem}")
         if problem.startswith("ignored explicit argument"):
             problem = "takes no value"
-        raise UserError(f"{name.split('/')[0]}: {known.get(problem, problem)}".removeprefix(": "))
+        problem = problem.replace("expected one argument", "expected a value")
+        raise UserError(f"{name}: {problem}" if name else problem)
 
     def _refuse(self, unknown: list[str]) -> NoReturn:
         word = next((word for word in unknown if word.startswith("-")), None)
         if word is None:
-            raise UserError(f"unexpected {unknown[0]!r}: {self.prog} --help shows what may follow")
+            raise UserError(f"unexpected {unknown[0]!r}: see {self.prog} --help")
         name = word.partition("=")[0]
         near = nearest_option(name, self._option_string_actions)
         hint = f"did you mean {near}?" if near else f"{self.prog} --help lists the options"
         raise UserError(f"unknown option {name}: {hint}")
 
 
-def _formatter(prog: str) -> argparse.HelpFormatter:
-    return argparse.HelpFormatter(prog, max_help_position=26, width=WIDTH)
-
-
 def nearest_option(name: str, options: Iterable[str]) -> str | None:
-    """Return the option that was meant: by its whole name, or by the part behind the dot."""
+    """Return the option closest to a name, compared as a whole and by the part after the dot."""
     wanted = name.lstrip("-").lower()
-    known: dict[str, str] = {}
+    by_name: dict[str, str] = {}
     for option in options:
-        known.setdefault(option.lstrip("-").rpartition(".")[2], option)
-        known[option.lstrip("-")] = option
-    near = get_close_matches(wanted, known, n=1) or get_close_matches(wanted.rpartition(".")[2], known, n=1)
-    return known[near[0]] if near else None
+        by_name.setdefault(option.lstrip("-").rpartition(".")[2], option)
+        by_name[option.lstrip("-")] = option
+    near = get_close_matches(wanted, by_name, n=1) or get_close_matches(wanted.rpartition(".")[2], by_name, n=1)
+    return by_name[near[0]] if near else None
 
 
-def _normalised(words: list[str]) -> list[str]:
+def _normalized(words: list[str]) -> list[str]:
     """Return the words with dashes for underscores in options, and `--lr -1` as `--lr=-1`.
 
     argparse takes some negative numbers, such as -1e-3 and -inf, for options.
     """
-    normal: list[str] = []
+    normalized: list[str] = []
     for word in words:
         name, equals, value = word.partition("=")
-        if normal and normal[-1].startswith("--") and "=" not in normal[-1] and _is_negative_number(word):
-            normal[-1] += f"={word}"
+        if normalized and normalized[-1].startswith("--") and "=" not in normalized[-1] and _is_negative(word):
+            normalized[-1] += f"={word}"
         elif name.startswith("--"):
-            normal.append(name.replace("_", "-") + equals + value)
+            normalized.append(name.replace("_", "-") + equals + value)
         else:
-            normal.append(word)
-    return normal
+            normalized.append(word)
+    return normalized
 
 
-def _is_negative_number(word: str) -> bool:
+def _is_negative(word: str) -> bool:
     try:
         float(word)
     except ValueError:
@@ -109,13 +164,13 @@ def _is_negative_number(word: str) -> bool:
 class Command:
     """One command.
 
-    Args:
+    Attributes:
         name: what is typed.
-        summary: one line, without a capital or a full stop, for the list of commands.
-        examples: to learn from.
+        summary: for the list of commands; one line without a capital or a full stop.
+        examples: commands to learn from.
         declare: adds the options to a parser.
-        run: does it, and returns the exit code.
-        about: more to know, one paragraph.
+        run: runs the command and returns the exit code.
+        about: one paragraph of help.
     """
 
     name: str
@@ -126,15 +181,14 @@ class Command:
     about: str = ""
 
     def parse(self, words: list[str]) -> argparse.Namespace:
-        """Return the options in `words`, which follow the command's name; raises UserError."""
+        """Return the options in the words that follow the command's name; raises UserError."""
         return self._parser().read(words)
 
     def help(self) -> str:
         """Return the help: examples first."""
-        parser = self._parser()
-        title = f"iterhead {self.name}: {self.summary}\n"
         about = f"\n{filled(self.about)}\n" if self.about else ""
-        return f"{title}{about}\nexamples:\n{example_lines(self.examples)}\n{parser.format_help()}"
+        options = self._parser().format_help()
+        return f"iterhead {self.name}: {self.summary}\n{about}\nexamples:\n{example_lines(self.examples)}\n{options}"
 
     def _parser(self) -> Parser:
         parser = Parser(self.name)
@@ -142,15 +196,20 @@ class Command:
         return parser
 
 
-def filled(text: str, indent: str = "", width: int = WIDTH) -> str:
-    """Return a paragraph broken into lines."""
-    import textwrap
+def filled(text: str, indent: str = "", hanging: str | None = None) -> str:
+    """Return a paragraph broken into lines.
 
+    Args:
+        text: the paragraph.
+        indent: what each line starts with.
+        hanging: what each line but the first starts with, where that differs.
+    """
+    later = indent if hanging is None else hanging
     return textwrap.fill(
-        text, width, initial_indent=indent, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        text, WIDTH, initial_indent=indent, subsequent_indent=later, break_long_words=False, break_on_hyphens=False
     )
 
 
 def example_lines(examples: Examples) -> str:
-    """Return examples as lines: the command, and below it what it does."""
+    """Return each example as lines: the command, and below it what it does."""
     return "".join(f"  {command}\n{filled(about, ' ' * 6)}\n" for command, about in examples)

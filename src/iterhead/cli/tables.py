@@ -1,56 +1,105 @@
-"""Scores as tables: of the evaluations, also while a run is in training, and of every head."""
+"""Scores as tables for the terminal: of evaluations, heads, claims and runs."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import polars as pl
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from iterhead.cli.display import bar, bar_values, glyphs_for, loss_text, number
+from iterhead.cli.parsing import filled
 from iterhead.criteria import EMERGED_ACCURACY
 from iterhead.formatting import percent
-from iterhead.measure import Scores, headline_lengths
+from iterhead.measure import Scores
+from iterhead.measure.records import head_means
 from iterhead.runs.options import Evaluation
 from iterhead.runs.run import Run
 from iterhead.studies.claims import Check, Verdict, claim_rows
 
+BLOCKS = "▁▂▃▄▅▆▇█"
+DIGITS = "0123456789"
+"""In place of the blocks where the terminal's encoding lacks them."""
+
 FIXED_WIDTH = 56
 """Columns that the table of evaluations needs beside its bars."""
 
-VERDICT_COLOURS: Mapping[Verdict, str] = {"holds": "green", "does not hold": "red", "undecided": "yellow"}
-
 HEAD_SCORES = ("peakiness", "weight", "invariance")
 
+VERDICT_COLORS: Mapping[Verdict, str] = {"holds": "green", "does not hold": "red", "undecided": "yellow"}
 
-def plain_table(numbers: Sequence[str]) -> Table:
-    """Return a table without lines and with right-aligned columns of these titles."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
-    for title in numbers:
-        table.add_column(title, justify="right", no_wrap=True)
+
+def score_text(value: float | None) -> str:
+    """Return a score with two decimals, or a dash for none.
+
+    Rounded down, as `percent` is: 1.00 means that nothing is missing.
+    """
+    if value is None or math.isnan(value):
+        return "-"
+    return f"{math.floor(value * 100 + 1e-9) / 100:.2f}"  # 0.29 * 100 = 28.999999999999996
+
+
+def loss_text(loss: float | None) -> str:
+    """Return a loss, or a dash before training."""
+    return "-" if loss is None else f"{loss:.4f}"
+
+
+def bar_values(shares: Sequence[float], room: int) -> tuple[list[float], int]:
+    """Return the value of each of at most `room` bars, and how many shares a bar is the mean of."""
+    group = -(-len(shares) // room)
+    groups = [shares[start : start + group] for start in range(0, len(shares), group)]
+    return [sum(part) / len(part) for part in groups], group
+
+
+def bar(value: float, glyphs: str = BLOCKS) -> str:
+    """Return the character for a value in 0 .. 1; the highest one means exactly 1."""
+    return glyphs[int(value * (len(glyphs) - 1))] if 0 <= value <= 1 else "?"
+
+
+def glyphs_for(encoding: str | None) -> str:
+    """Return the characters for bars that an encoding has."""
+    try:
+        BLOCKS.encode(encoding or "ascii")
+    except (LookupError, UnicodeEncodeError):
+        return DIGITS
+    return BLOCKS
+
+
+def plain_table(*titles: str, left: Collection[str] = (), wrapped: Collection[str] = ()) -> Table:
+    """Return a table without lines.
+
+    Args:
+        titles: of its columns, which are right-aligned and never wrapped, with these exceptions:
+        left: titles of columns that are left-aligned.
+        wrapped: titles of columns of text: left-aligned and wrapped.
+    """
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for title in titles:
+        table.add_column(title, justify="left" if title in (*left, *wrapped) else "right", no_wrap=title not in wrapped)
     return table
 
 
-def evaluations_table(shown: Sequence[Evaluation], console: Console) -> Table:
+def evaluations_table(evaluations: Sequence[Evaluation], console: Console) -> Table:
     """Return one row for each evaluation, with the accuracy at each length as bars."""
-    has_heads = shown[-1].scores.second_peakiness is not None
+    has_heads = evaluations[-1].scores.second_peakiness is not None
     room = max(4, console.width - FIXED_WIDTH)
-    table = plain_table(["epoch", "loss", "accuracy"])
-    table.add_column(_bars_title(shown[-1].scores, room), no_wrap=True)
-    for title in ("first head", "iteration head") if has_heads else ():
-        table.add_column(title, justify="right", no_wrap=True)
-    for progress in shown:
-        scores = progress.scores
-        shares = list(scores.accuracy_by_length.values())
-        # The first head is not coloured: a low score of it is no fault (section 5 of the paper: ~0.5 at Lmax < 10).
-        peaks = [Text(number(scores.first_peakiness)), scored(scores.second_peakiness)] if has_heads else []
-        table.add_row(
-            f"{progress.epoch:,}",
-            loss_text(progress.loss),
-            Text(percent(scores.accuracy), style=colour(scores.accuracy)),
-            bars_text(shares, room, glyphs_for(console.encoding)),
-            *peaks,
-        )
+    bars = _bars_title(evaluations[-1].scores, room)
+    heads = ("first head", "iteration head") if has_heads else ()
+    table = plain_table("epoch", "loss", "accuracy", bars, *heads, left=[bars])
+    for evaluation in evaluations:
+        scores = evaluation.scores
+        row: list[RenderableType] = [
+            f"{evaluation.epoch:,}",
+            loss_text(evaluation.loss),
+            Text(percent(scores.accuracy), style=_color(scores.accuracy)),
+            _bars(list(scores.accuracy_by_length.values()), room, glyphs_for(console.encoding)),
+        ]
+        if has_heads:
+            # The first head has no color: a low score of it is no fault (section 5 of the paper: ~0.5 at Lmax < 10).
+            row += [score_text(scores.first_peakiness), _colored_score(scores.second_peakiness)]
+        table.add_row(*row)
     return table
 
 
@@ -61,21 +110,15 @@ def _bars_title(scores: Scores, room: int) -> str:
     return f"length {span}" + (f" by {group}" if group > 1 else "")
 
 
-def bars_text(shares: Sequence[float], room: int, glyphs: str) -> Text:
-    """Return coloured bars, one for each share or for some together."""
-    text = Text()
-    for value in bar_values(shares, room)[0]:
-        text.append(bar(value, glyphs), style=colour(value))
-    return text
+def _bars(shares: Sequence[float], room: int, glyphs: str) -> Text:
+    return Text.assemble(*((bar(value, glyphs), _color(value)) for value in bar_values(shares, room)[0]))
 
 
-def scored(value: float | None) -> Text:
-    """Return a score in the colour that tells how good it is."""
-    return Text(number(value), style=colour(value or 0))
+def _colored_score(value: float | None) -> Text:
+    return Text(score_text(value), style=_color(value or 0))
 
 
-def colour(share: float) -> str:
-    """Return green for solved, yellow for half, red below."""
+def _color(share: float) -> str:
     if share >= EMERGED_ACCURACY:
         return "green"
     return "yellow" if share >= 0.5 else "red"
@@ -84,43 +127,37 @@ def colour(share: float) -> str:
 def lengths_table(scores: Scores, console: Console) -> Table:
     """Return the accuracy at each length, in as many columns as fit."""
     cells = [f"{length}: {percent(share)}" for length, share in scores.accuracy_by_length.items()]
-    across = max(1, (console.width + 2) // (max(map(len, cells)) + 2))
-    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False, pad_edge=False)
-    for _ in range(min(across, len(cells))):
+    columns = min(len(cells), max(1, (console.width + 2) // (max(map(len, cells)) + 2)))
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for _ in range(columns):
         table.add_column(justify="right", no_wrap=True)
-    for start in range(0, len(cells), across):
-        table.add_row(*cells[start : start + across])
+    for start in range(0, len(cells), columns):
+        table.add_row(*cells[start : start + columns])
     return table
 
 
 def heads_table(run: Run) -> Table:
-    """Return the scores of every head for both roles, means over the headline lengths, from the last evaluation.
-
-    In three columns for each role: peakiness, weight and invariance.
-    """
-    means = _means(run)
-    first, second = run.scores.best_pair or (None, None)
-    table = plain_table(["layer", "head", "1st peak", "weight", "invar.", "2nd peak", "weight", "invar."])
-    table.add_column("role", no_wrap=True)
+    """Return the scores of every head for both roles at the last evaluation: means over the headline lengths."""
+    last = run.measurements.filter(pl.col("epoch") == pl.col("epoch").max())
+    rows = head_means(last)
+    rows = rows.filter(pl.col("split") == rows["split"][-1]).select("name", "layer", "head", "value")
+    means = {(name, layer, head): value for name, layer, head, value in rows.iter_rows()}
+    best = dict(zip(("first", "iteration"), run.scores.best_pair or (), strict=False))
+    columns = ("layer", "head", "1st peak", "weight", "invar.", "2nd peak", "weight", "invar.", "role")
+    table = plain_table(*columns, left=["role"])
     for layer, head in sorted({(layer, head) for _, layer, head in means}):
-        values: list[RenderableType] = []
-        for role in ("first", "second"):
-            for score in HEAD_SCORES:
-                value = means[f"{role}_{score}", layer, head]
-                values.append(scored(value) if (role, score) == ("second", "peakiness") else number(value))
-        roles = [name for name, best in (("first", first), ("iteration", second)) if (layer, head) == best]
-        table.add_row(f"{layer + 1}", f"{head + 1}", *values, ", ".join(roles))
+        first, second = (
+            [means[f"{role}_{score}", layer, head] for score in HEAD_SCORES] for role in ("first", "second")
+        )
+        table.add_row(
+            f"{layer + 1}",
+            f"{head + 1}",
+            *map(score_text, first),
+            _colored_score(second[0]),
+            *map(score_text, second[1:]),
+            ", ".join(role for role in best if best[role] == (layer, head)),
+        )
     return table
-
-
-def _means(run: Run) -> dict[tuple[str, int, int], float]:
-    """Return the mean of each head's scores by (name, layer, head), over the lengths of the headline."""
-    table = run.measurements
-    lengths = headline_lengths(list(run.scores.accuracy_by_length))
-    last = table.filter((pl.col("epoch") == table["epoch"].max()) & pl.col("head").is_not_null())
-    final = last.filter(pl.col("split") == last["split"][-1]).filter(pl.col("length").is_in(lengths))
-    means = final.group_by("name", "layer", "head").agg(pl.col("value").mean())
-    return {(name, layer, head): value for name, layer, head, value in means.iter_rows()}
 
 
 def claims_table(checks: Sequence[Check], interval: str) -> Table:
@@ -130,11 +167,28 @@ def claims_table(checks: Sequence[Check], interval: str) -> Table:
         checks: of a network or of a study.
         interval: title of the column of intervals.
     """
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in ("", "claim", "found", interval, "asked"):
-        table.add_column(title, justify="right" if title == "found" else "left")
-    table.add_column("verdict", no_wrap=True)
+    table = plain_table(
+        "", "claim", "found", interval, "asked", "verdict", left=["", interval, "asked", "verdict"], wrapped=["claim"]
+    )
     for row in claim_rows(checks):
-        verdict = Text(row.verdict, style=VERDICT_COLOURS[row.verdict])
+        verdict = Text(row.verdict, style=VERDICT_COLORS[row.verdict])
         table.add_row(row.id, row.claim, row.value or "-", row.interval or "-", row.asked, verdict)
     return table
+
+
+def runs_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return a listing of runs, from the rows of `messages.run_row`.
+
+    Each run has two or more lines: its outcome and scores, and its settings or the reason why it cannot be read.
+    """
+    width = max(len(Path(row["run"]).name) for row in rows)
+    titles = ("epochs", "accuracy", "iteration head")
+    lines = [f"{'run':{width}}  {'outcome':15}  {'  '.join(titles)}"]
+    for row in rows:
+        epochs = "-" if row["epochs"] is None else f"{row['epochs']:,}"
+        accuracy = "-" if row["accuracy"] is None else percent(row["accuracy"])
+        cells = zip((epochs, accuracy, score_text(row["second_peakiness"])), titles, strict=True)
+        numbers = "  ".join(f"{cell:>{len(title)}}" for cell, title in cells)
+        lines.append(f"{Path(row['run']).name:{width}}  {row['outcome'] or 'unreadable':15}  {numbers}")
+        lines.append(filled(row["problem"] or " ".join(row["settings"]) or "default settings", "    "))
+    return "\n".join(lines)

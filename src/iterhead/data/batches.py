@@ -55,8 +55,8 @@ class Packing:
     counts_RT: torch.Tensor
 
     @property
-    def reads(self) -> int:
-        """Q, how many cells of a row the loss reads."""
+    def outputs_per_row(self) -> int:
+        """Q, how many tokens of a row have a target: the first Q of it."""
         return self.weights_RQ.shape[1]
 
     @cached_property
@@ -119,8 +119,8 @@ class Batches:
         self._tokens = torch.from_numpy(np.concatenate(tokens)).to(device)
         self._slot_RT, self._positions_RT = self.packing.slot_RT.to(device), self.packing.positions_RT.to(device)
 
-    def keep(self, networks: Sequence[int]) -> None:
-        """Go on with some of the networks, by index, in this order."""
+    def select(self, networks: Sequence[int]) -> None:
+        """Go on with some of the networks, by index and in this order."""
         self._sources = [self._sources[network] for network in networks]
 
     def starts(self, epoch: int) -> torch.Tensor:
@@ -134,7 +134,7 @@ class Batches:
         """Yield the inputs [M, R, T] and targets [M, R, Q] of every step of an epoch."""
         for starts_MC in self.starts(epoch).to(self._tokens.device):
             cells_MRT = starts_MC[:, self._slot_RT] + self._positions_RT
-            yield self._tokens[cells_MRT], self._tokens[cells_MRT[:, :, : self.packing.reads] + 1]
+            yield self._tokens[cells_MRT], self._tokens[cells_MRT[:, :, : self.packing.outputs_per_row] + 1]
 
     def padded(self, epoch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Yield the first network's inputs and targets [C, T], one sequence a row, the plain way, for the plain twin.

@@ -12,7 +12,6 @@ from iterhead.intervene.effects import Answers, Chance, ChanceLevels, accuracy_u
 from iterhead.intervene.path_patching import path_patch
 from iterhead.intervene.patterns import (
     ideal_attention,
-    pattern_hook,
     random_attention,
     shifted_attention,
     shuffled_attention,
@@ -43,7 +42,6 @@ __all__ = [
     "mean_ablation",
     "patch",
     "path_patch",
-    "pattern_hook",
     "probe",
     "probe_checkpoints",
     "probe_labels",

@@ -24,10 +24,8 @@ from iterhead.criteria import (
 from iterhead.errors import UserError, nearest
 from iterhead.formatting import head_label
 from iterhead.intervene.effects import MakeHooks, Sequences, chunks
-from iterhead.intervene.patterns import pattern_hook
-from iterhead.measure.evaluate import PATTERNS
 from iterhead.measure.records import Head, headline_lengths
-from iterhead.model import Transformer
+from iterhead.model import PATTERN_HOOKS, Transformer, pattern_hook
 from iterhead.tasks import SequenceLayout
 
 _TARGETS = {
@@ -197,7 +195,7 @@ def _averages(model: Transformer, sequences: Sequences, make_hooks: MakeHooks | 
         for of_layer in averages:
             of_layer.append(_Averages(layout))
         for part in chunks(torch.from_numpy(tokens).to(model.embed.W_E.device)):
-            _, cache = model.run_with_cache(part[:, :-1], [PATTERNS], hooks=hooks)
+            _, cache = model.run_with_cache(part[:, :-1], PATTERN_HOOKS, hooks=hooks)
             for layer, of_layer in enumerate(averages):
                 of_layer[-1].add(cache[pattern_hook(layer)])
     return averages

@@ -16,14 +16,9 @@ from torch import Tensor
 from iterhead.errors import UserError, nearest
 from iterhead.intervene.activations import Heads, Positions, replace
 from iterhead.measure.heads import ROLES
-from iterhead.model import Hook
+from iterhead.model import Hook, pattern_hook
 from iterhead.seeds import IntegerStream
 from iterhead.tasks import QueryKeyPairs, SequenceLayout
-
-
-def pattern_hook(layer: int) -> str:
-    """Return the hook name of a layer's attention maps."""
-    return f"blocks.{layer}.attn.hook_pattern"
 
 
 def ideal_attention(layout: SequenceLayout, role: str, layer: int, head: Heads = None) -> dict[str, Hook]:

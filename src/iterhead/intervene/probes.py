@@ -202,7 +202,9 @@ def probe_data(model: Transformer, sequences: Sequences, names: Sequence[str], t
     )
 
 
-def _score(name: str, label: str, train: ProbeData, test: ProbeData, stream: IntegerStream, method: Method) -> ProbeScore:
+def _score(
+    name: str, label: str, train: ProbeData, test: ProbeData, stream: IntegerStream, method: Method
+) -> ProbeScore:
     from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]  # takes a second to import
 
     scaler = StandardScaler().fit(train.features[name])

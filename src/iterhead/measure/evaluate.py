@@ -11,13 +11,11 @@ from torch import Tensor
 from iterhead.measure.accuracy import exact_match, grammatical
 from iterhead.measure.heads import ROLES, RoleScores, RoleSums
 from iterhead.measure.records import HEAD_SCORES, Record
-from iterhead.model import ForwardContext, HookPoints, Transformer
+from iterhead.model import PATTERN_HOOKS, Transformer, pattern_hook
 from iterhead.tasks import SequenceLayout, Task, Vocabulary
 
 CHUNK, CHUNK_TOKENS = 256, 2304
 """Limits on the sequences and tokens in one forward pass, so that memory does not grow with the test set."""
-
-PATTERNS = "blocks.*.attn.hook_pattern"
 
 
 def evaluate(
@@ -74,18 +72,16 @@ def _evaluate_length(
         for role, pairs in roles.items()
         for layer in range(layers)
     }
-    positions = torch.arange(layout.input_size, device=tokens_MBT.device)
-    mask = positions[:, None] >= positions
     right = formed = torch.zeros(len(tasks), dtype=torch.int64)
     at_once = min(CHUNK, CHUNK_TOKENS // layout.size) // len(tasks)
     for chunk in torch.split(tokens_MBT, max(1, at_once), dim=1):
-        hook_points = HookPoints(layers, (PATTERNS,) if roles else (), {}, single=False)
-        given = ForwardContext(positions, mask, hook_points, reads=layout.output_positions)
-        predictions = model.run(chunk[:, :, :-1], given).argmax(-1).view(len(tasks), chunk.shape[1], -1)
+        names = PATTERN_HOOKS if roles else ()
+        logits, cache = model.run_with_cache(chunk[:, :, :-1], names, output_positions=layout.output_positions)
+        predictions = logits.argmax(-1)
         right = right + exact_match(predictions, chunk[:, :, layout.targets]).sum(-1).cpu()
         formed = formed + grammatical(predictions, alphabets, vocabulary).sum(-1).cpu()
         for (_, layer), total in sums.items():
-            total.add(hook_points.kept[f"blocks.{layer}.attn.hook_pattern"])
+            total.add(cache[pattern_hook(layer)])
     count = tokens_MBT.shape[1]
     named = {"accuracy": [n / count for n in right.tolist()], "grammar": [n / count for n in formed.tolist()]}
     scores = {key: _as_lists(total.scores()) for key, total in sums.items()}

@@ -1,10 +1,18 @@
-"""The network: a decoder whose every parameter has a leading axis of networks, its sites, and greedy generation.
+"""The transformer, its hooks, greedy generation, hand-set weights, and weights from elsewhere."""
 
-A forward pass returns logits; asked for sites, a `ActivationCache`; given hooks at sites, it applies them.
-"""
-
+from iterhead.model.context import PackedContext, packed_context
 from iterhead.model.generate import generate
-from iterhead.model.hooks import ActivationCache, Hook, HookPoints, hook_names
-from iterhead.model.transformer import ForwardContext, Transformer
+from iterhead.model.hooks import PATTERN_HOOKS, ActivationCache, Hook, hook_names, pattern_hook
+from iterhead.model.transformer import Transformer
 
-__all__ = ["ActivationCache", "ForwardContext", "Hook", "HookPoints", "Transformer", "generate", "hook_names"]
+__all__ = [
+    "PATTERN_HOOKS",
+    "ActivationCache",
+    "Hook",
+    "PackedContext",
+    "Transformer",
+    "generate",
+    "hook_names",
+    "packed_context",
+    "pattern_hook",
+]

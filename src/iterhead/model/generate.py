@@ -3,34 +3,34 @@
 import torch
 from torch import Tensor
 
+from iterhead.model.context import KeyValueCache
 from iterhead.model.hooks import HookPoints
-from iterhead.model.transformer import ForwardContext, Transformer
+from iterhead.model.transformer import Tokens, Transformer
 
 
 @torch.no_grad()
-def generate(model: Transformer, prompts: Tensor, steps: int) -> Tensor:
+def generate(model: Transformer, prompts: Tokens, steps: int) -> Tensor:
     """Return the `steps` tokens that the network writes after each prompt, one at a time, the likeliest each time.
 
     Args:
         model: one network, or M of them.
         prompts: ids, [B, T] or [M, B, T]; all of one length, e.g. problem, x_1 .. x_L, EoI.
-        steps: at least 1; prompt and continuation but for the last token must fit the positions known.
+        steps: at least 1; prompt and continuation but for the last token must fit the model's context.
 
     Returns:
         Token ids, [B, steps] or [M, B, steps].
     """
-    single = prompts.dim() == 2
-    tokens = prompts.unsqueeze(0) if single else prompts
-    hook_points = HookPoints(model.config.layers, (), {}, single)
-    given = ForwardContext(torch.empty(0), torch.empty(0), hook_points, cache={})
+    tokens = torch.as_tensor(prompts, device=model.embed.W_E.device)
+    single = tokens.dim() == 2
+    tokens = tokens.unsqueeze(0) if single else tokens
+    hook_points, key_values = HookPoints(model.config.layers), KeyValueCache()
     written: list[Tensor] = []
     start = 0
     for _ in range(steps):
-        end = start + tokens.shape[-1]
-        given.positions = torch.arange(start, end, device=tokens.device)
-        given.mask = torch.ones(end, end, dtype=torch.bool, device=tokens.device).tril()[start:]
-        tokens = model.run(tokens, given)[:, :, -1].argmax(-1, keepdim=True)
+        new = tokens.shape[-1]
+        context = model.causal_context(hook_points, new, start=start, key_values=key_values)
+        tokens = model.logits(tokens, context)[:, :, -1].argmax(-1, keepdim=True)
         written.append(tokens)
-        start = end
+        start += new
     result = torch.cat(written, dim=-1)
     return result[0] if single else result

@@ -29,6 +29,7 @@ from torch import Tensor
 
 from iterhead.model.layers import NORM_EPSILON
 from iterhead.model.transformer import Transformer
+from iterhead.model.weights import POSITION_TABLE
 from iterhead.settings import ModelConfig
 from iterhead.tasks import SequenceLayout, Task, Vocabulary
 
@@ -158,7 +159,7 @@ def handmade_size(task: Task, max_length: int, vocabulary: int = 64) -> tuple[in
 def _embed(model: Transformer, stream: Stream) -> None:
     for token, coordinate in stream.token.items():
         model.embed.W_E[0, token, coordinate] = 1.0
-    model.pos_embed.W_pos[0] = torch.eye(len(stream.position))
+    model.state_dict()[POSITION_TABLE][0] = torch.eye(len(stream.position))
 
 
 def _first_layer(model: Transformer, stream: Stream, ids: Vocabulary, beta: float) -> None:

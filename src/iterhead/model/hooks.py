@@ -1,19 +1,20 @@
-"""Sites: the named places of a forward pass that can be watched or edited, under TransformerLens's names.
+"""Hook names, hooks and the activation cache, in TransformerLens's words.
 
-Two things differ from what TransformerLens users may expect. `hook_q_input`, `hook_k_input` and `hook_v_input` stand
-after the norm and have no axis of heads: they are what W_Q, W_K and W_V are applied to. And in the published residual
-convention the stream is normalised on its way: `hook_resid_mid` is `ln1.hook_normalized` plus `hook_attn_out`.
+Two things differ from TransformerLens. `hook_q_input`, `hook_k_input` and `hook_v_input` are taken after the norm and
+have no axis of heads: they are what W_Q, W_K and W_V are applied to. And in the published residual convention the
+stream itself is normalized: `hook_resid_mid` is `ln1.hook_normalized` plus `hook_attn_out`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
+from html import escape
 
-import torch
+from torch import Tensor
 
 from iterhead.errors import UserError, nearest
 
-Hook = Callable[[torch.Tensor], torch.Tensor]
-"""Takes the activation at a site and returns the one to go on with, of the same shape."""
+Hook = Callable[[Tensor], Tensor]
+"""Takes the activation at a hook name and returns the one to go on with, of the same shape."""
 
 BLOCK_HOOKS = (
     "hook_resid_pre",
@@ -35,22 +36,30 @@ BLOCK_HOOKS = (
     "hook_mlp_out",
     "hook_resid_post",
 )
-"""Sites of each block, in the order in which a forward pass meets them."""
+"""The hook names of a block, without `blocks.{layer}.`, in the order of the forward pass."""
+
+PATTERN_HOOKS = "blocks.*.attn.hook_pattern"
+"""Matches the attention maps of every layer, each [B, H, Q, T] with rows that sum to 1."""
+
+
+def pattern_hook(layer: int) -> str:
+    """Return the hook name of a layer's attention maps."""
+    return f"blocks.{layer}.attn.hook_pattern"
 
 
 def hook_names(layers: int) -> list[str]:
-    """Return every site of a network with so many layers, in the order of the forward pass."""
-    blocks = [f"blocks.{layer}.{site}" for layer in range(layers) for site in BLOCK_HOOKS]
+    """Return every hook name of a network with so many layers, in the order of the forward pass."""
+    blocks = [f"blocks.{layer}.{name}" for layer in range(layers) for name in BLOCK_HOOKS]
     return ["hook_embed", "hook_pos_embed", *blocks, "ln_final.hook_normalized"]
 
 
-class ActivationCache(Mapping[str, torch.Tensor]):
-    """The activations that a forward pass kept, by the name of their hook."""
+class ActivationCache(Mapping[str, Tensor]):
+    """The activations that a forward pass kept, by hook name. Shown as a table of names and shapes."""
 
-    def __init__(self, activations: Mapping[str, torch.Tensor]):
+    def __init__(self, activations: Mapping[str, Tensor]):
         self._activations = activations
 
-    def __getitem__(self, name: str) -> torch.Tensor:
+    def __getitem__(self, name: str) -> Tensor:
         if name not in self._activations:
             raise UserError(f"{name!r} was not cached; cached are: {', '.join(self) or 'none'}")
         return self._activations[name]
@@ -61,52 +70,74 @@ class ActivationCache(Mapping[str, torch.Tensor]):
     def __len__(self) -> int:
         return len(self._activations)
 
+    def _shapes(self) -> dict[str, str]:
+        return {name: str(list(activation.shape)) for name, activation in self.items()}
+
+    def __repr__(self) -> str:
+        width = max(map(len, self), default=0)
+        rows = [f"\n  {name:{width}}  {shape}" for name, shape in self._shapes().items()]
+        return f"ActivationCache: {len(self)} activations{''.join(rows)}"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(f"<tr><td>{escape(name)}</td><td>{shape}</td></tr>" for name, shape in self._shapes().items())
+        return f"<table><thead><tr><th>hook name</th><th>shape</th></tr></thead><tbody>{rows}</tbody></table>"
+
 
 class HookPoints:
-    """Applies hooks and keeps watched activations as a forward pass goes by.
+    """Applies hooks and keeps activations during a forward pass.
 
     Args:
-        layers: of the network, which decides the names that exist.
-        sites: names to keep; `*` stands for any text, e.g. `blocks.*.attn.hook_pattern`.
-        hooks: by exact name.
-        single: hide the leading axis of networks from hooks and from what is kept.
+        layers: of the network; decides which hook names exist.
+        names: hook names to cache; `*` matches any text.
+        hooks: by exact hook name.
+        single: hide the leading axis of networks from hooks and from the cache.
+
+    Attributes:
+        activations: what was kept so far, by hook name.
 
     Raises:
-        UserError: for a name that matches no site.
+        UserError: for a name that matches no hook name.
     """
 
-    def __init__(self, layers: int, sites: Iterable[str], hooks: Mapping[str, Hook], single: bool):
-        known = hook_names(layers)
-        self._watched = {name for pattern in sites for name in _matches(pattern, known)}
-        for name in hooks:
-            if name not in known:
-                raise UserError(f"unknown site {name!r}{nearest(name, known)}")
-        self._hooks = hooks
+    def __init__(
+        self,
+        layers: int,
+        names: str | Iterable[str] = (),
+        hooks: Mapping[str, Hook] | None = None,
+        *,
+        single: bool = False,
+    ):
+        existing = hook_names(layers)
+        patterns = [names] if isinstance(names, str) else names
+        self._cached = {name for pattern in patterns for name in _matches(pattern, existing)}
+        self._hooks = hooks or {}
+        for name in self._hooks:
+            if name not in existing:
+                raise UserError(f"unknown hook name {name!r}{nearest(name, existing)}")
         self._single = single
-        self.kept: dict[str, torch.Tensor] = {}
-        self.idle = not self._watched and not hooks
+        self.activations: dict[str, Tensor] = {}
 
-    def __call__(self, name: str, value: torch.Tensor) -> torch.Tensor:
-        """Return the activation to go on with at the site `name`."""
-        edit = self._hooks.get(name)
-        if edit is not None:
-            value = self._apply(name, edit, value)
-        if name in self._watched:
-            self.kept[name] = value[0] if self._single else value
-        return value
+    def __call__(self, name: str, activation: Tensor) -> Tensor:
+        """Return the activation to go on with at a hook name: what its hook returns, or `activation`."""
+        hook = self._hooks.get(name)
+        if hook is not None:
+            activation = self._apply(name, hook, activation)
+        if name in self._cached:
+            self.activations[name] = activation[0] if self._single else activation
+        return activation
 
-    def _apply(self, name: str, edit: Hook, value: torch.Tensor) -> torch.Tensor:
-        given = value[0] if self._single else value
-        edited = edit(given)
-        if edited.shape != given.shape:
+    def _apply(self, name: str, hook: Hook, activation: Tensor) -> Tensor:
+        before = activation[0] if self._single else activation
+        after = hook(before)
+        if after.shape != before.shape:
             raise UserError(
-                f"the edit at {name} returned shape {list(edited.shape)}: expected {list(given.shape)}, as it got"
+                f"the hook at {name} returned shape {list(after.shape)}: expected {list(before.shape)}, as it got"
             )
-        return edited.unsqueeze(0) if self._single else edited
+        return after.unsqueeze(0) if self._single else after
 
 
-def _matches(pattern: str, known: list[str]) -> list[str]:
-    found = [name for name in known if fnmatchcase(name, pattern)]
-    if not found:
-        raise UserError(f"unknown site {pattern!r}{nearest(pattern, known)}")
-    return found
+def _matches(pattern: str, existing: list[str]) -> list[str]:
+    matches = [name for name in existing if fnmatchcase(name, pattern)]
+    if not matches:
+        raise UserError(f"unknown hook name {pattern!r}{nearest(pattern, existing)}")
+    return matches

@@ -1,4 +1,9 @@
-"""The layers' parameters, each with a leading axis of networks. A weight is [M, D_in, D_out]."""
+"""The layers around attention, each with a leading axis of networks. A weight is [M, D_in, D_out].
+
+Letters: `M` networks, `B` sequences, `T` tokens, `D` width, `V` vocabulary.
+"""
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -8,6 +13,24 @@ from iterhead.settings import ModelConfig
 
 NORM_EPSILON = 1e-5
 """As in the published code."""
+
+
+def product(x: Tensor, weight: Tensor) -> Tensor:
+    """Return x [M, ..., D_in] times weight [M, D_in, D_out], in the number format of x.
+
+    For one network as a plain matrix product: the batched one takes twice as long in the bfloat16 backward pass.
+    """
+    weight = weight.to(x.dtype)
+    if len(weight) == 1:
+        return x @ weight.squeeze(0)
+    return (x.flatten(1, -2) @ weight).view(*x.shape[:-1], -1)
+
+
+def gather_rows(table: Tensor, ids: Tensor) -> Tensor:
+    """Return the rows [M, B, T, D] of each network's table [M, V, D] for its ids [M, B, T]."""
+    if len(table) > 1:
+        ids = ids + table.shape[1] * torch.arange(len(table), device=ids.device)[:, None, None]
+    return F.embedding(ids, table.flatten(0, 1))
 
 
 class Norm(nn.Module):
@@ -20,72 +43,50 @@ class Norm(nn.Module):
             self.w = nn.Parameter(torch.ones(networks, width))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return x [M, ..., D] normalised over its last axis."""
+        """Return x [M, ..., D] normalized over its last axis."""
         if self.kind == "none":
             return x
-        normalise = F.layer_norm if self.kind == "layer" else F.rms_norm
+        normalize = F.layer_norm if self.kind == "layer" else F.rms_norm
         width = x.shape[-1:]
         weight = self.w.to(x.dtype)
         if len(weight) == 1:
-            return normalise(x, width, weight=weight.squeeze(0), eps=NORM_EPSILON)
-        return normalise(x, width, eps=NORM_EPSILON) * weight.view(len(self.w), *[1] * (x.dim() - 2), -1)
-
-
-class Attention(nn.Module):
-    """The four weights of an attention layer, each [M, D, D]; heads stand side by side in the inner axis."""
-
-    def __init__(self, networks: int, width: int):
-        super().__init__()
-        self.W_Q = nn.Parameter(torch.empty(networks, width, width))
-        self.W_K = nn.Parameter(torch.empty(networks, width, width))
-        self.W_V = nn.Parameter(torch.empty(networks, width, width))
-        self.W_O = nn.Parameter(torch.empty(networks, width, width))
+            return normalize(x, width, weight=weight.squeeze(0), eps=NORM_EPSILON)
+        return normalize(x, width, eps=NORM_EPSILON) * weight.view(len(self.w), *[1] * (x.dim() - 2), -1)
 
 
 class MLP(nn.Module):
     """Two layers with exact GELU between: W_in [M, D, hidden] and W_out [M, hidden, D], no biases."""
 
-    def __init__(self, networks: int, width: int, hidden: int):
-        super().__init__()
-        self.W_in = nn.Parameter(torch.empty(networks, width, hidden))
-        self.W_out = nn.Parameter(torch.empty(networks, hidden, width))
-
-
-class Block(nn.Module):
-    """One layer: attention and MLP with their norms."""
-
     def __init__(self, config: ModelConfig, networks: int):
         super().__init__()
-        self.ln1 = Norm(config.norm, networks, config.width)
-        self.attn = Attention(networks, config.width)
-        self.ln2 = Norm(config.norm, networks, config.width)
-        self.mlp = MLP(networks, config.width, config.hidden)
+        self.W_in = nn.Parameter(torch.empty(networks, config.width, config.hidden))
+        self.W_out = nn.Parameter(torch.empty(networks, config.hidden, config.width))
+
+    def forward(self, x: Tensor, hook: Callable[[str, Tensor], Tensor]) -> Tensor:
+        """Return what the MLP adds to the stream, shaped as x [M, B, T, D]; `hook` is `context.hooks_of(layer)`."""
+        hidden = hook("mlp.hook_pre", product(x, self.W_in))
+        return product(hook("mlp.hook_post", F.gelu(hidden)), self.W_out)
 
 
 class Embedding(nn.Module):
     """Token embedding W_E [M, V, D]."""
 
-    def __init__(self, networks: int, vocabulary: int, width: int):
+    def __init__(self, config: ModelConfig, networks: int):
         super().__init__()
-        self.W_E = nn.Parameter(torch.empty(networks, vocabulary, width))
+        self.W_E = nn.Parameter(torch.empty(networks, config.vocabulary, config.width))
 
-
-class PositionEmbedding(nn.Module):
-    """Position embedding W_pos [M, P, C]: learned, or a buffer that training leaves alone."""
-
-    def __init__(self, config: ModelConfig, networks: int, context: int):
-        super().__init__()
-        self.W_pos: Tensor
-        table = torch.empty(networks, context, config.positions_on)
-        if config.positions == "learned":
-            self.W_pos = nn.Parameter(table)
-        else:
-            self.register_buffer("W_pos", table)
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Return the embedding [M, B, T, D] of tokens [M, B, T]."""
+        return gather_rows(self.W_E, tokens)
 
 
 class Unembedding(nn.Module):
     """Output layer W_U [M, D, V], untied from the embedding."""
 
-    def __init__(self, networks: int, vocabulary: int, width: int):
+    def __init__(self, config: ModelConfig, networks: int):
         super().__init__()
-        self.W_U = nn.Parameter(torch.empty(networks, width, vocabulary))
+        self.W_U = nn.Parameter(torch.empty(networks, config.width, config.vocabulary))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits [M, B, T, V] of the normalized stream [M, B, T, D]."""
+        return product(x, self.W_U)

@@ -1,35 +1,142 @@
-"""Position tables: sinusoidal embeddings and rotary angles.
+"""Position encodings, one class each. A new one needs a class here, its name in `ModelConfig.positions` and a test.
 
-Letters: `P` positions, `C` coordinates that carry them.
+Letters: `M` networks, `B` sequences, `T` tokens, `P` positions, `C` coordinates that carry positions.
 """
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from iterhead.model.layers import gather_rows
+from iterhead.settings import ModelConfig
 
 LONGEST_WAVE = 10_000.0
 """Ratio of the longest to the shortest wavelength (Vaswani et al., 2017; Su et al., 2021, for rotary)."""
 
 
-def angles(positions: int, coordinates: int) -> torch.Tensor:
+class NoPositions(nn.Module):
+    """No position encoding: only the causal mask says in which order tokens come. The base of the others.
+
+    Class attributes:
+        is_added: whether `forward` returns an embedding of positions, which is added to that of the tokens.
+        is_rotary: whether `angles` returns angles by which queries and keys are rotated.
+        has_weights: whether positions are rows of a table of weights, so that there are as many as the network was
+            made for, and another network's are loaded with its other weights.
+    """
+
+    is_added: ClassVar[bool] = False
+    is_rotary: ClassVar[bool] = False
+    has_weights: ClassVar[bool] = False
+
+    def __init__(self, *_: object):
+        super().__init__()
+
+    @classmethod
+    def weight_count(cls, config: ModelConfig, context: int) -> int:
+        """Return how many weights the encoding has for `context` positions."""
+        return context * config.positions_on if cls.has_weights else 0
+
+    def forward(self, positions: Tensor) -> Tensor:
+        """Return the embedding [M, B, T, D] of positions [M, B, T]."""
+        raise NotImplementedError
+
+    def angles(self, _positions: Tensor) -> Tensor | None:
+        """Return the angles [..., T, C / 2] for `rotate` at positions [..., T], or None."""
+        return None
+
+    def compute_table(self) -> None:
+        """Fill in tables that are computed, after the weights were drawn."""
+
+
+class LearnedPositions(NoPositions):
+    """A trained table W_pos [M, P, C], added to the first C coordinates (the published network)."""
+
+    is_added = True
+    has_weights = True
+
+    def __init__(self, config: ModelConfig, networks: int, context: int):
+        super().__init__()
+        self._other_coordinates = config.width - config.positions_on
+        self.W_pos: Tensor
+        self._store(torch.empty(networks, context, config.positions_on))
+
+    def _store(self, table: Tensor) -> None:
+        self.W_pos = nn.Parameter(table)
+
+    def forward(self, positions: Tensor) -> Tensor:
+        """Return the embedding [M, B, T, D] of positions [M, B, T], zero beyond the first C coordinates."""
+        return F.pad(gather_rows(self.W_pos, positions), (0, self._other_coordinates))
+
+
+class FrozenPositions(LearnedPositions):
+    """The learned table's random start, left untrained: W_pos is a buffer (`freeze_pos` in the published code)."""
+
+    def _store(self, table: Tensor) -> None:
+        self.register_buffer("W_pos", table)
+
+
+class SinusoidalPositions(FrozenPositions):
+    """Sines and cosines of the position (Vaswani et al., 2017), in W_pos."""
+
+    has_weights = False
+
+    def compute_table(self) -> None:
+        """Fill W_pos with the sinusoidal embedding."""
+        self.W_pos.copy_(sinusoidal_table(*self.W_pos.shape[1:]))
+
+
+class RotaryPositions(NoPositions):
+    """Queries and keys rotated by angles in proportion to their positions (Su et al., 2021), on C / H of each head.
+
+    The angles are a buffer that is not stored.
+    """
+
+    is_rotary = True
+
+    def __init__(self, config: ModelConfig, _networks: int, context: int):
+        super().__init__()
+        self.table: Tensor
+        self.register_buffer("table", angles(context, config.positions_on // config.heads), persistent=False)
+
+    def angles(self, positions: Tensor) -> Tensor:
+        """Return the angles [..., T, C / 2H] at positions [..., T]."""
+        return self.table[positions]
+
+
+POSITION_ENCODINGS: Mapping[str, type[NoPositions]] = {
+    "learned": LearnedPositions,
+    "frozen": FrozenPositions,
+    "sinusoidal": SinusoidalPositions,
+    "rotary": RotaryPositions,
+    "none": NoPositions,
+}
+"""By the name in `ModelConfig.positions`."""
+
+
+def angles(positions: int, coordinates: int) -> Tensor:
     """Return the angle of each position at each frequency: [P, ceil(C / 2)], in radians."""
     exponents = torch.arange(0, coordinates, 2, dtype=torch.float64) / coordinates
     return torch.arange(positions, dtype=torch.float64)[:, None] * LONGEST_WAVE**-exponents
 
 
-def sinusoidal_table(positions: int, coordinates: int) -> torch.Tensor:
+def sinusoidal_table(positions: int, coordinates: int) -> Tensor:
     """Return the sinusoidal embedding [P, C]: sines at even coordinates, cosines at odd ones."""
     angle = angles(positions, coordinates)
     return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)[:, :coordinates]
 
 
-def rotate(x: torch.Tensor, angle: torch.Tensor) -> torch.Tensor:
-    """Turn the first coordinates of queries or keys, pair by pair, by their positions' angles (rotary positions).
+def rotate(x: Tensor, angle: Tensor) -> Tensor:
+    """Rotate the first coordinates of queries or keys, pair by pair.
 
     Args:
         x: [..., T, H, d_head].
-        angle: [..., T, C / 2], broadcast over heads; coordinates from C on stay as they are.
+        angle: [..., T, C / 2], broadcast over heads; coordinates from C on are left unchanged.
     """
     width = 2 * angle.shape[-1]
     cosine, sine = angle.cos().unsqueeze(-2).to(x.dtype), angle.sin().unsqueeze(-2).to(x.dtype)
     even, odd = x[..., 0:width:2], x[..., 1:width:2]
-    turned = torch.stack([even * cosine - odd * sine, even * sine + odd * cosine], dim=-1).flatten(-2)
-    return torch.cat([turned, x[..., width:]], dim=-1)
+    rotated = torch.stack([even * cosine - odd * sine, even * sine + odd * cosine], dim=-1).flatten(-2)
+    return torch.cat([rotated, x[..., width:]], dim=-1)

@@ -12,6 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from iterhead.errors import UserError
+from iterhead.model.positions import POSITION_ENCODINGS
 from iterhead.runs.paths import run_folder_name
 from iterhead.settings import RunConfig, option_names
 from iterhead.studies.draw_grids import LABELS, on_grid, places, scores_at, stands
@@ -152,7 +153,8 @@ def _flat(config: RunConfig) -> Facts:
         if part != "start" and name != "seed":
             found[name] = dumped[part][rest] if part else dumped[rest]
     found |= {"model.mlp_width": config.model.hidden, "model.context": config.context}
-    if config.model.positions != "none":
+    encoding = POSITION_ENCODINGS[config.model.positions]
+    if encoding.is_added or encoding.is_rotary:
         found["model.position_width"] = config.model.positions_on
     return found
 

@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from iterhead.measure.evaluate import PATTERNS
-from iterhead.model import Transformer
+from iterhead.model import PATTERN_HOOKS, Transformer
 from iterhead.runs.run import Run
 
 MOST_EPOCHS = 60
@@ -102,7 +101,7 @@ def _outputs(
     model: Transformer, sequences: NDArray[np.int64], output_positions: slice
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return one network's maps [S, N, H, C] in steps of 1 / 255, and its predictions [S, Q]."""
-    logits, cache = model.run_with_cache(torch.from_numpy(sequences[:, :-1]), (PATTERNS,))
+    logits, cache = model.run_with_cache(torch.from_numpy(sequences[:, :-1]), PATTERN_HOOKS)
     maps = torch.stack(list(cache.values()), dim=1).numpy()  # [S, N, H, T, T]
     visible = np.tri(maps.shape[-1], dtype=bool)
     steps = np.rint(maps[..., visible] * LEVELS).astype(np.uint8)

@@ -26,7 +26,7 @@ from iterhead.settings import DataConfig, RunConfig, parse_config
 from iterhead.studies.published.recipe import parameters
 from iterhead.studies.study import Cell, Study, all_cells
 from iterhead.training import Trainer
-from iterhead.training.flops import step_flops, step_numbers
+from iterhead.training.flops import step_activations, step_flops
 from iterhead.training.trainer import short_data
 
 FILE = "study/calibration.json"
@@ -108,8 +108,8 @@ def _measure(device: str) -> Calibration:
                 }
             )
             trainer = Trainer([config], device=device)
-            packing = trainer.stage(0).batches.packing
-            rows.append((1, step_flops(config.model, packing), step_numbers(config.model, packing)))
+            packing = trainer.phase(0).batches.packing
+            rows.append((1, step_flops(config.model, packing), step_activations(config.model, packing)))
             seconds.append(_seconds_of_a_step(trainer))
     return solve(rows, seconds, device)
 
@@ -196,7 +196,7 @@ def _epoch(config: RunConfig) -> tuple[int, int, int]:
     per_length = config.training.batch_size // len(data.lengths)
     packing = _packing(data.min_length, data.max_length, data.cot, per_length)
     steps = max(1, data.train_per_length // per_length)
-    return steps, step_flops(config.model, packing), step_numbers(config.model, packing)
+    return steps, step_flops(config.model, packing), step_activations(config.model, packing)
 
 
 @cache

@@ -9,6 +9,7 @@ import torch
 from iterhead.criteria import OTHER_CIRCUIT_PEAKINESS, SOLVED_ACCURACY
 from iterhead.errors import UserError
 from iterhead.intervene import classify_heads, describe_circuit
+from iterhead.model import PATTERN_HOOKS, pattern_hook
 from iterhead.runs.run import SAMPLE, Run
 from iterhead.studies.study import Cell, Measure
 from iterhead.studies.verify import verify
@@ -81,9 +82,9 @@ def maps(finished: Finished) -> dict[str, list[Row]]:
         layout = run.config.data.layout(run.config.data.max_length)
         tokens = run.dataset.test[layout.length][:1, : layout.input_size]
         names = Vocabulary(run.config.model.vocabulary).names(tokens[0])
-        _, cache = run.model.run_with_cache(torch.from_numpy(tokens), ("blocks.*.attn.hook_pattern",))
+        _, cache = run.model.run_with_cache(torch.from_numpy(tokens), PATTERN_HOOKS)
         for layer in range(run.config.model.layers):
-            pattern = cache[f"blocks.{layer}.attn.hook_pattern"][0].double().tolist()
+            pattern = cache[pattern_hook(layer)][0].double().tolist()
             rows += [
                 {
                     **place,

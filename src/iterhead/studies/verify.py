@@ -35,7 +35,7 @@ from iterhead.intervene import (
 )
 from iterhead.intervene.effects import MakeHooks, Sequences
 from iterhead.measure import ROLES, Head, headline_lengths
-from iterhead.model import Transformer
+from iterhead.model import Transformer, pattern_hook
 from iterhead.model.handmade import handmade
 from iterhead.runs.run import Run
 from iterhead.seeds import named_seed
@@ -262,7 +262,7 @@ def _maps(
     model: Transformer, sequences: Sequences, role: str, head: Head, hooks: Hooks | None = None
 ) -> Iterator[NDArray[np.float64]]:
     """Yield, for each length, a head's weights on its ideal keys, [sequences, queries]."""
-    site = f"blocks.{head[0]}.attn.hook_pattern"
+    site = pattern_hook(head[0])
     for length, tokens in sequences.items():
         queries, keys = ROLES[role](SequenceLayout(length))
         _, cache = model.run_with_cache(torch.from_numpy(tokens[:, :-1]), (site,), hooks=hooks)

@@ -4,6 +4,7 @@ A factor depends on two words of its network and step and on the number of its c
 before. So a network of a population gets the factors that it would get alone, and a GPU makes its own.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -18,19 +19,18 @@ that two inputs give one output; tests hold the rate and the independence of cel
 
 
 class Dropout:
-    """Factors for the embedding: 0 with the dropout's probability, else what keeps the mean at 1.
+    """Factors for the embedding: 0 with the dropout's probability, else 1 / (1 - probability).
 
     Args:
         probability: of a zero, 0 <= probability < 1.
-        cells: R * T, the tokens of a batch.
-        width: D.
+        shape: [R, T, D]: the rows of a batch, their tokens, the width.
         device: where the factors are made.
     """
 
-    def __init__(self, probability: float, cells: int, width: int, device: str = "cpu"):
+    def __init__(self, probability: float, shape: Sequence[int], device: str = "cpu"):
         self._keep = 1 - probability
-        self._shape = (cells, width)
-        numbers = torch.arange(cells * width, device=device) * _GOLDEN
+        self._shape = tuple(shape)
+        numbers = torch.arange(math.prod(shape), device=device) * _GOLDEN
         self._numbers = numbers.to(torch.int32)
         self._least = round(probability * 2**32) - 2**31
 
@@ -40,7 +40,7 @@ class Dropout:
         return self._keep == 1
 
     def factors(self, words_M2: Tensor, dtype: torch.dtype) -> Tensor:
-        """Return factors [M, R * T, D].
+        """Return factors [M, R, T, D].
 
         Args:
             words_M2: two words for each network, int32, drawn at random.

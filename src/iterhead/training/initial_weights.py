@@ -1,17 +1,10 @@
-"""Training that starts from another network's weights, and training that moves some weights only."""
+"""Which networks a training run can start from, and which weights it trains."""
 
-from collections.abc import Mapping
 from typing import Literal
 
-import torch
-from torch import Tensor
-
 from iterhead.errors import UserError
-from iterhead.model import Transformer
+from iterhead.model.positions import POSITION_ENCODINGS
 from iterhead.settings import RunConfig
-
-POSITIONS = "pos_embed.W_pos"
-"""The one weight whose shape depends on the context: [1, P, D]."""
 
 _SHAPE = ("width", "layers", "heads", "hidden", "residual", "norm", "positions", "positions_on", "vocabulary")
 """Of the model's settings, those in which two networks must agree for one to start from the other's weights."""
@@ -46,33 +39,8 @@ def check_fit(config: RunConfig, parent: RunConfig) -> None:
             raise UserError(
                 f"model.{option}={ours}: the network to start from has {option}={theirs}: expected the same"
             )
-    if config.model.positions in ("learned", "frozen") and parent.context < config.context:
+    if POSITION_ENCODINGS[config.model.positions].has_weights and parent.context < config.context:
         raise UserError(
             f"data.max_length={config.data.max_length}, model.context={config.context}: the network to start from "
             f"knows {parent.context} positions: expected at most as many"
         )
-
-
-@torch.no_grad()
-def load_weights(model: Transformer, network: int, weights: Mapping[str, Tensor]) -> None:
-    """Give one network of `model` the weights of another.
-
-    Args:
-        model: M networks.
-        network: which of them, 0 .. M - 1.
-        weights: of the other by name, each [1, ...]; of a longer table of positions the first rows are taken.
-            Sinusoidal positions are the network's own.
-
-    Raises:
-        UserError: a weight is missing, or has another shape.
-    """
-    for name, tensor in model.state_dict().items():
-        if name == POSITIONS and model.config.positions == "sinusoidal":
-            continue
-        given = weights.get(name)
-        if given is not None and name == POSITIONS:
-            given = given[:, : tensor.shape[1]]
-        if given is None or given.shape[1:] != tensor.shape[1:]:
-            found = "none" if given is None else f"shape {tuple(given.shape[1:])}"
-            raise UserError(f"the weights to start from: {name}: expected shape {tuple(tensor.shape[1:])}, got {found}")
-        tensor[network] = given[0].to(tensor)

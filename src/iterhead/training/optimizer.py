@@ -38,7 +38,7 @@ class FlatOptimizer:
     """
 
     def __init__(self, model: nn.Module, configs: Sequence[TrainingConfig], total_steps: int):
-        self._take(model)
+        self._flatten(model)
         self.config = configs[0]
         self.total_steps = total_steps
         self.steps = 0
@@ -48,13 +48,13 @@ class FlatOptimizer:
         names = ("momentum",) if self.config.optimizer == "sgd" else ("mean", "mean_square")
         self.moments = {name: torch.zeros_like(self.weights) for name in names}
 
-    def _take(self, model: nn.Module) -> None:
+    def _flatten(self, model: nn.Module) -> None:
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.weights = flatten_parameters(self.parameters)
 
-    def keep(self, model: nn.Module, networks: Sequence[int]) -> None:
-        """Go on with some of the networks, by index; `model` holds these only."""
-        self._take(model)
+    def select(self, model: nn.Module, networks: Sequence[int]) -> None:
+        """Go on with some of the networks, by index; `model` holds only these."""
+        self._flatten(model)
         index = torch.tensor(networks, device=self.weights.device)
         self._rates, self._decay = self._rates[index], self._decay[index]
         self.moments = {name: moment[index] for name, moment in self.moments.items()}

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from iterhead.data import Packing
 from iterhead.data.batches import IGNORED
 from iterhead.errors import UserError
 from iterhead.machine import Precision
 from iterhead.settings import ModelConfig, RunConfig, TrainingConfig
 from iterhead.training.dropout import dropout_words
-from iterhead.training.trainer import Phase, Trainer
+from iterhead.training.trainer import Trainer
 
 
 def plain_logits(
@@ -81,7 +82,7 @@ class PlainTrainer:
         training, model = config.training, config.model
         if training.schedule != "constant" or training.warmup_steps or training.clip or model.norm != "layer":
             raise UserError("the plain twin knows LayerNorm, a constant rate and no clipping")
-        if model.positions not in ("learned", "frozen"):
+        if not self._twin.model.pos_embed.has_weights:
             raise UserError("the plain twin knows embedded positions only")
         initial = self._twin.model.state_dict()
         self.weights = {name: tensor[0].clone().requires_grad_() for name, tensor in initial.items()}
@@ -96,17 +97,17 @@ class PlainTrainer:
 
     def step_losses(self, epoch: int) -> Iterator[Tensor]:
         """Take the steps of an epoch one by one, yielding the loss before each."""
-        stage = self._twin.stage(epoch)
-        words = dropout_words([self.config.seed], epoch, stage.batches.steps)
-        for (inputs, targets), word in zip(stage.batches.padded(epoch), words, strict=True):
-            stage.drop(word, self.weights["embed.W_E"].dtype)
-            factors = self._dropout_factors(inputs.shape, stage)
+        phase = self._twin.phase(epoch)
+        words = dropout_words([self.config.seed], epoch, phase.batches.steps)
+        for (inputs, targets), word in zip(phase.batches.padded(epoch), words, strict=True):
+            dropout = phase.step_context(word, self.weights["embed.W_E"].dtype).dropout
+            factors = self._dropout_factors(inputs.shape, dropout, phase.batches.packing)
             yield self._step(inputs, targets, factors.mul)
 
     def prepared_steps(self, epoch: int) -> Iterator[Callable[[], Tensor]]:
         """Yield the steps of an epoch, to be timed: batches are padded beforehand, and dropout is PyTorch's own."""
         drop = partial(F.dropout, p=self.config.model.dropout)
-        for inputs, targets in self._twin.stage(epoch).batches.padded(epoch):
+        for inputs, targets in self._twin.phase(epoch).batches.padded(epoch):
             yield partial(self._step, inputs, targets, drop)
 
     def _step(self, inputs: Tensor, targets: Tensor, drop: Callable[[Tensor], Tensor]) -> Tensor:
@@ -118,11 +119,10 @@ class PlainTrainer:
         self.optimizer.step()
         return loss.detach()
 
-    def _dropout_factors(self, shape: torch.Size, stage: Phase) -> Tensor:
-        """Return factors [B, T, D]: the packed trainer's random numbers, put where each sequence's tokens now stand."""
+    def _dropout_factors(self, shape: torch.Size, dropout_MRTD: Tensor | None, packing: Packing) -> Tensor:
+        """Return the packed trainer's dropout mask as [B, T, D], each factor where its token stands in padded rows."""
         factors = torch.ones(*shape, self.config.model.width, dtype=self.weights["embed.W_E"].dtype)
-        packed, packing = stage.given.dropout, stage.batches.packing
-        if packed is not None:
-            cells = packing.counts_RT
-            factors[packing.slot_RT[cells], packing.positions_RT[cells]] = packed.view(*cells.shape, -1)[cells]
+        if dropout_MRTD is not None:
+            counts = packing.counts_RT
+            factors[packing.slot_RT[counts], packing.positions_RT[counts]] = dropout_MRTD[0, counts]
         return factors

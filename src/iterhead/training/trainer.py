@@ -4,19 +4,22 @@ Letters: `M` networks, `R` rows, `T` tokens of a row, `Q` reads of a row, `N` re
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from iterhead.data import Batches, Packing, make_dataset
+from iterhead.data import Batches, make_dataset
 from iterhead.errors import UserError
 from iterhead.machine import Precision, check_compiler, find_precision, weights_format
-from iterhead.model import ForwardContext, HookPoints, Transformer
-from iterhead.settings import DataConfig, ModelConfig, RunConfig
+from iterhead.model import PackedContext, Transformer, packed_context
+from iterhead.model.weights import load_weights
+from iterhead.settings import DataConfig, RunConfig
 from iterhead.tasks import Vocabulary
 from iterhead.training.dropout import Dropout, dropout_words
-from iterhead.training.initial_weights import is_trainable, load_weights
+from iterhead.training.initial_weights import is_trainable
 from iterhead.training.optimizer import FlatOptimizer
 
 
@@ -82,28 +85,28 @@ class Trainer:
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(is_trainable(name, first.training.train, first.model.layers))
         self._short, self._full = (Phase(self, data) for data in (short_data(first), first.data))
-        total_steps = sum(self.stage(epoch).batches.steps for epoch in range(first.training.epochs))
+        total_steps = sum(self.phase(epoch).batches.steps for epoch in range(first.training.epochs))
         self.optimizer = FlatOptimizer(self.model, [config.training for config in configs], total_steps)
         if compiled and len(configs) > 1:
             raise UserError(
                 f"compiled=True: expected with one network, not {len(configs)}: each that ends costs a minute"
             )
-        self._translated = self._translate() if compiled else None
+        self._compiled = self._compile() if compiled else None
 
-    def _translate(self) -> Callable[[Tensor, ForwardContext], Tensor]:
+    def _compile(self) -> Callable[[Tensor, PackedContext], Tensor]:
         """Return the networks' forward pass as torch.compile makes it, on a GPU with CUDA graphs."""
         check_compiler(self.device)
         mode = "reduce-overhead" if self.device == "cuda" else None
-        translated: Callable[[Tensor, ForwardContext], Tensor] = torch.compile(self.model.run, dynamic=False, mode=mode)
-        return translated
+        compiled: Callable[[Tensor, PackedContext], Tensor] = torch.compile(self.model.logits, dynamic=False, mode=mode)
+        return compiled
 
     @property
     def networks(self) -> int:
         """M, how many networks are trained."""
         return len(self.configs)
 
-    def stage(self, epoch: int) -> "Phase":
-        """Return what an epoch is made of: the shortest lengths at the beginning, then all."""
+    def phase(self, epoch: int) -> "Phase":
+        """Return the phase of an epoch: the short lengths at the beginning, then all."""
         return self._short if epoch < self.configs[0].training.short_epochs else self._full
 
     def train_epoch(self) -> list[float]:
@@ -115,25 +118,25 @@ class Trainer:
 
     def step_losses(self) -> Iterator[Tensor]:
         """Take the steps of the next epoch one by one, yielding the losses [M] before each; `epoch` is left alone."""
-        stage = self.stage(self.epoch)
+        phase = self.phase(self.epoch)
         seeds = [config.seed for config in self.configs]
-        words_SM2 = dropout_words(seeds, self.epoch, stage.batches.steps).to(self.device)
-        for (tokens, targets), words in zip(stage.batches.epoch(self.epoch), words_SM2, strict=True):
-            stage.drop(words, self.optimizer.weights.dtype)
-            logits = (self._translated or self.model.run)(tokens, stage.given)
-            losses = stage.losses(logits.to(self.optimizer.weights.dtype), targets.flatten(1))
+        words_SM2 = dropout_words(seeds, self.epoch, phase.batches.steps).to(self.device)
+        for (tokens, targets), words in zip(phase.batches.epoch(self.epoch), words_SM2, strict=True):
+            context = phase.step_context(words, self.optimizer.weights.dtype)
+            logits = (self._compiled or self.model.logits)(tokens, context)
+            losses = phase.losses(logits.to(self.optimizer.weights.dtype), targets)
             self.optimizer.step(self.optimizer.gradient(losses.sum()))
             yield losses.detach()
 
-    def keep(self, networks: Sequence[int]) -> None:
+    def select(self, networks: Sequence[int]) -> None:
         """Go on with some of the networks, by index; the others leave the computation."""
         self.configs = [self.configs[network] for network in networks]
         self.datasets = [self.datasets[network] for network in networks]
         self.model = self.model.select(networks)
-        self.optimizer.keep(self.model, networks)
-        for stage in (self._short, self._full):
-            stage.keep(networks)
-        self._translated = self._translate() if self._translated else None
+        self.optimizer.select(self.model, networks)
+        for phase in (self._short, self._full):
+            phase.select(networks)
+        self._compiled = self._compile() if self._compiled else None
 
     def weights(self, network: int) -> dict[str, Tensor]:
         """Return a network's weights by name, each [1, ...], as views."""
@@ -165,66 +168,52 @@ class Trainer:
 
 
 class Phase:
-    """Epochs of one kind: their batches, and what does not change from step to step.
-
-    Attributes:
-        batches: of the lengths that these epochs see.
-        given: to each forward pass.
+    """Training epochs of one kind: batches of some lengths, and what stays the same from step to step.
 
     Args:
         trainer: whose networks these are.
         data: with the lengths of these epochs.
+
+    Attributes:
+        batches: of the lengths that these epochs see.
     """
 
     def __init__(self, trainer: Trainer, data: DataConfig):
-        config = trainer.configs[0]
+        config, device = trainer.configs[0], trainer.device
         seeds = [config.seed for config in trainer.configs]
-        self.batches = Batches(trainer.datasets, data, config.training.batch_size, seeds, trainer.device)
+        self.batches = Batches(trainer.datasets, data, config.training.batch_size, seeds, device)
         packing = self.batches.packing
-        self._config = config.model
-        self._device = trainer.device
-        self._dtype: torch.dtype = getattr(torch, trainer.precision)
-        self._weights = packing.weights_RQ.flatten().to(trainer.device, torch.get_default_dtype())
-        self._dropout = Dropout(config.model.dropout, packing.slot_RT.numel(), config.model.width, trainer.device)
-        self.given = self._pass(trainer.networks)
+        dtype: torch.dtype = getattr(torch, trainer.precision)
+        self._make_context = partial(packed_context, packing, config.model, dtype, device=device)
+        self._context = self._make_context(trainer.networks)
+        self._weights_RQ = packing.weights_RQ.to(device, torch.get_default_dtype())
+        self._dropout = Dropout(config.model.dropout, (*packing.slot_RT.shape, config.model.width), device)
 
-    def _pass(self, networks: int) -> ForwardContext:
-        return packed_context(self.batches.packing, self._config, self._dtype, networks, self._device)
-
-    def keep(self, networks: Sequence[int]) -> None:
+    def select(self, networks: Sequence[int]) -> None:
         """Go on with some of the networks, by index."""
-        self.batches.keep(networks)
-        self.given = self._pass(len(networks))
+        self.batches.select(networks)
+        self._context = self._make_context(len(networks))
 
-    def drop(self, words_M2: Tensor, dtype: torch.dtype) -> None:
-        """Let the next forward pass drop what these words decide."""
-        self.given.dropout = None if self._dropout.idle else self._dropout.factors(words_M2, dtype)
+    def step_context(self, words_M2: Tensor, dtype: torch.dtype) -> PackedContext:
+        """Return the forward context of a step, with its dropout mask set.
 
-    def losses(self, logits_MNV: Tensor, targets_MN: Tensor) -> Tensor:
-        """Return each network's mean cross-entropy [M] over the reads that count."""
-        losses = F.cross_entropy(logits_MNV.flatten(0, 1), targets_MN.flatten(), reduction="none").view_as(targets_MN)
+        Args:
+            words_M2: of `dropout_words`, two for each network.
+            dtype: of the dropout mask.
+        """
+        dropout = None if self._dropout.idle else self._dropout.factors(words_M2, dtype)
+        return replace(self._context, dropout=dropout)
+
+    def losses(self, logits_MRQV: Tensor, targets_MRQ: Tensor) -> Tensor:
+        """Return each network's mean cross-entropy [M] over the targets that count."""
+        flat = F.cross_entropy(logits_MRQV.flatten(0, 2), targets_MRQ.flatten(), reduction="none")
+        losses_MRQ = flat.view_as(targets_MRQ)
         if self.batches.packing.is_full:
-            return losses.mean(1)
-        return (losses * self._weights).sum(1) / self._weights.sum()
+            return losses_MRQ.mean((1, 2))
+        return (losses_MRQ * self._weights_RQ).sum((1, 2)) / self._weights_RQ.sum()
 
 
 def short_data(config: RunConfig) -> DataConfig:
     """Return the data settings of the first epochs, which see only the shortest lengths."""
     longest = min(config.data.max_length, config.data.min_length + config.training.short_lengths - 1)
     return config.data.model_copy(update={"max_length": longest})
-
-
-def packed_context(
-    packing: Packing, config: ModelConfig, dtype: torch.dtype, networks: int = 1, device: str = "cpu"
-) -> ForwardContext:
-    """Return what the forward passes of packed batches have in common: positions, masks and the cells to read."""
-    penalty = torch.zeros(packing.mask_RTT.shape, dtype=dtype).masked_fill_(~packing.mask_RTT, -torch.inf)
-    for_each_head = penalty.repeat_interleave(config.heads, 0).repeat(networks, 1, 1).to(device)
-    return ForwardContext(
-        positions=packing.positions_RT.to(device),
-        mask=packing.mask_RTT.to(device),
-        hook_points=HookPoints(config.layers, (), {}, single=False),
-        reads=slice(packing.reads),
-        dtype=dtype,
-        attention_bias=(for_each_head, for_each_head[:, : packing.reads].contiguous()),
-    )

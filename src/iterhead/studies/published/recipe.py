@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from iterhead.data import make_packing
+from iterhead.model.positions import POSITION_ENCODINGS
 from iterhead.settings import ModelConfig, RunConfig, parse_config
 from iterhead.studies.study import Scale
 from iterhead.training.flops import step_flops
@@ -61,7 +62,7 @@ def parameters(model: ModelConfig, context: int) -> int:
     """Return how many weights a network has: embedding, output, positions, norms, attention and MLPs."""
     D = model.width
     norms = 0 if model.norm == "none" else (2 * model.layers + 1) * D
-    positions = context * model.positions_on if model.positions in ("learned", "frozen") else 0
+    positions = POSITION_ENCODINGS[model.positions].weight_count(model, context)
     return 2 * model.vocabulary * D + positions + norms + model.layers * (4 * D * D + 2 * D * model.hidden)
 
 

@@ -1,0 +1,262 @@
+"""`iterhead run`: train a network, or several seeds of it, and say what became of it."""
+
+import argparse
+import re
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from iterhead.cli.parsing import Command, Parser, declare_shared, filled, refused
+from iterhead.cli.shell import SCIENCE_SAYS_NO, Interrupts, command_line, print_json
+from iterhead.errors import UserError
+from iterhead.formatting import duration, out_option, percent, plural
+
+if TYPE_CHECKING:
+    from iterhead.cli.watch import Watcher
+    from iterhead.runs.run import Run
+    from iterhead.runs.worker_pool import Result
+    from iterhead.settings import RunConfig
+
+MOST_SEEDS = 10_000
+"""In one command; a longer range is taken for a typo."""
+
+
+def _declare(parser: Parser) -> None:
+    from iterhead.cli.options import declare_settings
+
+    run = parser.add_argument_group("the run")
+    run.add_argument("--config", metavar="FILE", help="settings from a TOML file; options take precedence")
+    run.add_argument("--seeds", metavar="LIST", type=seed_list, help="train several seeds in parallel, e.g. 0..9")
+    declare_training(run, "workers")
+    declare_settings(parser)
+
+
+def declare_training(group: argparse._ArgumentGroup, *names: str) -> None:
+    """Add the options of the commands that train one run, and the named ones of the shared options."""
+    group.add_argument("--again", action="store_true", help="train a finished run again, in a new folder beside it")
+    group.add_argument("--compile", action="store_true", help="compile with torch.compile; pays for long runs only")
+    group.add_argument("--quiet", action="store_true", help="print only the outcome")
+    declare_shared(group, "out", *names, "threads", "device")
+
+
+def seed_list(text: str) -> list[int]:
+    """Return the seeds that `0..9`, `3` or `1,4,7..9` stands for; a reader for argparse's `type`."""
+    seeds: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"([0-9]+)(?:\.\.([0-9]+))?", part.strip())
+        if not match:
+            raise refused(text, "whole numbers and ranges, such as 0..9 or 1,4,7..9")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if not first <= last < first + MOST_SEEDS:
+            raise refused(text, f"a range from low to high of at most {MOST_SEEDS:,} seeds")
+        seeds += range(first, last + 1)
+    return list(dict.fromkeys(seeds))
+
+
+def _run(options: argparse.Namespace, interrupts: Interrupts) -> int:
+    """Train a network or resume its training, and print the outcome."""
+    from iterhead.cli.options import read_config
+
+    config = read_config(options)
+    if options.seeds is not None:
+        return _run_seeds(config, options, interrupts)
+    if options.workers is not None:
+        raise UserError("--workers: expected together with --seeds; one run is one process")
+    with loading_message(options):
+        from iterhead.cli.messages import run_summary
+        from iterhead.cli.report_command import make_final_page
+        from iterhead.cli.verify_command import print_quick_check
+    run, watcher = train_shown(config, options, interrupts)
+    if options.json:
+        print_json(run_summary(run))
+    else:
+        print_outcome(run, watcher, options)
+    silent = options.quiet or options.json
+    if not silent:
+        print_quick_check(run)
+    make_final_page(run, is_new=watcher.run is not None, silent=silent)
+    return exit_code(run)
+
+
+def train_shown(
+    config: "RunConfig", options: argparse.Namespace, interrupts: Interrupts, parents: Path | None = None
+) -> tuple["Run", "Watcher"]:
+    """Train a network or resume its training, and show the progress.
+
+    Args:
+        config: its settings.
+        options: with those of `declare_training`.
+        interrupts: gets the message to print when interrupted.
+        parents: the folder with the run that it starts from, as for `runs.train`.
+
+    Returns:
+        The run, and its watcher, whose `run` is None if the run was finished before.
+    """
+    from iterhead.cli.watch import make_watcher
+    from iterhead.runs.training import train
+
+    watcher = make_watcher(silent=options.quiet or options.json)
+    command = command_line(options.typed)
+    interrupts.message = lambda: _interrupted(watcher, command)
+    with interrupts.raised(), watcher:
+        run = train(
+            config,
+            out=options.out,
+            parents=parents,
+            again=options.again,
+            observer=watcher,
+            threads=options.threads,
+            device=options.device,
+            compiled=options.compile,
+        )
+    see = command_line(["show", str(run.folder.path)])
+    interrupts.message = lambda: f"Interrupted: the run is complete. See it with: {see}"
+    return run, watcher
+
+
+@contextmanager
+def loading_message(options: argparse.Namespace) -> Iterator[None]:
+    """Show on a terminal that PyTorch is being imported, which takes seconds, and erase it."""
+    text = "Loading PyTorch ..."
+    shown = sys.stdout.isatty() and not (options.quiet or options.json)
+    if shown:
+        print(text, end="\r", flush=True)
+    yield
+    if shown:
+        print(" " * len(text), end="\r", flush=True)
+
+
+def exit_code(run: "Run") -> int:
+    """Return 1 for a run that diverged, else 0."""
+    return SCIENCE_SAYS_NO if run.status.state == "diverged" else 0
+
+
+def _interrupted(watcher: "Watcher", command: str) -> str:
+    if watcher.saved_epoch:
+        return f"Interrupted after epoch {watcher.saved_epoch}. Resume with: {command}"
+    return f"Interrupted before the first epoch was saved. Start again with: {command}"
+
+
+def print_outcome(run: "Run", watcher: "Watcher", options: argparse.Namespace) -> None:
+    """Print the outcome of a run that `train_shown` returned, its files and what to do next."""
+    from iterhead.cli.messages import files_text, next_step
+    from iterhead.report.summary import verdict
+
+    if options.quiet:
+        print(filled(verdict(run)))
+        return
+    if watcher.run is None:
+        ended = "diverged" if run.status.state == "diverged" else "is finished"
+        print(f"This run {ended} and is not trained again. Use --again to train it anew.")
+    show = command_line(["show", str(run.folder.path)])
+    print(f"\n{filled(verdict(run))}\n\n{files_text(run)}\nsee every score of every head:\n  {show}\n{next_step(run)}")
+
+
+def _run_seeds(config: "RunConfig", options: argparse.Namespace, interrupts: Interrupts) -> int:
+    """Train one network for each seed, and print each result as it comes and a summary at the end."""
+    for name in ("again", "compile"):
+        if getattr(options, name):
+            raise UserError(f"--{name}: expected for one run, not with --seeds")
+    command = command_line(options.typed)
+    with loading_message(options):
+        from iterhead.cli.messages import run_summary
+    interrupts.message = lambda: f"Interrupted: what was saved is kept. Resume with: {command}"
+    started = time.monotonic()
+    with interrupts.raised():
+        results = _train_seeds(config, options)
+    if options.json:
+        failed = [{"seed": result.config.seed, "error": result.error} for result in results if result.run is None]
+        print_json({"runs": [run_summary(result.run) for result in results if result.run], "failed": failed})
+    else:
+        print(filled(_seeds_summary(results, config, time.monotonic() - started, Path(options.out))))
+    for result in results:
+        if result.run is None:
+            print(f"seed {result.config.seed} failed: {result.error}", file=sys.stderr)
+    bad = any(result.run is None or exit_code(result.run) for result in results)
+    return SCIENCE_SAYS_NO if bad else 0
+
+
+def _train_seeds(config: "RunConfig", options: argparse.Namespace) -> list["Result"]:
+    """Return the result of each seed, in the order of the seeds."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from iterhead.machine import find_device
+    from iterhead.runs.worker_pool import train_many, worker_count
+
+    configs = [config.model_copy(update={"seed": seed}) for seed in options.seeds]
+    console = Console(highlight=False)
+    silent = options.quiet or options.json
+    if not silent:
+        heading = (
+            f"Training {plural(len(configs), 'network')} on {config.task}; processes at a time: "
+            f"{worker_count(options.workers, find_device(options.device))}. Every network is saved as it trains: "
+            "Ctrl-C pauses, and the same command resumes."
+        )
+        console.print(filled(heading))
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    results: list[Result] = []
+    with Progress(*columns, console=console, transient=True, disable=silent or not console.is_terminal) as progress:
+        task = progress.add_task("runs done", total=len(configs))
+        for result in train_many(
+            configs, out=options.out, workers=options.workers, threads=options.threads, device=options.device
+        ):
+            results.append(result)
+            progress.advance(task)
+            if not silent:
+                progress.console.print(filled(_seed_line(result), "  "))
+    return sorted(results, key=lambda result: options.seeds.index(result.config.seed))
+
+
+def _seed_line(result: "Result") -> str:
+    from iterhead.cli.tables import score_text
+
+    if result.run is None:
+        return f"seed {result.config.seed}: failed: {result.error}"
+    scores, status = result.run.scores, result.run.status
+    parts = [f"accuracy {percent(scores.accuracy)}"]
+    if scores.second_peakiness is not None:
+        parts.append(f"first head {score_text(scores.first_peakiness)}")
+        parts.append(f"iteration head {score_text(scores.second_peakiness)}")
+    ended = {"diverged": "diverged", "finished": "emerged" if status.emerged else "stopped"}[status.state]
+    parts += [f"{ended} after {plural(status.epoch, 'epoch')}", f"{duration(status.train_seconds)} of training"]
+    return f"seed {result.config.seed}: {', '.join(parts)}"
+
+
+def _seeds_summary(results: Sequence["Result"], config: "RunConfig", seconds: float, out: Path) -> str:
+    """Return in how many runs the head emerged, and when."""
+    from statistics import median
+
+    statuses = [result.run.status for result in results if result.run]
+    epochs = [status.epoch for status in statuses if status.emerged]
+    if config.data.cot:
+        summary = f"The iteration head emerged in {len(epochs)} of {plural(len(results), 'run')}"
+        if epochs:
+            summary += f", after {min(epochs)} to {max(epochs)} epochs (median {median(epochs):g})"
+    else:
+        summary = f"{plural(len(statuses), 'run')} trained"
+    return f"{summary}. {duration(seconds)} in all. See them with: {command_line(['show'])}{out_option(out)}"
+
+
+COMMAND = Command(
+    name="run",
+    summary="train a network and watch its iteration head emerge",
+    about=(
+        "Trains a small transformer on an iterative task and scores every head after each epoch. It stops when the "
+        "iteration head has emerged, tests the network on sequences it has never seen and draws a figure. A run is a "
+        "folder named by its settings: the same command resumes an interrupted run, and a finished one is not trained "
+        "twice."
+    ),
+    examples=(
+        ("iterhead run", "a polynomial mod 11, lengths 1 to 16: a minute on a laptop"),
+        ("iterhead run --seeds 0..9", "ten seeds, one for each core at a time"),
+        ("iterhead run --task parity --seed 3", "parity is solved too, but often by another circuit"),
+        ("iterhead run --data.cot false --training.epochs 20", "without chain of thought, for comparison: a minute"),
+        ("iterhead run --config mine.toml --training.lr 3e-4", "settings from a file, one of them replaced"),
+    ),
+    declare=_declare,
+    run=_run,
+)

@@ -1,0 +1,354 @@
+"""`iterhead study`: the published study by figures: list, train, follow, and report."""
+
+import argparse
+import sys
+import textwrap
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from iterhead.cli.parsing import Command, Parser, declare_shared, filled
+from iterhead.cli.shell import SCIENCE_SAYS_NO, Interrupts, command_line, print_json
+from iterhead.errors import UserError, nearest
+from iterhead.formatting import duration, plural
+
+if TYPE_CHECKING:
+    from iterhead.runs.worker_pool import Result
+    from iterhead.studies.cost import Cost
+    from iterhead.studies.results import Reported
+    from iterhead.studies.runner import StudyProgress
+    from iterhead.studies.study import Study
+
+QUIET_SECONDS = 30.0
+"""Between two lines of progress where stdout is no terminal."""
+
+
+def _declare(parser: Parser) -> None:
+    group = parser.add_argument_group("options")
+    group.add_argument("verb", metavar="VERB", nargs="?", default="list", help="list, run, status, retry or report")
+    group.add_argument("name", metavar="NAME", nargs="?", help="figure-6, ..., figure-16, ... or all: see the list")
+    group.add_argument("--redraw", action="store_true", help="report: use the tables as they are, without the runs")
+    declare_shared(group, "scale", "out", "workers", "threads", "device")
+
+
+def _study(options: argparse.Namespace, interrupts: Interrupts) -> int:
+    """Do what the verb says."""
+    if options.verb not in _VERBS:
+        hint = nearest(options.verb, _VERBS) or f": expected {', '.join(_VERBS)}"
+        raise UserError(f"study {options.verb}: no such verb{hint}")
+    if options.name is None and options.verb != "list":
+        raise UserError(f"study {options.verb}: expected the name of a study, or all (iterhead study list)")
+    if options.redraw and options.verb != "report":
+        raise UserError(f"--redraw: expected with study report, not with study {options.verb}")
+    return _VERBS[options.verb](options, interrupts)
+
+
+def _studies(options: argparse.Namespace, name: str | None = None) -> "list[Study]":
+    """Return the studies of a name, or of that in the options."""
+    from iterhead.studies.published import find_scale, find_studies
+
+    return find_studies(name or options.name, find_scale(options.scale or "laptop"))
+
+
+def _list(options: argparse.Namespace, _: Interrupts) -> int:
+    """Print the studies with their costs, or everything about one of them."""
+    from iterhead.studies.cost import calibrate, cost
+    from iterhead.studies.published import ALL, STUDIES
+
+    names = [*STUDIES, ALL] if options.name is None else [options.name]
+    studies = {name: _studies(options, name) for name in names}
+    calibration, workers = calibrate(Path(options.out), options.device), _worker_count(options)
+    costs = {name: cost(studies[name], calibration, workers) for name in names}
+    if options.json:
+        entries = [
+            {"name": name, "scale": studies[name][0].scale, **_about(studies[name]), **costs[name].__dict__}
+            for name in names
+        ]
+        print_json({"studies": entries, "workers": workers, "calibration": calibration.__dict__})
+    elif options.name in (None, ALL):
+        print(_studies_table(studies, costs, workers))
+    else:
+        print(_study_text(studies[options.name][0], costs[options.name], workers))
+    return 0
+
+
+def _about(studies: "Sequence[Study]") -> dict[str, Any]:
+    if len(studies) > 1:
+        return {"title": "all studies together", "published": "", "chosen": []}
+    return {"title": studies[0].title, "published": studies[0].published, "chosen": list(studies[0].chosen)}
+
+
+def _studies_table(studies: "Mapping[str, Sequence[Study]]", costs: "Mapping[str, Cost]", workers: int) -> str:
+    scale = next(iter(studies.values()))[0].scale
+    lines = [
+        f"Scale {scale}; {_processes(workers)} on this machine. Times are upper bounds: many runs stop early.\n",
+        f"{'study':23}{'runs':>8}{'time':>14}{'disk':>10}  title",
+    ]
+    for name, members in studies.items():
+        title = members[0].title if len(members) == 1 else "all of them; shared runs count once"
+        cost = costs[name]
+        lines.append(f"{name:23}{cost.runs:>8,}{duration(cost.seconds):>14}{_size(cost.bytes):>10}  {title}")
+    return "\n".join([*lines, "\niterhead study list NAME shows what was published and what was chosen here."])
+
+
+def _study_text(study: "Study", cost: "Cost", workers: int) -> str:
+    from iterhead.studies.results import command
+
+    values = {axis: dict.fromkeys(str(cell.axes[axis]) for cell in study.cells) for axis in study.axes}
+    axes = [textwrap.shorten(f"  {axis}: {', '.join(values[axis])}", 300, placeholder=" ...") for axis in study.axes]
+    seeds = {seed for cell in study.cells for seed in cell.seeds}
+    parts = [
+        f"{study.name}, scale {study.scale}: {study.title}",
+        f"Published:\n{filled(study.published, '  ')}",
+        "Chosen here:\n" + "\n".join(filled(text, "  - ", "    ") for text in study.chosen),
+        "Axes:\n" + "\n".join(axes),
+        f"{len(study.cells):,} cells, at most {plural(len(seeds), 'seed')} each, {plural(cost.runs, 'run')}: at most "
+        f"{duration(cost.seconds)} with {_processes(workers)}, {_size(cost.bytes)} on disk.",
+        command(study),
+    ]
+    return "\n\n".join(parts)
+
+
+def _processes(count: int) -> str:
+    return "1 process" if count == 1 else f"{count} processes"
+
+
+def _size(count: int) -> str:
+    """Return a number of bytes, e.g. `12 MB`."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{max(1, round(count / 1e6))} MB"
+
+
+def _worker_count(options: argparse.Namespace) -> int:
+    from iterhead.machine import find_device
+    from iterhead.runs.worker_pool import worker_count
+
+    return worker_count(options.workers, find_device(options.device))
+
+
+def _run(options: argparse.Namespace, interrupts: Interrupts) -> int:
+    """Train the unfinished runs of a study, and report it."""
+    again = command_line(options.typed)
+    interrupts.message = lambda: f"Interrupted: what was saved is kept. Resume with: {again}"
+    from iterhead.studies.cost import calibrate, cost
+    from iterhead.studies.runner import failures, kept_checkpoints, train_studies
+
+    studies, out = _studies(options), Path(options.out)
+    calibration, workers = calibrate(out, options.device), _worker_count(options)
+    display = Display(silent=options.json)
+    display.heading(options.name, studies, cost(studies, calibration, workers), workers)
+    with interrupts.raised(), display:
+        progress = train_studies(
+            studies,
+            out,
+            calibration=calibration,
+            workers=workers,
+            threads=options.threads,
+            device=options.device,
+            watch=display.progress,
+            tell=display.result,
+        )
+        reported = []
+        for study in studies:
+            display.measuring(study)
+            reported.append(_write_report(study, options))
+    page = _write_pages(reported, options)
+    failed = failures(kept_checkpoints(studies), out)
+    if options.json:
+        errors = [failure.__dict__ for failure in failed]
+        print_json({"done": progress.done, "runs": progress.total, "failed": errors, **_as_json(reported, page)})
+    else:
+        _print_reports(reported, page)
+    for failure in failed:
+        print(f"{failure.name} failed: {failure.error}", file=sys.stderr)
+    if failed:
+        retry = command_line(["study", "retry", *options.typed[2:]])
+        print(f"{plural(len(failed), 'run')} failed. Try again with: {retry}", file=sys.stderr)
+    return SCIENCE_SAYS_NO if failed else 0
+
+
+def _status(options: argparse.Namespace, _: Interrupts) -> int:
+    """Print the progress of a study."""
+    from iterhead.studies.runner import failures, states
+
+    studies, out = _studies(options), Path(options.out)
+    by_study = {study.name: states(study, out) for study in studies}
+    failed = {failure.name: failure.error for study in studies for failure in failures(study.configs(), out)}
+    if options.json:
+        print_json({"studies": by_study, "failed": failed})
+        return 0
+    kinds = ("finished", "diverged", "running", "interrupted", "failed", "waiting")
+    print(f"{'study':23}{'runs':>7}" + "".join(f"{kind:>13}" for kind in kinds))
+    for name, of_runs in by_study.items():
+        counts = Counter[str](of_runs.values())
+        print(f"{name:23}{len(of_runs):>7,}" + "".join(f"{counts[kind]:>13,}" for kind in kinds))
+    for name, error in failed.items():
+        print(filled(f"{name} failed: {error}"))
+    return 0
+
+
+def _retry(options: argparse.Namespace, interrupts: Interrupts) -> int:
+    """Clear the failures of a study, and train its unfinished runs."""
+    from iterhead.studies.runner import forget_failures
+
+    cleared = forget_failures(_studies(options), Path(options.out))
+    if not options.json:
+        print(f"Trying {plural(len(cleared), 'failed run')} again." if cleared else "No run failed.")
+    return _run(options, interrupts)
+
+
+def _report(options: argparse.Namespace, _: Interrupts) -> int:
+    """Write a study's tables, figures, claims and page, and print the claims."""
+    reported = [_write_report(study, options) for study in _studies(options)]
+    page = _write_pages(reported, options)
+    if options.json:
+        print_json(_as_json(reported, page))
+    else:
+        _print_reports(reported, page)
+    refuted = any(finding.verdict == "does not hold" for done in reported for finding in done.findings)
+    return SCIENCE_SAYS_NO if refuted else 0
+
+
+def _write_report(study: "Study", options: argparse.Namespace) -> "Reported":
+    from iterhead.studies.results import report
+
+    return report(study, Path(options.out), redraw=options.redraw, tell=lambda line: print(line, file=sys.stderr))
+
+
+def _write_pages(reported: "Sequence[Reported]", options: argparse.Namespace) -> Path | None:
+    """Write the pages of the studies that have measurements. A failure is reported, but does not fail the study."""
+    from iterhead.cli.report_command import write_study_pages
+
+    if not any(done.measured for done in reported):
+        return None
+    findings = {done.study.name: done.findings for done in reported}
+    try:
+        return write_study_pages(options.name, [done.study for done in reported], Path(options.out), findings)
+    except UserError as error:
+        why = str(error)
+    except Exception as error:  # days of training stand behind this, and the claims are not printed yet
+        why = f"{' '.join(f'{type(error).__name__}: {error}'.split())} (this is a bug in iterhead: please report it)"
+    print(f"No page was made: {why}", file=sys.stderr)
+    return None
+
+
+def _as_json(reported: "Sequence[Reported]", page: Path | None) -> dict[str, Any]:
+    return {"studies": [done.as_json() for done in reported], "report": None if page is None else str(page)}
+
+
+def _print_reports(reported: "Sequence[Reported]", page: Path | None) -> None:
+    """Print the claims of studies, and where their files are."""
+    from rich.console import Console
+
+    from iterhead.cli.tables import claims_table
+
+    console = Console(highlight=False)
+    for done in reported:
+        study = done.study
+        console.print(f"\n[bold]{study.name}[/bold] ({study.scale}): {done.measured:,} of {done.runs:,} runs measured")
+        if done.findings:
+            console.print(claims_table(done.findings, "95% over seeds"))
+        names = ", ".join(path.name for path in done.figures if path.suffix == ".png") or "no figure"
+        console.print(f"{names}, tables and claims in {done.folder}", soft_wrap=True)
+    if page is not None:
+        print(f"\nExplore them in a browser: {page}")
+
+
+class Display:
+    """Shows the progress of studies: a bar on a terminal, a line now and then elsewhere. A context manager.
+
+    Args:
+        silent: show nothing.
+    """
+
+    def __init__(self, *, silent: bool) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        self._console = Console(highlight=False, quiet=silent)
+        columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+        is_live = self._console.is_terminal and not silent
+        self._bar = Progress(*columns, console=self._console, transient=True, disable=not is_live)
+        self._task = self._bar.add_task("", total=None)
+        self._last_line, self._last_time = "", 0.0
+
+    def __enter__(self) -> Self:
+        """Start drawing."""
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Restore the terminal."""
+        self._bar.stop()
+
+    def heading(self, name: str, studies: "Sequence[Study]", cost: "Cost", workers: int) -> None:
+        """Print what starts, and its cost."""
+        what = f"{name}: {studies[0].title}" if len(studies) == 1 else f"{name}: {len(studies)} studies"
+        self._print(
+            f"{what}. {plural(cost.runs, 'run')} in {_processes(workers)}: at most {duration(cost.seconds)} if none is "
+            f"finished yet, {_size(cost.bytes)} on disk. Ctrl-C pauses, and the same command resumes."
+        )
+
+    def progress(self, progress: "StudyProgress") -> None:
+        """Show the progress."""
+        text = progress_text(progress)
+        self._bar.update(self._task, description=text, completed=progress.done, total=progress.total)
+        is_due = time.monotonic() - self._last_time >= QUIET_SECONDS
+        if not self._console.is_terminal and text != self._last_line and is_due:
+            self._print(f"{progress.done:,} of {progress.total:,} done, {text}")
+            self._last_line, self._last_time = text, time.monotonic()
+
+    def measuring(self, study: "Study") -> None:
+        """Say that the networks of a study are being measured, which can take minutes."""
+        if study.measures:
+            self._print(f"{study.name}: measuring its networks")
+
+    def result(self, result: "Result") -> None:
+        """Print a run that failed or diverged."""
+        if result.run is None:
+            self._print(f"failed: {result.error}")
+        elif result.run.status.state == "diverged":
+            self._print(f"diverged: {result.run.name}")
+
+    def _print(self, text: str) -> None:
+        self._console.print(filled(text), markup=False)
+
+
+def progress_text(progress: "StudyProgress") -> str:
+    """Return e.g. `2 running, 31 left, at most about 4 min`."""
+    parts = [f"{progress.running} running", f"{progress.left:,} left"]
+    parts += [f"{progress.failed} failed"] if progress.failed else []
+    if progress.seconds_left is not None and progress.left + progress.running > 0:
+        parts.append(f"at most about {duration(progress.seconds_left)}")
+    return ", ".join(parts)
+
+
+_VERBS: Mapping[str, Callable[[argparse.Namespace, Interrupts], int]] = {
+    "list": _list,
+    "run": _run,
+    "status": _status,
+    "retry": _retry,
+    "report": _report,
+}
+
+COMMAND = Command(
+    name="study",
+    summary="the published study: every figure and claim by a command",
+    about=(
+        "A study is a list of runs, the figures to draw from them and the claims to check. Studies share runs: a "
+        "finished run is never trained again, whichever study needed it first. You may interrupt a study at any time, "
+        "and run several processes on one. Scales: smoke (minutes, to see that it works), laptop (a coarse grid, the "
+        "fast recipe), paper (as published)."
+    ),
+    examples=(
+        ("iterhead study list", "the studies and their costs on this machine; list figure-7 shows one in detail"),
+        ("iterhead study run all --scale smoke", "everything once, in minutes"),
+        ("iterhead study run figure-7", "train what is missing, draw the figure, check the claims"),
+        ("iterhead study status all", "the progress of every study"),
+        ("iterhead study retry figure-7", "train runs that failed again"),
+        ("iterhead study report figure-7 --redraw", "figures and claims from the tables; exit code 1 if a claim fails"),
+    ),
+    declare=_declare,
+    run=_study,
+)

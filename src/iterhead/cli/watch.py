@@ -1,0 +1,229 @@
+"""What `iterhead run` shows while a run trains: a table on a terminal, one line per evaluation elsewhere."""
+
+import time
+from collections.abc import Callable
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from iterhead.cli.parsing import filled
+from iterhead.cli.tables import evaluations_table, loss_text, score_text
+from iterhead.criteria import EMERGED_ACCURACY, EMERGED_EVALUATIONS, EMERGED_PEAKINESS
+from iterhead.formatting import duration, length_range, percent, plural
+from iterhead.measure import has_emerged
+from iterhead.runs.options import Evaluation
+from iterhead.runs.run import Run
+from iterhead.settings import RunConfig
+
+REDRAWS = 1.0
+"""Redraws per second. Each takes the interpreter from the training for some milliseconds."""
+
+MARGINS = 3
+"""Lines beside heading, rows and footer: an empty one, the column titles, and the one with the cursor."""
+
+LAST_STEP = "Testing on every held-out sequence and drawing the figure."
+
+
+class Watcher:
+    """An observer that remembers the evaluations and prints nothing: the base of those that print.
+
+    Use it as a context manager.
+
+    Attributes:
+        run: None until training begins; still None at the end if there was nothing to train.
+        past: every evaluation so far.
+        resumed_from: the epoch that training resumed from; 0 for a new run.
+    """
+
+    def __init__(self) -> None:
+        self.run: Run | None = None
+        self.past: list[Evaluation] = []
+        self.resumed_from = 0
+        self._started_at = 0.0
+        self._full_since: tuple[int, float] | None = None
+
+    def __enter__(self) -> Self:
+        """Return the watcher."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Restore the terminal."""
+
+    @property
+    def saved_epoch(self) -> int:
+        """The last epoch that is on disk."""
+        return self.past[-1].epoch if self.past else 0
+
+    def started(self, run: Run, past: list[Evaluation]) -> None:
+        """Remember the run and its evaluations, and start the clock."""
+        self.run, self.past = run, list(past)
+        self.resumed_from = self.saved_epoch
+        self._started_at = time.monotonic()
+
+    def evaluated(self, run: Run, evaluation: Evaluation) -> None:
+        """Remember an evaluation, and when the full epochs began."""
+        self.past.append(evaluation)
+        if evaluation.epoch <= run.config.training.short_epochs:
+            self._full_since = (evaluation.epoch, time.monotonic())
+
+    def is_last(self) -> bool:
+        """Whether training ends after the last evaluation, so that only the test and the figure are left."""
+        if self.run is None or not self.past:
+            return False
+        training = self.run.config.training
+        trained = [evaluation.scores for evaluation in self.past if evaluation.epoch > 0]
+        return self.saved_epoch >= training.epochs or (training.early_stop and has_emerged(trained))
+
+    def time_left(self) -> str:
+        """Return e.g. `at most 3 min left`; nothing before the first full epoch of this process."""
+        done = self.saved_epoch - self.resumed_from
+        if self.run is None or done == 0 or self.is_last():
+            return ""
+        training = self.run.config.training
+        if self.saved_epoch <= training.short_epochs:
+            return ""  # these epochs are many times shorter than those to come
+        pace = self._seconds_per_epoch(training.short_epochs, done)
+        bound = "at most " if training.early_stop else ""
+        return f"{bound}{duration(pace * (training.epochs - self.saved_epoch))} left"
+
+    def _seconds_per_epoch(self, short_epochs: int, done: int) -> float:
+        """Return the mean time of a full epoch in this process."""
+        if self.resumed_from >= short_epochs or self._full_since is None:
+            return (time.monotonic() - self._started_at) / done
+        epoch, since = self._full_since
+        return (time.monotonic() - since) / max(1, self.saved_epoch - epoch)
+
+
+class PlainLines(Watcher):
+    """One line for each evaluation, for pipes and files: no control characters.
+
+    Args:
+        write: takes each line.
+    """
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        super().__init__()
+        self._write = write
+
+    def started(self, run: Run, past: list[Evaluation]) -> None:
+        """Write the heading and the last evaluation."""
+        super().started(run, past)
+        self._write("\n".join(filled(line) for line in heading(run, self.resumed_from).splitlines()))
+        self._write(self._line(past[-1]))
+
+    def evaluated(self, run: Run, evaluation: Evaluation) -> None:
+        """Write one line."""
+        super().evaluated(run, evaluation)
+        self._write(self._line(evaluation))
+        if self.is_last():
+            self._write(LAST_STEP)
+
+    def _line(self, evaluation: Evaluation) -> str:
+        scores = evaluation.scores
+        parts = [f"epoch {evaluation.epoch}/{evaluation.epochs}", f"loss {loss_text(evaluation.loss)}"]
+        parts.append(f"accuracy {percent(scores.accuracy)}")
+        if scores.second_peakiness is not None:
+            parts.append(f"first head {score_text(scores.first_peakiness)}")
+            parts.append(f"iteration head {score_text(scores.second_peakiness)}")
+        return "  ".join(filter(None, [*parts, self.time_left()]))
+
+
+class LiveTable(Watcher):
+    """A table with one row for each evaluation; the last rows that fit are shown.
+
+    Args:
+        console: the terminal.
+    """
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+        self._heading = Text()
+        self._is_over = False
+        self._live = Live(self, console=console, refresh_per_second=REDRAWS)
+
+    def __exit__(self, *error: object) -> None:
+        """Draw once more, without the time left, and stop."""
+        self._is_over = True
+        self._live.stop()
+
+    def started(self, run: Run, past: list[Evaluation]) -> None:
+        """Start drawing."""
+        super().started(run, past)
+        self._heading = Text(heading(run, self.resumed_from))
+        self._live.start(refresh=True)
+
+    def evaluated(self, run: Run, evaluation: Evaluation) -> None:
+        """Add a row."""
+        super().evaluated(run, evaluation)
+        self._live.refresh()
+
+    def __rich__(self) -> RenderableType:
+        """Return what the terminal shows now: heading, table, time left."""
+        if not self.past:
+            return Text()
+        footer = [] if self._is_over else [Text(), Text(self._footer(), style="dim")]
+        taken = sum(len(self._console.render_lines(part, pad=False)) for part in (self._heading, *footer))
+        rows = max(1, self._console.height - taken - MARGINS)
+        return Group(self._heading, Text(), evaluations_table(self.past[-rows:], self._console), *footer)
+
+    def _footer(self) -> str:
+        assert self.run is not None, "drawing begins when the run does"
+        if self.is_last():
+            return LAST_STEP
+        left = self.time_left() or "the first epoch"
+        early = ", less if the head emerges" if self.run.config.training.early_stop else ""
+        return f"{self.saved_epoch:,} of {self.past[-1].epochs:,} epochs, {left}{early}. Ctrl-C pauses."
+
+
+def make_watcher(*, silent: bool) -> Watcher:
+    """Return the watcher that suits stdout: a table on a terminal, plain lines elsewhere."""
+    if silent:
+        return Watcher()
+    console = Console(highlight=False)
+    if console.is_terminal and not console.is_dumb_terminal:
+        return LiveTable(console)
+    return PlainLines(lambda line: print(line, flush=True))
+
+
+def heading(run: Run, resumed_from: int) -> str:
+    """Return three lines: what is trained, an example of the task, and what to watch for."""
+    import torch
+
+    config = run.config
+    parameters = sum(weight.numel() for weight in run.model.parameters())
+    what = (
+        f"{config.task}, {length_range(list(config.data.lengths))}: {plural(config.model.layers, 'layer')}, "
+        f"{plural(config.model.heads, 'head')}, width {config.model.width}, {parameters:,} parameters, "
+        f"{plural(torch.get_num_threads(), 'thread')}, seed {config.seed}{_start(config)}"
+    )
+    verb = f"Resuming at epoch {resumed_from:,}:" if resumed_from else "Training on"
+    return f"{verb} {what}.\n{_worked_example(run)}\n{_what_to_watch(run)}"
+
+
+def _start(config: RunConfig) -> str:
+    """Return which network the run starts from and which weights train, unless it is the ordinary case."""
+    parent = f", starting from {config.start.run}" if config.start else ""
+    trained = {"all": "", "last-mlp": ", training the last MLP only", "not-attention": ", attention frozen"}
+    return f"{parent}{trained[config.training.train]}"
+
+
+def _worked_example(run: Run) -> str:
+    data, components = run.config.data, run.config.iterative_task.components
+    component = components[0]
+    inputs = [component.symbols[(3 * i + 1) % len(component.symbols)] for i in range(min(4, data.max_length))]
+    states = component.run(inputs)[0 if data.cot else -1 :]
+    formula = f"   where s_t = {component.formula}" if component.formula else ""
+    which = f", for {component.name}" if len(components) > 1 else ""
+    return f"For example{which}: {' '.join(map(str, inputs))} | EoI | {' '.join(map(str, states))} | EoS{formula}"
+
+
+def _what_to_watch(run: Run) -> str:
+    if not run.config.data.cot:
+        return "Without a chain of thought there is no iteration head to look for: watch the accuracy."
+    return (
+        f"Watch the last column: how often a head looks at x_t to write s_t. At {EMERGED_PEAKINESS}, with "
+        f"{percent(EMERGED_ACCURACY)} accuracy, {EMERGED_EVALUATIONS} times in a row, the iteration head has emerged."
+    )

@@ -1,0 +1,100 @@
+"""Weights from elsewhere: from a state dict, a safetensors file or another network, into a network."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from iterhead.errors import UserError, nearest
+from iterhead.model.positions import POSITION_ENCODINGS
+from iterhead.model.transformer import Transformer
+from iterhead.settings import ModelConfig
+
+POSITION_TABLE = "pos_embed.W_pos"
+"""The one weight whose shape depends on the context: [1, P, C]."""
+
+
+def from_weights(
+    weights: Mapping[str, Tensor] | str | os.PathLike[str], config: ModelConfig, context: int | None = None
+) -> Transformer:
+    """Return a network with the given weights, in evaluation mode and in the number format of its embedding.
+
+    Args:
+        weights: by the names of the network's `state_dict`, each [1, ...] or without the leading axis; or the path of
+            a safetensors file of these. Pickled files are refused: loading one can run any code.
+        config: the network's shape.
+        context: number of positions; unless given, `config.context`, or as many as the table of positions has.
+
+    Raises:
+        UserError: when the file is not safetensors, a weight is missing, unexpected or of another shape (the message
+            names the first one), or the context is not known.
+    """
+    tensors = {name: torch.as_tensor(weight) for name, weight in _read(weights).items()}
+    model = Transformer(config, context or config.context or _table_rows(tensors, config))
+    embedding = tensors.get("embed.W_E")
+    if embedding is not None and embedding.is_floating_point():
+        model.to(embedding)
+    load_weights(model, 0, tensors)
+    return model.eval()
+
+
+@torch.no_grad()
+def load_weights(model: Transformer, network: int, weights: Mapping[str, Tensor]) -> None:
+    """Copy weights into one network of `model`.
+
+    Args:
+        model: M networks.
+        network: which of them, 0 .. M - 1.
+        weights: by name, each [1, ...] or without the leading axis. Of a longer table of positions the first rows are
+            taken; a computed one (sinusoidal) is not read.
+
+    Raises:
+        UserError: for a weight that is missing, unexpected or of another shape.
+    """
+    state = model.state_dict()
+    for name in weights:
+        if name not in state:
+            shape = list(weights[name].shape)
+            raise UserError(f"weights: {name}: unexpected, with shape {shape}{nearest(name, state)}")
+    for name, tensor in state.items():
+        if name == POSITION_TABLE and not model.pos_embed.has_weights:
+            continue
+        expected = tensor.shape[1:]
+        if name not in weights:
+            raise UserError(f"weights: {name}: missing, expected shape {list(expected)}")
+        weight = weights[name]
+        if weight.dim() == tensor.dim() and len(weight) == 1:
+            weight = weight[0]
+        rows = weight[: expected[0]] if name == POSITION_TABLE else weight
+        if rows.shape != expected:
+            raise UserError(f"weights: {name}: expected shape {list(expected)}, got {list(weight.shape)}")
+        tensor[network] = rows.to(tensor)
+
+
+def _read(weights: Mapping[str, Tensor] | str | os.PathLike[str]) -> Mapping[str, Tensor]:
+    if isinstance(weights, Mapping):
+        return weights
+    path = Path(weights)
+    try:
+        return load_file(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except SafetensorError as error:
+        raise UserError(
+            f"{path}: not a safetensors file ({error}); pickled weights are refused, since loading them can run any "
+            "code: save them with safetensors.torch.save_file"
+        ) from None
+
+
+def _table_rows(weights: Mapping[str, Tensor], config: ModelConfig) -> int:
+    """Return how many positions the table of positions has."""
+    table = weights.get(POSITION_TABLE)
+    if table is not None and table.dim() > 1:
+        return table.shape[-2]
+    if POSITION_ENCODINGS[config.positions].has_weights:
+        raise UserError(f"weights: {POSITION_TABLE}: missing, expected shape [positions, {config.positions_on}]")
+    raise UserError("context: expected the number of positions, since the weights hold no table of them")
