@@ -30,24 +30,28 @@ def grown(model: Transformer, share: float) -> Transformer:
     return between
 
 
-def staged(path: Path, networks: list[Transformer], spec: str, **data) -> Run:
-    """The finished run, in a new folder, whose network after epoch i was `networks[i]`."""
+def staged(path: Path, networks: list[Transformer], spec: str, *, evaluate_each: bool = True, **data) -> Run:
+    """The finished run, in a new folder, whose network after epoch i was `networks[i]`.
+
+    Without `evaluate_each` every evaluation is that of the last network, which takes less time.
+    """
     config = settings(spec, networks[-1].config.model_dump(), **data)
     folder = RunFolder(path)
     with folder.lock():
         folder.write_json(CONFIG, config.model_dump(mode="json"))
         run = Run(folder)
-        records = []
+        last = evaluated(networks[-1], run)
+        records = [{"epoch": len(networks) - 1, "split": TEST, **row} for row in last]
         for epoch, model in enumerate(networks):
-            records += measured(model, run, epoch, SAMPLE)
+            rows = evaluated(model, run) if evaluate_each else last
+            records += [{"epoch": epoch, "split": SAMPLE, **row} for row in rows]
             folder.write(checkpoint_name(epoch), tensor_bytes(model.state_dict()))
-        records += measured(networks[-1], run, len(networks) - 1, TEST)
         folder.write(MEASUREMENTS, table_bytes(table(records)))
         folder.write_json(STATUS, Status("finished", len(networks) - 1, config.data.cot, 1, 0.0, 0.0).as_json())
     return run
 
 
-def measured(model: Transformer, run: Run, epoch: int, split: str):
+def evaluated(model: Transformer, run: Run):
+    """Records of the first test sequences."""
     few = {length: tokens[:8] for length, tokens in run.dataset.test.items()}
-    records = evaluate(model, run.config.iterative_task, few, cot=run.config.data.cot)
-    return [{"epoch": epoch, "split": split, **record} for record in records]
+    return evaluate(model, run.config.iterative_task, few, cot=run.config.data.cot)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from contextlib import contextmanager
 
 import pytest
 
@@ -38,9 +39,9 @@ def browser():
         chromium.close()
 
 
-@pytest.fixture
-def open_page(browser):
-    """Open a file in a context of its own; whatever it says to the console or asks of the network fails the test."""
+@contextmanager
+def opening(browser):
+    """A function that opens a file in a new context; a console message or a request to the network fails the test."""
     contexts, complaints = [], []
 
     def opened(path, **options):
@@ -63,6 +64,13 @@ def open_page(browser):
     assert not complaints
 
 
+@pytest.fixture
+def open_page(browser):
+    """A function that opens a file."""
+    with opening(browser) as opened:
+        yield opened
+
+
 @pytest.fixture(scope="session")
 def run(tmp_path_factory):
     """Parity up to length 6: noise, then step by step the network set by hand; its claims are checked."""
@@ -78,6 +86,13 @@ def run(tmp_path_factory):
 def page(open_page, run):
     """The page of that run."""
     return open_page(run.folder.path / "report.html")
+
+
+@pytest.fixture(scope="module")
+def still_page(browser, run):
+    """The same page, opened once for all tests of a file that leave it as it is."""
+    with opening(browser) as opened:
+        yield opened(run.folder.path / "report.html")
 
 
 @pytest.fixture

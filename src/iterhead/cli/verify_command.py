@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, get_args
 
-from iterhead.cli.parsing import Command, Parser, declare_shared, filled, whole_number
+from iterhead.cli.parsing import Command, Parser, declare, declare_shared, filled, whole_number
 from iterhead.cli.shell import SCIENCE_SAYS_NO, Interrupts, command_line, print_json
 from iterhead.criteria import SOLVED_ACCURACY
 from iterhead.errors import UserError
@@ -19,13 +19,7 @@ QUICK = 32
 def _declare(parser: Parser) -> None:
     group = parser.add_argument_group("options")
     group.add_argument("run", metavar="RUN", help="a folder, or the start of a name")
-    group.add_argument(
-        "--sequences",
-        metavar="N",
-        type=whole_number(least=2),
-        default=64,
-        help="test sequences of each length [default: 64]",
-    )
+    declare(group, "--sequences", "N", "test sequences of each length", whole_number(least=2), 64)
     declare_shared(group, "out")
 
 
