@@ -24,7 +24,7 @@ processes.set_forkserver_preload(["iterhead.runs.training"])
 
 
 def together(configs, out, observer=None, *, draw=lambda *_: {"figure.png": b"drawn"}, again=False):
-    """Drawing takes most of the time of runs as small as these, and is tested elsewhere."""
+    """Without drawing, in other processes too."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(checkpointing, "run_figure_files", draw)
         return train_population(configs, out=out, threads=1, device="cpu", observer=observer, again=again)
