@@ -15,7 +15,9 @@ from iterhead.cli.options import read_config
 from iterhead.cli.report_command import write_study_pages
 from iterhead.cli.run_command import COMMAND as RUN
 from iterhead.runs.paths import run_folder_name
-from iterhead.studies.study import Cell, HeatMaps, Panel
+from iterhead.studies.drawing import Panel
+from iterhead.studies.grid_drawings import HeatMaps
+from iterhead.studies.study import Cell
 from iterhead.studies.tables import Tables
 
 WIDER = """(width) => [...document.body.querySelectorAll("*")]
@@ -144,7 +146,7 @@ def large(tmp_path):
     places = [(width, longest) for width in range(2, 42) for longest in range(100, 120)]
     cells = [Cell({"width": w, "longest": n}, config(w, 4), (0,)) for w, n in places]
     drawing = HeatMaps("large", "A large map", "longest", "width", (Panel("All"),))
-    study = made_study("large", cells=tuple(cells), drawings=(drawing,), judges=())
+    study = made_study("large", cells=tuple(cells), drawings=(drawing,), claims=())
     place = {"width": [2], "longest": [100], "seed": [0], "state": ["finished"], "accuracy": [0.5]}
     write_made(study, tmp_path, Tables("large", {"runs": pl.DataFrame(place)}))
     return write_study_pages("large", [study], tmp_path)
