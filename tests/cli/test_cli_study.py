@@ -14,7 +14,7 @@ from iterhead.cli.study_command import progress_text
 from iterhead.cli.watch import RunsBar
 from iterhead.errors import UserError
 from iterhead.runs.worker_pool import Result
-from iterhead.studies import published, runner
+from iterhead.studies import registry, runner
 from iterhead.studies.cost import cost
 from iterhead.studies.runner import StudyProgress
 
@@ -22,7 +22,7 @@ from iterhead.studies.runner import StudyProgress
 @pytest.fixture
 def tiny(monkeypatch):
     """The tiny study in place of figure 7, and a machine that needs no calibration."""
-    monkeypatch.setattr(published, "STUDIES", dict.fromkeys(("figure-7", "figure-6"), lambda _scale: tiny_study()))
+    monkeypatch.setattr(registry, "STUDIES", dict.fromkeys(("figure-7", "figure-6"), lambda _scale: tiny_study()))
     monkeypatch.setattr(cost_module, "_measure", lambda _device: CALIBRATION)
 
 
@@ -93,8 +93,8 @@ def test_shared_runs_cost_once():
 
 @pytest.mark.usefixtures("tiny")
 @pytest.mark.parametrize(("words", "line"), [
-    ("study run figure-77", "figure-77: no such study: expected one of figure-7, figure-6, all: did you mean "
-     "'figure-7'?"),
+    ("study run figure-77", "figure-77: no such study: expected one of figure-7, figure-6, all, or your own as "
+     "module:name: did you mean 'figure-7'?"),
     ("study run", "study run: expected the name of a study, or all (iterhead study list)"),
     ("study rnu figure-7", "study rnu: no such verb: did you mean 'run'?"),
     ("study list --scale huge", "scale=huge: expected one of smoke, laptop, paper"),
@@ -126,7 +126,7 @@ def test_progress_in_words():
 
 def test_error_names_the_nearest_scale():
     with pytest.raises(UserError, match="did you mean 'paper'"):
-        published.find_scale("papr")
+        registry.find_scale("papr")
 
 
 def test_progress_of_many_runs_without_a_terminal(capsys, monkeypatch):
@@ -162,6 +162,6 @@ def test_failed_runs_are_reported_and_retried(call, monkeypatch):
 @pytest.mark.usefixtures("tiny")
 def test_measuring_networks_is_announced(call, monkeypatch):
     study = replace(tiny_study(), measures=("maps",))
-    monkeypatch.setattr(published, "STUDIES", {"figure-6": lambda _scale: study})
+    monkeypatch.setattr(registry, "STUDIES", {"figure-6": lambda _scale: study})
     monkeypatch.setattr(runner, "train_many", lambda *_args, **_options: iter(()))
     assert "\ntiny: measuring its networks\n" in call("study run figure-6 --workers 1").out

@@ -11,7 +11,8 @@ from helpers.pages import ABSENT, grown, staged
 from iterhead.cli.report_command import write_study_pages
 from iterhead.model.handmade import handmade
 from iterhead.report import run_report, write_report
-from iterhead.studies.verify import verify, write_verification
+from iterhead.studies.verification import verify
+from iterhead.studies.verification_files import write_verification
 from iterhead.tasks import task
 
 FLAGS = (
@@ -110,7 +111,7 @@ def made_page(tmp_path):
 def study_pages_made(tmp_path_factory):
     """The folder of runs with the pages of two studies made by hand, of which one has no claims, and of all."""
     out = tmp_path_factory.mktemp("studies")
-    studies = [made_study(), made_study("silent", title="Without claims", judges=())]
+    studies = [made_study(), made_study("silent", title="Without claims", claims=())]
     for study in studies:
         write_made(study, out)
     write_study_pages("all", [*studies, made_study("absent")], out)

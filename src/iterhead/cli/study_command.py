@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def _declare(parser: Parser) -> None:
     group = parser.add_argument_group("options")
     group.add_argument("verb", metavar="VERB", nargs="?", default="list", help="list, run, status, retry or report")
-    group.add_argument("name", metavar="NAME", nargs="?", help="figure-6, ..., figure-16, ... or all: see the list")
+    group.add_argument("name", metavar="NAME", nargs="?", help="figure-6, ... or all: see the list; or module:name")
     group.add_argument("--redraw", action="store_true", help="report: use the tables as they are, without the runs")
     declare_shared(group, "scale", "out", "workers", "threads", "device")
 
@@ -44,7 +44,7 @@ def _study(options: argparse.Namespace, interrupts: Interrupts) -> int:
 
 def _studies(options: argparse.Namespace, name: str | None = None) -> "list[Study]":
     """Return the studies of a name, or of that in the options."""
-    from iterhead.studies.published import find_scale, find_studies
+    from iterhead.studies.registry import find_scale, find_studies
 
     return find_studies(name or options.name, find_scale(options.scale or "laptop"))
 
@@ -52,7 +52,7 @@ def _studies(options: argparse.Namespace, name: str | None = None) -> "list[Stud
 def _list(options: argparse.Namespace, _: Interrupts) -> int:
     """Print the studies with their costs, or everything about one of them."""
     from iterhead.studies.cost import calibrate, cost
-    from iterhead.studies.published import ALL, STUDIES
+    from iterhead.studies.registry import ALL, STUDIES
 
     names = [*STUDIES, ALL] if options.name is None else [options.name]
     studies = {name: _studies(options, name) for name in names}
@@ -150,8 +150,8 @@ def _run(options: argparse.Namespace, interrupts: Interrupts) -> int:
             workers=workers,
             threads=options.threads,
             device=options.device,
-            watch=lambda progress: bar.update(progress.done, progress.total, progress_text(progress)),
-            tell=lambda result: _print_failure(result, bar),
+            on_progress=lambda progress: bar.update(progress.done, progress.total, progress_text(progress)),
+            on_result=lambda result: _print_failure(result, bar),
         )
         for study in studies:
             if study.measures:
@@ -217,7 +217,7 @@ def _report(options: argparse.Namespace, _: Interrupts) -> int:
 def _write_report(study: "Study", options: argparse.Namespace) -> "Reported":
     from iterhead.studies.results import report
 
-    return report(study, Path(options.out), redraw=options.redraw, tell=lambda line: print(line, file=sys.stderr))
+    return report(study, Path(options.out), redraw=options.redraw, warn=lambda line: print(line, file=sys.stderr))
 
 
 def _write_pages(reported: "Sequence[Reported]", options: argparse.Namespace) -> Path | None:

@@ -10,7 +10,7 @@ from iterhead.errors import UserError
 
 if TYPE_CHECKING:
     from iterhead.runs.run import Run
-    from iterhead.studies.verify import Verification
+    from iterhead.studies.verification import Verification
 
 QUICK = 32
 """Test sequences of each length at the end of `iterhead run`: a few seconds."""
@@ -26,7 +26,8 @@ def _declare(parser: Parser) -> None:
 def _verify(options: argparse.Namespace, _: Interrupts) -> int:
     """Check the claims about a run's network, and print them."""
     from iterhead.runs.run import load
-    from iterhead.studies.verify import verify, write_verification
+    from iterhead.studies.verification import verify
+    from iterhead.studies.verification_files import write_verification
 
     run = load(options.run, options.out)
     verification = verify(run, options.sequences)
@@ -69,7 +70,8 @@ def print_quick_check(run: "Run") -> None:
     """
     if run.status.state != "finished" or run.scores.best_pair is None or run.scores.accuracy < SOLVED_ACCURACY:
         return
-    from iterhead.studies.verify import read_verification, verify, write_verification
+    from iterhead.studies.verification import verify
+    from iterhead.studies.verification_files import read_verification, write_verification
 
     verification = read_verification(run)
     if verification is None:

@@ -209,7 +209,7 @@ def _weights(text: str, assignments: list[str], components: int) -> tuple[float,
 def _own_task(module_name: str, name: str) -> Task:
     """Return a person's own task, renamed to the text that finds it again."""
     spec = f"{module_name}:{name}"
-    module = _import(module_name, spec)
+    module = import_module(module_name, spec, hint=f"; {_suggestion(module_name)}")
     found = getattr(module, name, None)
     if isinstance(found, IterativeTask | Mixture):
         return replace(found, name=spec)
@@ -220,8 +220,17 @@ def _own_task(module_name: str, name: str) -> Task:
     )
 
 
-def _import(module_name: str, spec: str) -> ModuleType:
-    """Import a person's module, with the current folder as the last place to look."""
+def import_module(module_name: str, spec: str, hint: str = "") -> ModuleType:
+    """Import a user's module; the current folder is searched last.
+
+    Args:
+        module_name: with dots, as in an import.
+        spec: what was asked for, to begin the message of an error with.
+        hint: ends the message if there is no such module.
+
+    Raises:
+        UserError: in one line, if the module is missing or its import fails.
+    """
     folder = str(Path.cwd())
     if folder not in sys.path:
         # It stays there, so that a worker process can find the module when it unpickles the task; it comes
@@ -232,9 +241,7 @@ def _import(module_name: str, spec: str) -> ModuleType:
         return importlib.import_module(module_name)
     except (Exception, SystemExit) as error:
         if isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}."):
-            raise UserError(
-                f"{spec}: no module {error.name!r} among the installed ones or in {folder}; {_suggestion(module_name)}"
-            ) from None
+            raise UserError(f"{spec}: no module {error.name!r} among the installed ones or in {folder}{hint}") from None
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{spec}: importing {module_name!r} failed with {type(error).__name__}: {reason}") from error
 
