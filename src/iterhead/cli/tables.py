@@ -166,7 +166,7 @@ def claims_table(checks: Sequence[Check], interval: str) -> Table:
 
 
 def runs_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return a list of runs from the rows of `messages.run_row`: outcome, scores, and below them settings or problem."""
+    """Return a list of runs from the rows of `messages.run_row`: outcome and scores, then settings or problem."""
     width = max(len(Path(row["run"]).name) for row in rows)
     titles = ("epochs", "accuracy", "iteration head")
     lines = [f"{'run':{width}}  {'outcome':15}  {'  '.join(titles)}"]
