@@ -1,11 +1,9 @@
-"""What a kill cannot harm: whole files, the checksums that accept them, and the lock of a folder.
+"""Files that survive a kill: atomic writes, checksums, and the lock of a folder.
 
-A file is written beside its place under a temporary name, synced, then renamed; whoever is killed leaves the
-old file and perhaps a temporary one. checksums.json holds for each name the sha256 digests that its file may
-have. It is replaced first, and then accepts the file that is there and the one to come; only then is the file
-renamed. So at every moment each file is an accepted one.
-
-Every OSError becomes one line for a person, a UserError.
+A file is written under a temporary name beside its place, synced, then renamed. A process that is killed leaves the
+old file, and perhaps a temporary one. checksums.json holds for each name the sha256 digests that its file may have. It
+is replaced first and then accepts both the old file and the new one; only then is the file renamed. So every file is an
+accepted one at every moment. Each OSError becomes a UserError of one line.
 """
 
 import errno
@@ -33,32 +31,28 @@ _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EACCES}
 _ELSEWHERE = "choose another folder with --out"
+_FREE_SPACE = f"free space there, or {_ELSEWHERE}"
+_WRITABLE = "choose a folder that you may write to with --out"
+_FILE_THERE = f"a file stands where a folder is needed: move it, or {_ELSEWHERE}"
 _ADVICE = {
-    errno.ENOSPC: f"free space there, or {_ELSEWHERE}",
-    errno.EDQUOT: f"free space there, or {_ELSEWHERE}",
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), _FREE_SPACE),
+    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), _WRITABLE),
+    **dict.fromkeys((errno.EEXIST, errno.ENOTDIR), _FILE_THERE),
     errno.EFBIG: f"raise the limit on file sizes (ulimit -f), or {_ELSEWHERE}",
-    errno.EROFS: "choose a folder that you may write to with --out",
-    errno.EACCES: "choose a folder that you may write to with --out",
-    errno.EPERM: "choose a folder that you may write to with --out",
-    errno.EEXIST: f"a file stands where a folder is needed: move it, or {_ELSEWHERE}",
-    errno.ENOTDIR: f"a file stands where a folder is needed: move it, or {_ELSEWHERE}",
 }
 
 
 class LockedError(UserError):
-    """Another process, or this one, works on the folder already."""
+    """Another process, or this one, holds the lock of the folder."""
 
 
 @contextmanager
 def explained(action: str, path: Path) -> Iterator[None]:
-    """Turn an OSError inside into `PATH: cannot ACTION: reason; what to do`.
+    """Turn any OSError inside into a UserError: `PATH: cannot ACTION: reason; what to do`.
 
     Args:
-        action: "read", or what is done to write ("write", "lock"): it chooses the advice.
-        path: what the person knows, never a temporary name.
-
-    Raises:
-        UserError: for any OSError inside.
+        action: "read", "write" or "lock".
+        path: as the user knows it, never a temporary name.
     """
     try:
         yield
@@ -72,13 +66,12 @@ def explained(action: str, path: Path) -> Iterator[None]:
 
 @contextmanager
 def staged(files: Mapping[Path, bytes]) -> Iterator[dict[Path, Path]]:
-    """Write and sync each file under a temporary name beside its place; those not committed go at the end.
+    """Write and sync files under temporary names beside their places, and yield these names by path, for `commit`.
 
-    Yields:
-        From each path to its temporary path, for `commit`.
+    What is not committed is removed at the end.
 
     Raises:
-        UserError: the disk refuses; no file has changed and no temporary one is left.
+        UserError: the disk refuses. No file has changed and no temporary one is left.
     """
     temporaries: dict[Path, Path] = {}
     try:
@@ -96,11 +89,7 @@ def staged(files: Mapping[Path, bytes]) -> Iterator[dict[Path, Path]]:
 
 
 def commit(temporaries: Mapping[Path, Path]) -> None:
-    """Rename staged files to their places in the order given, each on the disk before the next one moves.
-
-    Raises:
-        UserError: the disk refuses.
-    """
+    """Rename staged files to their places in order, each on the disk before the next one; UserError as for `write`."""
     for path, temporary in temporaries.items():
         with explained("write", path):
             temporary.replace(path)
@@ -108,7 +97,7 @@ def commit(temporaries: Mapping[Path, Path]) -> None:
 
 
 def write(path: Path, data: bytes) -> None:
-    """Replace one file by `data`, or leave it as it was and raise UserError."""
+    """Replace one file by `data`. If the disk refuses, it is left as it was and UserError is raised."""
     with staged({path: data}) as temporaries:
         commit(temporaries)
 
@@ -134,7 +123,7 @@ def is_name(name: str) -> bool:
 
 
 def read_checksums(folder: Path) -> dict[str, list[str]]:
-    """Return the accepted digests of each name, the newest last; nothing where there is no checksums.json.
+    """Return the accepted digests of each name, the newest last; none without a checksums.json.
 
     Raises:
         UserError: it is damaged or cannot be read.
@@ -150,7 +139,7 @@ def read_checksums(folder: Path) -> dict[str, list[str]]:
 
 
 def accept(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Let checksums.json accept, for these names, the file that is there and the one to come, and no other.
+    """Let checksums.json accept, for these names, the present file and the new one, and no other.
 
     Raises:
         UserError: checksums.json is damaged, or the disk refuses.
@@ -158,7 +147,7 @@ def accept(folder: Path, files: Mapping[str, bytes]) -> None:
     checksums = read_checksums(folder)
     for name, data in files.items():
         with explained("read", folder / name):
-            # Of two recorded digests only the file can tell which one it has: its writer may have died.
+            # Two digests may be recorded, if a writer died; the file shows which one holds.
             there = _digest_file(folder / name)
         kept = [old for old in checksums.get(name, ()) if old == there]
         checksums[name] = list(dict.fromkeys([*kept, digest(data)]))
@@ -172,10 +161,11 @@ def json_bytes(value: Any) -> bytes:
 
 @contextmanager
 def lock(folder: Path) -> Iterator[None]:
-    """Hold a folder, made if need be, until the block or the process ends, killed or not.
+    """Lock a folder, made if need be, until the block or the process ends, killed or not.
 
     Raises:
-        UserError: another holder works on it, or it cannot be written to.
+        LockedError: another holder works on it.
+        UserError: it cannot be written to.
     """
     with explained("lock", folder):
         make_folder(folder)
@@ -186,7 +176,7 @@ def lock(folder: Path) -> Iterator[None]:
         except Timeout:
             raise LockedError(f"{folder}: {_busy(folder)}") from None
     try:
-        # The lock decides, this text only informs: a killed holder's stays until the next one writes.
+        # The lock decides; this text, which a killed holder leaves behind, only informs.
         write(folder / HOLDER, json_bytes({"pid": os.getpid(), "host": socket.gethostname()}))
         yield
     finally:
@@ -196,9 +186,10 @@ def lock(folder: Path) -> Iterator[None]:
 
 
 def is_locked(folder: Path) -> bool:
-    """Return whether anybody holds a folder at this moment; a folder that cannot be locked counts as free.
+    """Return whether a folder is locked at this moment; one that cannot be locked counts as free.
 
-    The lock is taken for an instant, so who wants it just then may meet it: ask only about runs that are tried again.
+    The lock is taken for an instant, so a process that wants it just then is refused. Use this only where such a
+    process tries again.
     """
     if not (folder / LOCK).exists():
         return False
@@ -240,7 +231,7 @@ def _write_synced(path: Path, data: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Put a folder's entries on the disk; without it a rename may be lost with the power."""
+    """Put a folder's entries on the disk: without it, a power cut may undo a rename."""
     if os.name == "nt":  # Windows opens no folders
         return
     try:

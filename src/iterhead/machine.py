@@ -1,7 +1,4 @@
-"""What this machine has: cores, devices, number formats; and how PyTorch is told to use them.
-
-Imports torch only inside the calls that need it.
-"""
+"""Cores, devices and number formats of this machine. torch is imported only by the calls that need it."""
 
 import ctypes
 import shutil
@@ -46,11 +43,7 @@ def check_compiler(device: str) -> None:
 
 @contextmanager
 def torch_threads(count: int) -> Iterator[int]:
-    """Let PyTorch use `count` threads, and as many as before afterwards.
-
-    Raises:
-        UserError: fewer than one.
-    """
+    """Let PyTorch use `count` threads within the block; UserError if fewer than one."""
     import torch
 
     if count < 1:
@@ -64,10 +57,10 @@ def torch_threads(count: int) -> Iterator[int]:
 
 
 def keep_freed_memory() -> None:
-    """Let the C library keep what training frees from step to step, for the life of this process.
+    """Let glibc keep the memory that training frees from step to step, for the life of this process.
 
-    By default glibc gives every large block back to the system when it is freed, so each step pays thousands of page
-    faults for the same activations. Elsewhere than on glibc this does nothing.
+    By default it returns every large block to the system, so each step pays thousands of page faults for the same
+    activations. Other C libraries are left alone.
     """
     if not sys.platform.startswith("linux"):
         return
@@ -78,29 +71,24 @@ def keep_freed_memory() -> None:
 
 
 def find_device(name: str) -> str:
-    """Return the device that `name` means here: cpu, cuda or mps.
-
-    Raises:
-        UserError: no such device, or none of this kind in this machine.
-    """
+    """Return the device that `name` means here: cpu, cuda or mps; UserError if there is none."""
     import torch
 
     if name not in DEVICES:
         raise UserError(f"device={name}: expected one of {', '.join(DEVICES)}")
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
-        return next(device for device in ("cuda", "mps", "cpu") if there[device])
-    if not there[name]:
-        found = ", ".join(device for device, is_there in there.items() if is_there)
-        raise UserError(f"device={name}: PyTorch finds none here: expected one of auto, {found}")
+        return next(device for device in ("cuda", "mps", "cpu") if available[device])
+    if not available[name]:
+        devices = ", ".join(device for device, is_available in available.items() if is_available)
+        raise UserError(f"device={name}: PyTorch finds none here: expected one of auto, {devices}")
     return name
 
 
 def find_precision(wanted: str, device: str, width: int) -> Precision:
     """Return the number format that `wanted` means for networks of a width on a device.
 
-    What auto means: bfloat16 where the device is fast at it and the network wide enough to gain (docs/benchmarks.md),
-    else float32.
+    auto is bfloat16 if the device is fast at it and the network wide enough to gain (docs/benchmarks.md), else float32.
     """
     if wanted == "auto":
         return "bfloat16" if width >= LEAST_WIDTH_FOR_BFLOAT16 and has_fast_bfloat16(device) else "float32"

@@ -6,7 +6,7 @@ from typing import Any
 from iterhead.measure import evaluate, table
 from iterhead.model import Transformer
 from iterhead.runs.run import MEASUREMENTS, STATUS, TEST, Run, Status, checkpoint_name
-from iterhead.runs.storage import CONFIG, RunFolder
+from iterhead.runs.storage import CONFIG, RunFolder, table_bytes, tensor_bytes
 from iterhead.settings import ModelConfig, RunConfig, parse_config
 from iterhead.tasks import SequenceLayout
 
@@ -26,8 +26,9 @@ def stored(path: Path, model: Transformer, spec: str, **data: Any) -> Run:
         folder.write_json(CONFIG, config.model_dump(mode="json"))
         run = Run(folder)
         records = evaluate(model, config.iterative_task, run.dataset.test, cot=config.data.cot)
-        folder.write_table(MEASUREMENTS, table([{"epoch": EPOCH, "split": TEST, **record} for record in records]))
-        folder.write_tensors(checkpoint_name(EPOCH), model.state_dict())
+        measurements = table([{"epoch": EPOCH, "split": TEST, **record} for record in records])
+        folder.write(MEASUREMENTS, table_bytes(measurements))
+        folder.write(checkpoint_name(EPOCH), tensor_bytes(model.state_dict()))
         folder.write_json(STATUS, Status("finished", EPOCH, True, 1, 0.0, 0.0).as_json())
     return run
 

@@ -32,9 +32,9 @@ def run(tmp_path: Path) -> RunFolder:
     """A run with one file of each kind."""
     folder = RunFolder(tmp_path / "runs" / "abc")
     folder.write_json("config.json", {"seed": 3})
-    folder.write_table("measurements.parquet", TABLE)
-    folder.write_tensors("checkpoints/epoch-00012.safetensors", WEIGHTS)
-    folder.write_tensors("state.safetensors", WEIGHTS, {"epoch": "12"})
+    folder.write("measurements.parquet", table_bytes(TABLE))
+    folder.write("checkpoints/epoch-00012.safetensors", tensor_bytes(WEIGHTS))
+    folder.write("state.safetensors", tensor_bytes(WEIGHTS, {"epoch": "12"}))
     folder.write_json("status.json", {"done": False})
     folder.write_many({"figure.png": b"\x89PNG", "figure.pdf": b"%PDF"})
     return folder
@@ -85,7 +85,7 @@ def test_json_has_no_nan_and_the_old_file_stays(run: RunFolder):
     ids=lambda tensors: ", ".join(tensors) or "none",
 )
 def test_any_tensors_come_back(run: RunFolder, tensors):
-    run.write_tensors("state.safetensors", tensors)
+    run.write("state.safetensors", tensor_bytes(tensors))
     found, metadata = run.read_tensors("state.safetensors")
     assert (found.keys(), metadata) == (tensors.keys(), {})
     for name, tensor in tensors.items():

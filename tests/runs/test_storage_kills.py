@@ -108,7 +108,7 @@ WRITER = """
 import os, signal, sys, time
 from pathlib import Path
 import torch
-from iterhead.runs.storage import RunFolder
+from iterhead.runs.storage import RunFolder, tensor_bytes
 
 def say(text):
     os.write(1, (text + "\\n").encode())
@@ -123,7 +123,7 @@ def save_forever(folder):
             say(f"status.json {n}")
             folder.write_many({name: f"{n:08}".encode() * 20_000 for name in ("first", "checkpoints/second")})
             say(f"checkpoints/second {n}")
-            folder.write_tensors("state.safetensors", {"W": torch.full((200, 200), n)}, {"n": str(n)})
+            folder.write("state.safetensors", tensor_bytes({"W": torch.full((200, 200), n)}, {"n": str(n)}))
             say(f"state.safetensors {n}")
 
 # One process imports torch, once; its children are the ones that die.

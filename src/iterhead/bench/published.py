@@ -12,7 +12,7 @@ from iterhead.machine import torch_threads
 from iterhead.runs.worker_pool import networks_at_once
 from iterhead.settings import RunConfig
 from iterhead.studies.cost import calibrate, epoch_seconds
-from iterhead.studies.published import find_studies
+from iterhead.studies.registry import find_studies
 from iterhead.studies.study import AxisValue
 from iterhead.training import Trainer
 

@@ -44,9 +44,9 @@ def _report(options: argparse.Namespace, _: Interrupts) -> int:
 
 
 def _write_page(options: argparse.Namespace) -> Path:
-    from iterhead.studies.published import ALL, STUDIES, find_scale, find_studies
+    from iterhead.studies.registry import ALL, STUDIES, find_scale, find_studies, is_study
 
-    if options.run in (*STUDIES, ALL):
+    if is_study(options.run):
         scale = find_scale(options.scale or "laptop")
         return write_study_pages(options.run, find_studies(options.run, scale), Path(options.out))
     if options.scale is not None:

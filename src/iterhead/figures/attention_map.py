@@ -37,11 +37,10 @@ def attention_map(
     queries: slice,
     title: str,
 ) -> QuadMesh:
-    """Draw one head's attention on one sequence and outline the pairs of the ideal head.
+    """Draw one head's attention on one sequence, outline the pairs of the ideal head, and return the drawn cells.
 
     Keys that a query can't see (later tokens) are grey, whatever `weights` holds there. Guide lines follow EoI,
-    brackets tell the input from what the network writes. The size of `ax` decides the size of the names, so give it
-    its place first.
+    brackets separate the input from what the network writes. The size of the names follows from that of `ax`.
 
     Args:
         ax: empty axes, best square.
@@ -50,9 +49,6 @@ def attention_map(
         pairs: queries and keys to outline (`SequenceLayout.first_pairs`, `second_pairs`); None outlines nothing.
         queries: positions at which the network writes, EoI first (`SequenceLayout.output_positions`); it ends at T.
         title: of the panel; above some 45 letters it gets smaller to fit.
-
-    Returns:
-        The drawn cells, for `Figure.colorbar`.
 
     Raises:
         ValueError: if weights, tokens and queries disagree on T.
@@ -121,7 +117,6 @@ def _bracket(ax: Axes, queries: slice) -> None:
 
 
 def _shift(ax: Axes, right: float, up: float) -> ScaledTranslation:
-    """Return the transform that moves by so many points."""
     return ScaledTranslation(right * _POINT, up * _POINT, _figure(ax).dpi_scale_trans)
 
 
@@ -158,7 +153,6 @@ def _name_axis(
 
 
 def _labels(axis: Axis) -> list[Text]:
-    """Return the names on an axis, near and far."""
     return [*axis.get_ticklabels(minor=False), *axis.get_ticklabels(minor=True)]
 
 
@@ -168,7 +162,6 @@ def _points(ax: Axes) -> float:
 
 
 def _figure(ax: Axes) -> Figure:
-    """Return the figure of axes that stand in one."""
     figure = ax.get_figure(root=True)
     assert figure is not None
     return figure

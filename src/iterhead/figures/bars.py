@@ -31,15 +31,9 @@ def effect_bars(
     high: Sequence[float],
     chance: float,
 ) -> None:
-    """Draw a bar for each intervention, the first at the top, with its interval.
+    """Draw the accuracy under each intervention, 0 .. 1, with its interval. The first is the network as it is.
 
-    Args:
-        ax: to draw on.
-        names: of the interventions; the first is the network as it is.
-        accuracy: fraction of right states under each, 0 .. 1.
-        low: lower end of each one's interval.
-        high: upper end.
-        chance: drawn as a dashed line.
+    `chance` is drawn as a dashed line.
     """
     _bars(
         ax, names, accuracy, low, high, [QUIET, *(VERMILION if a < accuracy[0] - _HARM else BLUE for a in accuracy[1:])]

@@ -31,16 +31,13 @@ _MAX_STRONG_LINES = 4
 def accuracy_by_length(
     ax: Axes, epochs: NDArray[np.integer], lengths: NDArray[np.integer], accuracy: NDArray[np.floating]
 ) -> QuadMesh:
-    """Draw accuracy as a map with a row for each length: the later a row turns light, the later it is learned.
+    """Draw accuracy as a map with a row for each length, and return its cells, for a scale of colours.
 
     Args:
         ax: empty axes.
         epochs: [E], increasing, at least one; need not be evenly spaced.
         lengths: [N], increasing, as rows from the bottom up.
         accuracy: [E, N], 0 .. 1; NaN where nothing was measured, which stays blank.
-
-    Returns:
-        The drawn cells, for `Figure.colorbar`.
 
     Raises:
         ValueError: if the shapes disagree.

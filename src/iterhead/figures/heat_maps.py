@@ -21,7 +21,7 @@ _MOST_NAMED = 16
 """Names along an axis at most."""
 
 _WIDE = 0.1
-"""A range over seeds from which it is worth its own line in the cell."""
+"""A range over seeds from which it has its own line in the cell."""
 
 
 @style()
@@ -37,27 +37,23 @@ def heat_map(
     low_YX: NDArray[np.floating] | None = None,
     high_YX: NDArray[np.floating] | None = None,
 ) -> QuadMesh:
-    """Draw a score of 0 .. 1 as coloured cells, one for each measured pair, all of one size.
+    """Draw a score as coloured cells of one size, and return them for a scale of colours.
 
     Args:
         ax: empty axes.
-        xs: the places measured on the horizontal axis, increasing.
+        xs: the values measured on the horizontal axis, increasing.
         ys: on the vertical axis.
-        values_YX: means over seeds; nan where nothing was measured, which stays blank.
+        values_YX: means over seeds, 0 .. 1; nan where nothing was measured, which stays blank.
         title: of the panel.
         x_label: of the horizontal axis.
         y_label: of the vertical axis.
         low_YX: least over seeds, written under the mean where the range is wide.
         high_YX: largest over seeds.
 
-    Returns:
-        The drawn cells, for a scale of colours.
-
     Raises:
         ValueError: the shapes disagree.
     """
-    if values_YX.shape != (len(ys), len(xs)):
-        raise ValueError(f"values {values_YX.shape}: expected [{len(ys)}, {len(xs)}]")
+    _check_shape(values_YX, xs, ys, least=1)
     x_edges, y_edges = np.arange(len(xs) + 1) - 0.5, np.arange(len(ys) + 1) - 0.5
     shown = np.ma.masked_invalid(values_YX)
     mesh = ax.pcolormesh(x_edges, y_edges, shown, cmap=ACCURACY_SCALE, vmin=0, vmax=1, rasterized=True)
@@ -79,7 +75,7 @@ def _number(
     low_YX: NDArray[np.floating] | None,
     high_YX: NDArray[np.floating] | None,
 ) -> None:
-    """Write each mean into its cell, and under it the range over seeds where that is wide."""
+    """Write each mean into its cell, and under it the range over seeds if that is wide."""
     for (y, x), value in np.ndenumerate(values_YX):
         if not math.isfinite(value):
             continue
@@ -116,16 +112,12 @@ def contour_map(
     x_label: str,
     y_label: str,
 ) -> Any:
-    """Draw a score of 0 .. 1 as filled level lines over two logarithmic axes; dots stand where it was measured.
+    """Draw a score as filled level lines over two logarithmic axes, and return them for a scale of colours.
 
-    Between dots the lines are interpolated; cells with a corner that was not measured stay blank. Arguments as
-    `heat_map`; at least two places on each axis.
-
-    Returns:
-        The drawn levels, for a scale of colours.
+    Dots stand where it was measured. Between them the lines are interpolated; cells with a corner that was not
+    measured stay blank. Arguments as `heat_map`, at least two values on each axis.
     """
-    if values_YX.shape != (len(ys), len(xs)) or min(values_YX.shape) < 2:
-        raise ValueError(f"values {values_YX.shape}: expected [{len(ys)}, {len(xs)}], two of each at least")
+    _check_shape(values_YX, xs, ys, least=2)
     shown = np.ma.masked_invalid(values_YX)
     levels = np.linspace(0, 1, 11)
     ax.set(xscale="log", yscale="log")
@@ -142,6 +134,11 @@ def contour_map(
     return drawn
 
 
+def _check_shape(values_YX: NDArray[np.floating], xs: Sequence[float], ys: Sequence[float], least: int) -> None:
+    if values_YX.shape != (len(ys), len(xs)) or min(values_YX.shape) < least:
+        raise ValueError(f"values {values_YX.shape}: expected [{len(ys)}, {len(xs)}], at least {least} of each")
+
+
 @style()
 def ratio_map(
     ax: Axes,
@@ -155,21 +152,10 @@ def ratio_map(
     x_label: str,
     y_label: str,
 ) -> QuadMesh:
-    """Draw ratios as cells between red (below 1) and blue (above), each with its figure and its interval.
+    """Draw ratios as cells from red (below 1) to blue (above) with numbers, and return them for a scale of colours.
 
-    Args:
-        ax: empty axes.
-        rows: names, the first at the top.
-        columns: names.
-        values_RC: positive, perhaps infinite; nan where there is none, which stays blank.
-        low_RC: lower ends of the intervals.
-        high_RC: upper ends.
-        bounds_RC: what stands before each figure, such as a sign that it is at least so much.
-        x_label: of the columns.
-        y_label: of the rows.
-
-    Returns:
-        The drawn cells, for a scale of colours.
+    `values_RC` are positive, perhaps infinite; nan stays blank. `low_RC` and `high_RC` are the ends of their intervals,
+    `bounds_RC` what stands before each number, such as a sign for "at least". The first row is at the top.
     """
     most = 32.0
     R, C = values_RC.shape

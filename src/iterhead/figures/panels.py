@@ -10,7 +10,7 @@ from iterhead.figures.style import QUIET, style, title_size
 
 _EDGE = 0.1
 """Inches left free at the edges."""
-_LINE = 0.16
+LINE = 0.16
 """Height of a line of the subtitle."""
 _FOOT = 0.22
 """Height of the line at the foot."""
@@ -30,44 +30,48 @@ def sheet(
     gap: float = 0.35,
     right: float = 0.6,
 ) -> tuple[Figure, list[Axes]]:
-    """Return a figure and its empty axes, row by row from the top.
+    """Return a figure and its empty axes, row by row from the top. All sizes are in inches.
 
-    Args:
-        title: one line.
-        subtitle: wrapped to the width of the figure; may be empty.
-        panels: how many.
-        columns: in a row at most.
-        panel: width and height of each, in inches.
-        left: room beside each panel.
-        below: under it.
-        above: over it.
-        gap: more room between columns.
-        right: room at the right edge, as for the scale of colours.
+    `panel` is the width and height of each panel, `left`, `below` and `above` the room beside, under and over each,
+    `gap` more room between columns, and `right` the room at the right edge, such as for the scale of colours. The
+    title is one line; the subtitle is wrapped to the width of the figure and may be empty.
     """
     columns = min(columns, panels)
     rows = -(-panels // columns)
     width = columns * (left + panel[0]) + (columns - 1) * gap + right
     lines = textwrap.wrap(subtitle, int(width * 15.2))
-    head = 0.4 + _LINE * len(lines)
+    head = 0.4 + LINE * len(lines)
     height = head + rows * (above + panel[1] + below)
     figure = Figure(figsize=(width, height))
-    size = title_size(title, width=72 * (width - 2 * _EDGE), largest=11)
-    figure.text(_EDGE / width, 1 - 0.09 / height, title, va="top", fontsize=size, fontweight="bold")
-    for number, line in enumerate(lines):
-        y = 1 - (0.33 + _LINE * number) / height
-        figure.text(_EDGE / width, y, line, va="top", color=QUIET)
+    write_head(figure, title, lines, title_at=0.09, lines_at=0.33)
     axes = []
     for index in range(panels):
         row, column = divmod(index, columns)
         x = left + column * (left + panel[0] + gap)
         y = height - head - (row + 1) * (above + panel[1]) - row * below
-        axes.append(figure.add_axes((x / width, y / height, panel[0] / width, panel[1] / height)))
+        axes.append(add_axes(figure, (x, y, *panel)))
     return figure, axes
+
+
+def add_axes(figure: Figure, place: tuple[float, float, float, float]) -> Axes:
+    """Add axes at a place in inches: left, bottom, width, height."""
+    W, H = figure.get_size_inches()
+    left, bottom, width, height = place
+    return figure.add_axes((left / W, bottom / H, width / W, height / H))
+
+
+def write_head(figure: Figure, title: str, lines: Sequence[str], *, title_at: float, lines_at: float) -> None:
+    """Write the title and the lines of the subtitle at the top left, so many inches below the upper edge."""
+    width, height = figure.get_size_inches()
+    size = title_size(title, width=72 * (width - 2 * _EDGE), largest=11)
+    figure.text(_EDGE / width, 1 - title_at / height, title, va="top", fontsize=size, fontweight="bold")
+    for number, line in enumerate(lines):
+        figure.text(_EDGE / width, 1 - (lines_at + LINE * number) / height, line, va="top", color=QUIET)
 
 
 @style()
 def add_foot(figure: Figure, text: str) -> None:
-    """Make room below everything for one small line, and write it there: the command that makes the figure."""
+    """Make room at the bottom for one small line, and write it there: the command that makes the figure."""
     width, height = figure.get_size_inches()
     taller = height + _FOOT
     figure.set_size_inches(width, taller)
@@ -86,13 +90,7 @@ SHARE_TICKS: Mapping[float, str] = {0: "0", 0.5: "0.5", 1: "1"}
 
 
 @style()
-def scale_beside(
-    figure: Figure,
-    axes: Sequence[Axes],
-    drawn: object,
-    label: str,
-    ticks: Mapping[float, str],
-) -> None:
+def scale_beside(figure: Figure, axes: Sequence[Axes], drawn: object, label: str, ticks: Mapping[float, str]) -> None:
     """Put one scale of colours to the right of the first row of panels."""
     width = figure.get_size_inches()[0]
     top = max(ax.get_position().y1 for ax in axes)

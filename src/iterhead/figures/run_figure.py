@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from iterhead.criteria import EMERGED_PEAKINESS
 from iterhead.figures.attention_map import attention_map, weight_scale
 from iterhead.figures.curves import accuracy_by_length, peakiness
-from iterhead.figures.style import QUIET, render, style, title_size
+from iterhead.figures.panels import LINE, add_axes, write_head
+from iterhead.figures.style import render, style
 from iterhead.formatting import head_label, percent
 from iterhead.settings import RunConfig
 from iterhead.tasks import QueryKeyPairs, SequenceLayout, Vocabulary
@@ -171,8 +172,6 @@ _BELOW_MAP = 0.62
 _ABOVE_MAP = 0.42
 _BELOW_CURVES = 0.42
 _ABOVE_CURVES = 0.4
-_LINE = 0.16
-"""Height of a line of the subtitle."""
 _BESIDE = 0.26
 """What a lower panel leaves free on its right, for a colour bar or the name of the threshold."""
 
@@ -193,15 +192,15 @@ def run_figure(picture: RunPicture) -> Figure:
         raise ValueError(f"{len(picture.maps)} maps: expected one or two")
     subtitle = textwrap.wrap(picture.subtitle, 118)
     base, panels = _rows(len(picture.maps))
-    figure = Figure(figsize=(_WIDTH, base + _MAP + _ABOVE_MAP + 0.36 + _LINE * len(subtitle)))
-    _head(figure, picture.title, subtitle)
+    figure = Figure(figsize=(_WIDTH, base + _MAP + _ABOVE_MAP + 0.36 + LINE * len(subtitle)))
+    write_head(figure, picture.title, subtitle, title_at=0.08, lines_at=0.3)
     for left, (label, weights, pairs) in zip((_LEFT, _SECOND), picture.maps, strict=False):
-        ax = _add_axes(figure, (left, base, _MAP, _MAP))
+        ax = add_axes(figure, (left, base, _MAP, _MAP))
         mesh = attention_map(ax, weights, picture.tokens, pairs, queries=picture.queries, title=label)
         if left != _LEFT:
             ax.set_ylabel("")  # the rows are those of the first map
     weight_scale(figure, ax, mesh)
-    upper, lower = (_add_axes(figure, place) for place in panels)
+    upper, lower = (add_axes(figure, place) for place in panels)
     mesh = accuracy_by_length(upper, picture.epochs, picture.lengths, picture.accuracy)
     _accuracy_scale(figure, upper, mesh)
     peakiness(
@@ -224,23 +223,6 @@ def _rows(maps: int) -> tuple[float, list[_Place]]:
     half = (_MAP - _BELOW_CURVES - _ABOVE_CURVES) / 2
     left, width = _SECOND + _AXIS_LABEL, width - _AXIS_LABEL
     return _BELOW_MAP, [(left, _BELOW_MAP + _MAP - half, width, half), (left, _BELOW_MAP, width, half)]
-
-
-def _add_axes(figure: Figure, place: _Place) -> Axes:
-    """Add axes at a place given in inches."""
-    W, H = figure.get_size_inches()
-    left, bottom, width, height = place
-    return figure.add_axes((left / W, bottom / H, width / W, height / H))
-
-
-def _head(figure: Figure, title: str, subtitle: Sequence[str]) -> None:
-    """Write the title and the lines of the subtitle at the top left."""
-    height = figure.get_size_inches()[1]
-    left = 0.1 / _WIDTH
-    size = title_size(title, width=72 * (_WIDTH - 0.2), largest=11)
-    figure.text(left, 1 - 0.08 / height, title, va="top", fontsize=size, fontweight="bold")
-    for line, text in enumerate(subtitle):
-        figure.text(left, 1 - (0.3 + _LINE * line) / height, text, va="top", color=QUIET)
 
 
 def _accuracy_scale(figure: Figure, ax: Axes, mesh: QuadMesh) -> None:

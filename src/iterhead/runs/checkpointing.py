@@ -36,9 +36,8 @@ class RunWriter:
 
     Args:
         run: the run.
-        status: with what its numbers are computed.
-        kept_checkpoints: epochs whose checkpoints stay beside the last one; a finished run then has no figure and no
-            training state. None keeps everything.
+        status: with the device, threads and precision that are used from now on.
+        kept_checkpoints: as in `ExecutionOptions`, for this run.
     """
 
     def __init__(self, run: Run, status: Status, kept_checkpoints: Collection[int] | None = None):
@@ -146,7 +145,7 @@ class RunWriter:
 class PopulationTraining:
     """The training of a population in this process, which holds the locks of its runs."""
 
-    def __init__(self, trainer: Trainer, writers: Sequence[RunWriter], observer: Observer):
+    def __init__(self, trainer: Trainer, writers: Sequence[RunWriter], observer: Observer | None):
         self._trainer = trainer
         self._writers = list(writers)
         self._observer = observer
@@ -155,8 +154,9 @@ class PopulationTraining:
     def run(self, until: int | None) -> None:
         """Train from the last saved state until every network is finished or diverged, or has reached `until`."""
         self._restore()
-        for writer in self._writers:
-            self._observer.started(writer.run, writer.evaluations)
+        if self._observer:
+            for writer in self._writers:
+                self._observer.started(writer.run, writer.evaluations)
         self._finish([writer.is_over for writer in self._writers])
         while self._writers and not (until is not None and self._has_reached(until)):
             start = time.perf_counter()
@@ -200,7 +200,7 @@ class PopulationTraining:
             writer = self._writers[network]
             self._share_time(self._writers)
             writer.save_evaluation(epoch, records, self._trainer.weights(network), self._trainer.state(network))
-            if notify:
+            if notify and self._observer:
                 self._observer.evaluated(writer.run, writer.evaluations[-1])
 
     def _sample(self, network: int) -> Sequences:

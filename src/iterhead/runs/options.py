@@ -109,13 +109,3 @@ class Observer(Protocol):
 
     def evaluated(self, run: Run, progress: Evaluation) -> None:
         """An evaluation is done and saved."""
-
-
-class NoObserver:
-    """An observer that does nothing."""
-
-    def started(self, run: Run, progress: list[Evaluation]) -> None:
-        """Do nothing."""
-
-    def evaluated(self, run: Run, progress: Evaluation) -> None:
-        """Do nothing."""

@@ -33,12 +33,8 @@ class Start:
 def find_start(config: RunConfig, folder: RunFolder, parents: Path) -> Start | None:
     """Return what a run starts from, or None if its weights are drawn from its seed.
 
-    A run that has begun takes its frozen weights from a checkpoint of its own, and does not need its parent any more.
-
-    Args:
-        config: its settings.
-        folder: where it is or will be.
-        parents: the folder of run folders where its parent is.
+    A run that has begun takes its frozen weights from a checkpoint of its own. The parent of a new one is in the
+    folder `parents`.
 
     Raises:
         UserError: the parent is missing, not finished, damaged, has no checkpoint of that epoch, or does not fit.

@@ -1,18 +1,22 @@
 """A run on disk, as an object: its settings, network, measurements and scores."""
 
+import base64
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from html import escape
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
+import torch
 from torch import Tensor
 
 from iterhead.data import Dataset, make_dataset
 from iterhead.errors import UserError
+from iterhead.formatting import length_range, percent, plural
 from iterhead.machine import weights_format
 from iterhead.measure import Scores, headline
 from iterhead.model import Transformer
@@ -25,6 +29,7 @@ MEASUREMENTS = "measurements.parquet"
 STATE = "state.safetensors"
 STATUS = "status.json"
 PROVENANCE = "provenance.json"
+FIGURE = "figure.png"
 
 SAMPLE = "sample"
 """The split of the regular evaluations: the first few test sequences of each length."""
@@ -39,10 +44,10 @@ def checkpoint_name(epoch: int) -> str:
 
 
 def provenance(config: RunConfig, start: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return what a run's numbers rest on beside its settings: what the task does, versions, and its start if any."""
+    """Return what a run's numbers depend on beside its settings: what the task does, versions, and its start if any."""
     versions = {name: version(name) for name in ("iterhead", "torch", "numpy")}
-    found = {"task": config.iterative_task.digest, "python": platform.python_version(), **versions}
-    return {**found, "start": start} if start else found
+    origin = {"start": start} if start else {}
+    return {"task": config.iterative_task.digest, "python": platform.python_version(), **versions, **origin}
 
 
 @dataclass(frozen=True)
@@ -52,14 +57,14 @@ class Status:
     Attributes:
         state: running (or interrupted), finished, or diverged (its loss was not finite).
         epoch: epochs trained and saved.
-        emerged: whether the head had emerged and held for three evaluations.
-        threads: that the numbers were computed with; a resumed run uses as many, to get the same bits.
+        emerged: whether the head had emerged and stayed for three evaluations.
+        threads: used for the numbers; a resumed run uses as many, to get the same bits.
         train_seconds: spent in training steps, resumed parts together; of a population's, each network's share.
         total_seconds: spent in all, evaluation and drawing included; of a population's, each network's share.
         message: why it diverged, if it did.
-        device: that the last part of the training ran on.
-        precision: number format of the training steps; a resumed run goes on with it.
-        compiled: whether torch.compile translated the steps; a resumed run is compiled if it was.
+        device: of the last part of the training.
+        precision: number format of the training steps, kept when a run is resumed.
+        compiled: whether the steps were compiled, kept when a run is resumed.
     """
 
     state: Literal["running", "finished", "diverged"]
@@ -96,11 +101,11 @@ class Run:
         """Raise UserError if a user's own task does something else now than when the run was made."""
         if not self.folder.has(PROVENANCE):
             return
-        then, now = self.folder.read_json(PROVENANCE)["task"], self.config.iterative_task.digest
-        if then != now:
+        expected, digest = self.folder.read_json(PROVENANCE)["task"], self.config.iterative_task.digest
+        if digest != expected:
             raise UserError(
-                f"{self.folder.path}: the task {self.config.task} has changed since this run was made (digest {now}, "
-                f"expected {then}): bring the old one back, or train anew with the new one"
+                f"{self.folder.path}: the task {self.config.task} has changed since this run was made (digest "
+                f"{digest}, expected {expected}): bring the old one back, or train anew with the new one"
             )
 
     @property
@@ -135,22 +140,22 @@ class Run:
 
     @property
     def checkpoints(self) -> list[int]:
-        """The epochs whose weights are there."""
+        """The epochs whose weights are stored."""
         names = [Path(name) for name in self.folder.names() if name.startswith("checkpoints/")]
         return [int(path.stem.removeprefix("epoch-")) for path in names]
 
     @cached_property
     def model(self) -> Transformer:
-        """The network as trained last; takes tokens [B, T] and gives logits [B, T, V]."""
+        """The network after its last epoch; takes tokens [B, T] and gives logits [B, T, V]."""
         if not self.checkpoints:
             raise UserError(f"{self.folder.path}: nothing trained yet: expected a checkpoint (iterhead run goes on)")
         return self.model_at(self.checkpoints[-1])
 
     def model_at(self, epoch: int) -> Transformer:
-        """Return the network as it was after `epoch` epochs; 0 is before training.
+        """Return the network after `epoch` epochs; 0 is before training.
 
         Raises:
-            UserError: when no checkpoint of that epoch is there, or it is damaged.
+            UserError: there is no checkpoint of that epoch, or it is damaged.
         """
         weights = self.weights_at(epoch)
         model = Transformer(self.config.model, self.config.context, [self.config.seed])
@@ -161,18 +166,59 @@ class Run:
     def weights_at(self, epoch: int) -> dict[str, Tensor]:
         """Return the weights after `epoch` epochs by name, each [1, ...]. Raises what `model_at` raises."""
         if epoch not in self.checkpoints:
-            there = ", ".join(map(str, self.checkpoints))
-            raise UserError(f"{self.folder.path}: no checkpoint of epoch {epoch}: expected one of {there}")
+            epochs = ", ".join(map(str, self.checkpoints))
+            raise UserError(f"{self.folder.path}: no checkpoint of epoch {epoch}: expected one of {epochs}")
         return self.folder.read_tensors(checkpoint_name(epoch))[0]
 
     @cached_property
     def dataset(self) -> Dataset:
-        """The sequences that the network was trained and tested on, made again from the seed."""
+        """The sequences that the network is trained and tested on, generated from the seed."""
         config = self.config
         return make_dataset(config.iterative_task, config.data, Vocabulary(config.model.vocabulary), config.seed)
 
+    def tokens(self, length: int, split: Literal["train", "test"] = "test") -> Tensor:
+        """Return the sequences of a length as the model takes them: a LongTensor [B, T], without the last token, EoS.
+
+        Raises:
+            UserError: the run has no sequences of that length, or no such split.
+        """
+        if split not in ("train", "test"):
+            raise UserError(f"split={split!r}: expected train or test")
+        sequences = self.dataset.train if split == "train" else self.dataset.test
+        if length not in sequences:
+            raise UserError(f"length={length}: expected one of this run's {length_range(list(sequences))}")
+        return torch.from_numpy(sequences[length][:, : self.config.data.layout(length).input_size].copy())
+
     def __repr__(self) -> str:
         return f"Run({str(self.folder.path)!r})"
+
+    def _repr_html_(self) -> str:
+        """Return a table of settings and results for notebooks, with the figure if there is one."""
+        changed = [f"{name} = {value}" for name, value in changed_settings(self.config).items()]
+        rows, image = {"settings": ", ".join(changed) or "all defaults"}, ""
+        try:
+            rows |= self._results()
+            if self.folder.has(FIGURE):
+                data = base64.b64encode(self.folder.read(FIGURE)).decode("ascii")
+                image = f'<img src="data:image/png;base64,{data}" alt="figure of the run" style="max-width: 100%">'
+        except UserError as error:
+            rows["problem"] = str(error)
+        cells = "".join(f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in rows.items())
+        return f"<div><strong>{escape(self.name)}</strong><table>{cells}</table>{image}</div>"
+
+    def _results(self) -> dict[str, str]:
+        """Return state, epochs and scores in words."""
+        status = self.status
+        state = f"{status.state}: {status.message}" if status.message else status.state
+        head = ", iteration head emerged" if status.emerged else ""
+        limit = plural(self.config.training.epochs, "epoch")
+        rows = {"state": f"{state}{head}", "epochs": f"{status.epoch:,} of at most {limit}"}
+        scores = self.scores
+        rows["accuracy"] = percent(scores.accuracy)
+        if scores.first_peakiness is not None and scores.second_peakiness is not None:
+            rows["first peakiness"] = percent(scores.first_peakiness)
+            rows["second peakiness"] = percent(scores.second_peakiness)
+        return rows
 
 
 def is_finished(folder: RunFolder) -> bool:
@@ -187,10 +233,24 @@ def history(measurements: pl.DataFrame) -> dict[int, Scores]:
     return {int(rows["epoch"][0]): headline(rows) for rows in epochs}
 
 
+def changed_settings(config: RunConfig) -> dict[str, Any]:
+    """Return the settings that differ from the defaults, by dotted name."""
+
+    def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+        for name, value in values.items():
+            if isinstance(value, Mapping):
+                yield from flat(value, f"{prefix}{name}.")
+            else:
+                yield f"{prefix}{name}", value
+
+    defaults = dict(flat(RunConfig().model_dump()))
+    return {name: value for name, value in flat(config.model_dump()) if defaults.get(name) != value}
+
+
 def load(run: str | Path, out: str | Path = "runs") -> Run:
-    """Return the run at a path, or of a name (or its unique beginning) in the folder `out`.
+    """Return the run at a path, or the run in `out` with this name or a unique beginning of it.
 
     Raises:
-        UserError: when there is no such run, or its settings are damaged.
+        UserError: there is no such run, or its settings are damaged.
     """
     return Run(open_run(str(run), Path(out)))

@@ -11,7 +11,7 @@ from iterhead.atomic import LockedError, json_bytes
 from iterhead.errors import UserError
 from iterhead.machine import find_device, find_precision, free_cores, keep_freed_memory, torch_threads
 from iterhead.runs.checkpointing import PopulationTraining, RunWriter
-from iterhead.runs.options import ExecutionKeywords, ExecutionOptions, NoObserver, Observer
+from iterhead.runs.options import ExecutionKeywords, ExecutionOptions, Observer
 from iterhead.runs.parents import Start, find_start
 from iterhead.runs.paths import parent_name, run_folder_name
 from iterhead.runs.run import PROVENANCE, STATE, Run, is_finished, provenance
@@ -74,7 +74,7 @@ def train_population(
     waiting = {folder.path: (config, folder) for config, folder in zip(configs, folders, strict=True)}
     while waiting := {path: item for path, item in waiting.items() if not is_finished(item[1])}:
         group, progress, until = _next_group(waiting)
-        locked = _train_group(group, progress, until, chosen, observer or NoObserver())
+        locked = _train_group(group, progress, until, chosen, observer)
         waiting = {path: item for path, item in waiting.items() if path not in locked}
     # Another process may hold a run that it has hardly begun.
     return [Run(folder) for folder in folders if not chosen.skip_locked or folder.has(CONFIG)]
@@ -144,7 +144,7 @@ def _train_group(
     progress: _SavedProgress,
     until: int | None,
     options: ExecutionOptions,
-    observer: Observer,
+    observer: Observer | None,
 ) -> set[Path]:
     """Train runs as one computation, and return the folders of those that another process works on.
 

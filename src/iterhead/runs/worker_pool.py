@@ -15,7 +15,7 @@ from functools import cached_property
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
-from typing import Unpack
+from typing import NamedTuple, Unpack
 
 from iterhead.errors import UserError
 from iterhead.machine import find_device, free_cores
@@ -142,12 +142,7 @@ def networks_at_once(config: RunConfig, networks: int, workers: int, device: str
 
 @dataclass(frozen=True)
 class _Job:
-    """Runs for one process.
-
-    Attributes:
-        runs: settings by the name of the folder.
-        attempt: how often the job was started, this time included.
-    """
+    """Runs for one process: settings by folder name, and how often they were started, this time included."""
 
     runs: Mapping[str, RunConfig]
     attempt: int = 1
@@ -162,8 +157,7 @@ class _Job:
         return _Job({name: self.runs[name] for name in names}, attempt)
 
 
-@dataclass
-class _Worker:
+class _Worker(NamedTuple):
     """A process with its job."""
 
     job: _Job
@@ -172,13 +166,7 @@ class _Worker:
 
 
 class WorkerPool:
-    """Processes that share jobs.
-
-    Args:
-        jobs: runs for one process each.
-        processes: at a time.
-        options: of the runs, with `skip_locked`.
-    """
+    """Worker processes that share jobs, each job being runs for one process; `options` with `skip_locked`."""
 
     def __init__(self, jobs: Sequence[Sequence[RunConfig]], processes: int, options: ExecutionOptions):
         self._queue = [_Job({run_folder_name(config): config for config in job}) for job in jobs]
@@ -224,22 +212,22 @@ class WorkerPool:
 
     def _startable(self, job: _Job) -> _Job | None:
         """Return what is left to do of a job; runs that other processes work on are put aside until these end."""
-        left = [name for name in job.runs if not self._is_finished(name)]
-        locked = [name for name in left if self._folder(name).is_locked()]
-        if locked:
-            self._locked.append(job.select(locked))
-        free = [name for name in left if name not in locked]
+        free = self._put_locked_aside(job, self._unfinished(job))
         return job.select(free, job.attempt) if free else None
 
     def _requeue_unlocked(self) -> None:
         """Put back into the queue what other processes have finished, or left."""
         jobs, self._locked = self._locked, []
         for job in jobs:
-            locked = [name for name in job.runs if self._folder(name).is_locked()]
-            if locked:
-                self._locked.append(job.select(locked))
-            if len(locked) < len(job.runs):
-                self._queue.append(job.select([name for name in job.runs if name not in locked]))
+            if free := self._put_locked_aside(job, list(job.runs)):
+                self._queue.append(job.select(free))
+
+    def _put_locked_aside(self, job: _Job, names: Sequence[str]) -> list[str]:
+        """Put aside those of a job's runs that other processes work on, and return the others."""
+        locked = [name for name in names if self._folder(name).is_locked()]
+        if locked:
+            self._locked.append(job.select(locked))
+        return [name for name in names if name not in locked]
 
     def _start(self, job: _Job) -> _Worker:
         reports, sender = self._context.Pipe(duplex=False)
@@ -260,7 +248,7 @@ class WorkerPool:
         except EOFError:
             error = f"its process ended with exit code {worker.process.exitcode}, {job.attempt} times in a row"
         yield from self._finished(job)
-        left = [name for name in job.runs if not self._is_finished(name)]
+        left = self._unfinished(job)
         if left and worker.process.exitcode != 0 and job.attempt < MAX_ATTEMPTS:
             self._queue.append(job.select(left, job.attempt + 1))
         elif left and not error:  # another process was quicker to take them
@@ -269,6 +257,9 @@ class WorkerPool:
             self._queue += [job.select([name]) for name in left]
         else:
             yield from (Result(job.runs[name], None, error) for name in left)
+
+    def _unfinished(self, job: _Job) -> list[str]:
+        return [name for name in job.runs if not self._is_finished(name)]
 
     def _is_finished(self, name: str) -> bool:
         """Whether a run is done; one that is damaged is not, and its process will report what is wrong with it."""

@@ -190,7 +190,7 @@ def _weights(text: str, assignments: list[str], components: int) -> tuple[float,
 def _own_task(module_name: str, name: str) -> Task:
     """Return a user's own task, named by the text that gives it back."""
     spec = f"{module_name}:{name}"
-    module = _import(module_name, spec)
+    module = import_module(module_name, spec, hint=_suggestion(module_name))
     value = getattr(module, name, None)
     if isinstance(value, IterativeTask | Mixture):
         return replace(value, name=spec)
@@ -201,8 +201,17 @@ def _own_task(module_name: str, name: str) -> Task:
     )
 
 
-def _import(module_name: str, spec: str) -> ModuleType:
-    """Import a user's module; the current folder is searched last."""
+def import_module(module_name: str, spec: str, hint: str = "") -> ModuleType:
+    """Import a user's module; the current folder is searched last.
+
+    Args:
+        module_name: with dots, as in an import.
+        spec: what was asked for, to begin an error message with.
+        hint: ends the message if there is no such module.
+
+    Raises:
+        UserError: in one line, if the module is missing or its import fails.
+    """
     folder = str(Path.cwd())
     if folder not in sys.path:
         # It stays there so that a worker process can unpickle the task, and comes last so that no file of the folder
@@ -213,9 +222,7 @@ def _import(module_name: str, spec: str) -> ModuleType:
         return importlib.import_module(module_name)
     except (Exception, SystemExit) as error:
         if isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}."):
-            raise UserError(
-                f"{spec}: no module {error.name!r} among the installed ones or in {folder}{_suggestion(module_name)}"
-            ) from None
+            raise UserError(f"{spec}: no module {error.name!r} among the installed ones or in {folder}{hint}") from None
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{spec}: importing {module_name!r} failed with {type(error).__name__}: {reason}") from error
 
