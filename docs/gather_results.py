@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from iterhead.studies.claims import SIGNS
-from iterhead.studies.published import find_studies
-from iterhead.studies.results import judge
+from iterhead.studies.registry import find_studies
 from iterhead.studies.study import Scale
 from iterhead.studies.tables import Tables
 
@@ -96,7 +95,7 @@ def not_measured() -> dict[str, list[tuple[str, str]]]:
     there = {folder.name.removesuffix(f"-{SCALE}") for folder in studies()}
     missing: dict[str, list[tuple[str, str]]] = {}
     for study in find_studies("all", SCALE):
-        for finding in judge(study, Tables(study.name)) if study.name not in there else []:
+        for finding in study.check(Tables(study.name)) if study.name not in there else []:
             missing.setdefault(number_of(finding.id), []).append((finding.id, study.name))
     return missing
 

@@ -38,7 +38,7 @@ from .settings import DataConfig as DataConfig
 from .settings import ModelConfig as ModelConfig
 from .settings import RunConfig as RunConfig
 from .settings import TrainingConfig as TrainingConfig
-from .studies.verify import verify as verify
+from .studies.verification import verify as verify
 from .tasks import IterativeTask as IterativeTask
 from .tasks import Mixture as Mixture
 from .tasks import SequenceLayout as SequenceLayout

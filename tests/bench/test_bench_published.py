@@ -7,7 +7,7 @@ from iterhead.bench.published import SAMPLE, published_epochs
 from iterhead.data import make_packing
 from iterhead.settings import DataConfig, ModelConfig, parse_config
 from iterhead.studies.cost import Calibration, calibrate, epoch_seconds, solve
-from iterhead.studies.published import find_studies
+from iterhead.studies.registry import find_studies
 from iterhead.training.flops import step_activations, step_flops
 
 CALIBRATION = Calibration(start=2e-3, rate=1e9, memory=1e8, device="cpu")

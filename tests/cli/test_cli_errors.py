@@ -13,7 +13,7 @@ from iterhead.cli import main
 from iterhead.runs.storage import RunFolder
 
 LINES = {
-    "rnu": "unknown command 'rnu': did you mean run?",
+    "rnu": "unknown command 'rnu': did you mean 'run'?",
     "xyz": "unknown command 'xyz': expected run, transfer, show, report, verify, handmade, study, tasks, bench",
     "--verison": "unknown option --verison: did you mean --version?",
     "--json tasks": "unknown option --json: options follow the command, as in iterhead run --seed 3",

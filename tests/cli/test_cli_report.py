@@ -11,7 +11,7 @@ from iterhead.cli.report_command import make_final_page
 from iterhead.errors import UserError
 from iterhead.runs.run import load
 from iterhead.runs.storage import RunFolder
-from iterhead.studies import published
+from iterhead.studies import registry
 
 
 def test_page_of_a_run(call, copied):
@@ -78,7 +78,7 @@ def test_page_that_cannot_be_written_does_not_fail_the_run(copied, capsys):
 def studies(tmp_path, monkeypatch):
     """The folder of two studies, in place of all, of which the first has tables."""
     first, second = made_study("figure-7"), made_study("figure-8")
-    monkeypatch.setattr(published, "STUDIES", {"figure-7": lambda _scale: first, "figure-8": lambda _scale: second})
+    monkeypatch.setattr(registry, "STUDIES", {"figure-7": lambda _scale: first, "figure-8": lambda _scale: second})
     write_made(first, tmp_path / "runs")
     return tmp_path / "runs/study"
 

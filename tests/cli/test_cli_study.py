@@ -1,6 +1,8 @@
 """`iterhead study`: the list, a study trained, drawn and checked, and what is refused."""
 
 import json
+import re
+from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -8,9 +10,11 @@ from matplotlib.image import imread
 
 import iterhead.studies.cost as cost_module
 from helpers.tiny_study import CALIBRATION, tiny_study
-from iterhead.cli.study_command import Display, progress_text
+from iterhead.cli.study_command import progress_text
+from iterhead.cli.watch import RunsBar
 from iterhead.errors import UserError
-from iterhead.studies import published
+from iterhead.runs.worker_pool import Result
+from iterhead.studies import registry, runner
 from iterhead.studies.cost import cost
 from iterhead.studies.runner import StudyProgress
 
@@ -18,7 +22,7 @@ from iterhead.studies.runner import StudyProgress
 @pytest.fixture
 def tiny(monkeypatch):
     """The tiny study in place of figure 7, and a machine that needs no calibration."""
-    monkeypatch.setattr(published, "STUDIES", dict.fromkeys(("figure-7", "figure-6"), lambda _scale: tiny_study()))
+    monkeypatch.setattr(registry, "STUDIES", dict.fromkeys(("figure-7", "figure-6"), lambda _scale: tiny_study()))
     monkeypatch.setattr(cost_module, "_measure", lambda _device: CALIBRATION)
 
 
@@ -27,8 +31,8 @@ def test_a_study_from_the_list_to_its_report(call, tmp_path):
     (listed,) = json.loads(call("study list figure-7 --scale smoke --json --workers 1").out)["studies"]
     assert (listed["name"], listed["runs"], listed["chosen"]) == ("figure-7", 6, ["everything"])
     assert "A tiny study" in call("study list figure-7 --scale smoke").out
-    waiting = call("study status figure-7").out.splitlines()[1].split()
-    assert waiting == ["tiny", "6", "0", "0", "0", "0", "0", "6"]
+    status = [line.split() for line in call("study status figure-7").out.splitlines()]
+    assert status == [["study", "runs", "waiting"], ["tiny", "6", "6"]]
     output = call("study run figure-7 --scale smoke --workers 1 --threads 1 --json")
     assert (output.code, output.err) == (0, "")
     results = json.loads(output.out)
@@ -74,7 +78,7 @@ def test_tables_of_another_version_give_one_line(call, tmp_path):
 def test_list_of_all_studies_is_a_table(call):
     output = call("study --scale smoke")
     lines = output.out.splitlines()
-    assert any(line.startswith("figure-7 ") and "A tiny study" in line for line in lines)
+    assert re.search(r"^figure-7 +6 .*\n    A tiny study$", output.out, re.MULTILINE)
     assert any(line.startswith("all ") for line in lines)
 
 
@@ -89,8 +93,8 @@ def test_shared_runs_cost_once():
 
 @pytest.mark.usefixtures("tiny")
 @pytest.mark.parametrize(("words", "line"), [
-    ("study run figure-77", "figure-77: no such study: expected one of figure-7, figure-6, all: did you mean "
-     "'figure-7'?"),
+    ("study run figure-77", "figure-77: no such study: expected one of figure-7, figure-6, all, or your own as "
+     "module:name: did you mean 'figure-7'?"),
     ("study run", "study run: expected the name of a study, or all (iterhead study list)"),
     ("study rnu figure-7", "study rnu: no such verb: did you mean 'run'?"),
     ("study list --scale huge", "scale=huge: expected one of smoke, laptop, paper"),
@@ -122,12 +126,42 @@ def test_progress_in_words():
 
 def test_error_names_the_nearest_scale():
     with pytest.raises(UserError, match="did you mean 'paper'"):
-        published.find_scale("papr")
+        registry.find_scale("papr")
 
 
-def test_measuring_networks_is_announced(capsys):
-    loud, silent = Display(silent=False), Display(silent=True)
-    for display in (loud, silent):
-        display.measuring(published.STUDIES["figure-6"]("smoke"))
-        display.measuring(tiny_study())  # nothing to look into
-    assert capsys.readouterr().out == "figure-6: measuring its networks\n"
+def test_progress_of_many_runs_without_a_terminal(capsys, monkeypatch):
+    """One line every 30 seconds at most, and only if something has changed."""
+    now = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    bar, silent = RunsBar(silent=False), RunsBar(silent=True)
+    for seconds, done, text in ((100, 1, "a"), (110, 2, "b"), (131, 3, "c"), (170, 3, "c"), (171, 4, "d")):
+        now[0] = seconds
+        bar.update(done, 9, text)
+        silent.update(done, 9, text)
+    assert capsys.readouterr().out == "1 of 9 done, a\n3 of 9 done, c\n4 of 9 done, d\n"
+
+
+@pytest.mark.usefixtures("tiny")
+def test_failed_runs_are_reported_and_retried(call, monkeypatch):
+    def fail(configs, **_options):
+        yield from (Result(config, None, f"seed {config.seed} broke") for config in configs)
+
+    monkeypatch.setattr(runner, "train_many", fail)
+    output = call("study run figure-7 --scale smoke --workers 1")
+    assert output.code == 1
+    assert "figure-7: A tiny study. 6 runs in 1 process: at most" in output.out
+    assert output.out.count("failed: seed 0 broke\n") == 3
+    *failures, retry = output.err.splitlines()
+    assert len(failures) == 6
+    assert retry == "6 runs failed. Try again with: iterhead study retry figure-7 --scale smoke --workers 1"
+    status = [line.split() for line in call("study status figure-7").out.splitlines()]
+    assert status[:2] == [["study", "runs", "failed"], ["tiny", "6", "6"]]
+    assert call("study retry figure-7 --scale smoke --workers 1").out.startswith("Trying 6 failed runs again.\n")
+
+
+@pytest.mark.usefixtures("tiny")
+def test_measuring_networks_is_announced(call, monkeypatch):
+    study = replace(tiny_study(), measures=("maps",))
+    monkeypatch.setattr(registry, "STUDIES", {"figure-6": lambda _scale: study})
+    monkeypatch.setattr(runner, "train_many", lambda *_args, **_options: iter(()))
+    assert "\ntiny: measuring its networks\n" in call("study run figure-6 --workers 1").out

@@ -10,9 +10,12 @@ from matplotlib.image import imsave
 from iterhead.runs.paths import run_folder_name
 from iterhead.settings import parse_config
 from iterhead.studies.claims import Finding
+from iterhead.studies.curve_drawings import Curves, Line
+from iterhead.studies.drawing import Panel
+from iterhead.studies.grid_drawings import HeatMaps
 from iterhead.studies.results import study_folder
-from iterhead.studies.study import FULL_EPOCH, Cell, Curves, HeatMaps, Line, Panel, Study
-from iterhead.studies.tables import Tables, write_tables
+from iterhead.studies.study import Cell, Study
+from iterhead.studies.tables import FULL_EPOCH, Tables, write_tables
 
 CHAIN, WITHOUT, AFTER = "chain", "no chain", "after another"
 
@@ -85,7 +88,7 @@ def made_study(name="made", findings=FINDINGS, **changed):
     maps = HeatMaps("made-maps", "Made maps", "longest", "width", panels)
     curves = Curves("made-curves", "Made curves", FULL_EPOCH, (Line("a line", parent.axes),), panels[:1])
     given = {"title": "A study of x_t by hand", "published": "Nothing.", "chosen": ("Everything.", "And more.")}
-    given |= {"cells": (*cells.values(), after), "drawings": (maps, curves), "judges": (lambda _tables: findings,)}
+    given |= {"cells": (*cells.values(), after), "drawings": (maps, curves), "claims": (lambda _tables: findings,)}
     return Study(name, "smoke", **{**given, **changed})
 
 

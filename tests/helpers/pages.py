@@ -1,7 +1,14 @@
-"""Runs whose network grows from noise to the one set by hand, as if trained: quick to make, every number known."""
+"""Pages of runs, and runs for them whose network grows from noise to the one set by hand, as if trained."""
 
+import base64
+import gzip
+import json
+import math
+import re
+from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from helpers.stored_runs import settings
@@ -21,6 +28,39 @@ NAMELESS = """() => {
 """What a screen reader has no name for: buttons, inputs and pictures."""
 
 
+ATTACK = "</script><script>document.title='taken'</script><img src=x onerror=alert(1)> {{data}} & \"x_1\" <img src=y>"
+"""A name that tries to bring markup into a page."""
+
+
+def data_of(page):
+    """The header of a page's data, and the bytes of its arrays."""
+    data = re.search(r'id="data">([^<]*)<', page.decode()).group(1)
+    raw = gzip.decompress(base64.b64decode(data))
+    end = 4 + int.from_bytes(raw[:4], "little")
+    return json.loads(raw[4:end]), raw[end:]
+
+
+def facts_of(page):
+    return data_of(page)[0]["facts"]
+
+
+def arrays_of(page):
+    header, raw = data_of(page)
+    return {
+        name: np.frombuffer(raw, array["type"], math.prod(array["shape"]), array["start"]).reshape(array["shape"])
+        for name, array in header["arrays"].items()
+    }
+
+
+class Tags(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def handle_starttag(self, tag, attributes):
+        self.found.append((tag, dict(attributes)))
+
+
 @torch.no_grad()
 def grown(model: Transformer, share: float) -> Transformer:
     """A network between noise (share 0) and `model` (share 1)."""
@@ -30,24 +70,28 @@ def grown(model: Transformer, share: float) -> Transformer:
     return between
 
 
-def staged(path: Path, networks: list[Transformer], spec: str, **data) -> Run:
-    """The finished run, in a new folder, whose network after epoch i was `networks[i]`."""
+def staged(path: Path, networks: list[Transformer], spec: str, *, evaluate_each: bool = True, **data) -> Run:
+    """The finished run, in a new folder, whose network after epoch i was `networks[i]`.
+
+    Without `evaluate_each` every evaluation is that of the last network, which takes less time.
+    """
     config = settings(spec, networks[-1].config.model_dump(), **data)
     folder = RunFolder(path)
     with folder.lock():
         folder.write_json(CONFIG, config.model_dump(mode="json"))
         run = Run(folder)
-        records = []
+        last = evaluated(networks[-1], run)
+        records = [{"epoch": len(networks) - 1, "split": TEST, **row} for row in last]
         for epoch, model in enumerate(networks):
-            records += measured(model, run, epoch, SAMPLE)
+            rows = evaluated(model, run) if evaluate_each else last
+            records += [{"epoch": epoch, "split": SAMPLE, **row} for row in rows]
             folder.write(checkpoint_name(epoch), tensor_bytes(model.state_dict()))
-        records += measured(networks[-1], run, len(networks) - 1, TEST)
         folder.write(MEASUREMENTS, table_bytes(table(records)))
         folder.write_json(STATUS, Status("finished", len(networks) - 1, config.data.cot, 1, 0.0, 0.0).as_json())
     return run
 
 
-def measured(model: Transformer, run: Run, epoch: int, split: str):
+def evaluated(model: Transformer, run: Run):
+    """Records of the first test sequences."""
     few = {length: tokens[:8] for length, tokens in run.dataset.test.items()}
-    records = evaluate(model, run.config.iterative_task, few, cot=run.config.data.cot)
-    return [{"epoch": epoch, "split": split, **record} for record in records]
+    return evaluate(model, run.config.iterative_task, few, cot=run.config.data.cot)

@@ -5,8 +5,10 @@ from pathlib import Path
 
 from iterhead.settings import parse_config
 from iterhead.studies.cost import Calibration
+from iterhead.studies.drawing import Panel
+from iterhead.studies.grid_drawings import HeatMaps
 from iterhead.studies.runner import train_studies
-from iterhead.studies.study import Cell, HeatMaps, Panel, Study
+from iterhead.studies.study import Cell, Study
 
 CALIBRATION = Calibration(start=1e-3, rate=1e10, memory=1e9, device="cpu")
 

@@ -1,4 +1,4 @@
-"""Hooks by site, head and position: exactly what was named changes, and nothing else at that site."""
+"""Hooks by name, head and position: exactly what was chosen changes, and nothing else in that activation."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,17 @@ from torch.testing import assert_close
 
 from helpers.oracle import alone, random_network, random_tokens
 from iterhead.errors import UserError
-from iterhead.intervene import Hooks, activations, compose, hook_means, mean_ablation, patch, replace, zero
+from iterhead.intervene import activations
+from iterhead.intervene.activations import (
+    Hooks,
+    ablate_head,
+    compose,
+    hook_means,
+    mean_ablation,
+    patch,
+    replace,
+    zero,
+)
 from iterhead.model import hook_names
 from iterhead.tasks import SequenceLayout
 
@@ -24,7 +34,7 @@ def given(networks, rows=2, tokens=11):
 
 @NETWORKS
 @pytest.mark.parametrize(
-    ("site", "arguments", "chosen"),
+    ("name", "arguments", "chosen"),
     [
         (Z, {"head": 1}, np.s_[..., :, 1, :]),
         (Z, {"head": [0, 2], "positions": [3, 5]}, np.s_[..., [[3], [5]], [0, 2], :]),
@@ -38,23 +48,23 @@ def given(networks, rows=2, tokens=11):
         ("hook_embed", {"positions": SequenceLayout(3).inputs}, np.s_[..., [1, 2, 3], :]),
     ],
 )
-def test_only_the_named_heads_and_positions_change(networks, site, arguments, chosen):
+def test_only_the_named_heads_and_positions_change(networks, name, arguments, chosen):
     model, tokens = given(networks)
-    before = model.run_with_cache(tokens, [site])[1][site]
-    after = model.run_with_cache(tokens, [site], hooks=zero(site, **arguments))[1][site]
+    before = model.run_with_cache(tokens, [name])[1][name]
+    after = model.run_with_cache(tokens, [name], hooks=zero(name, **arguments))[1][name]
     expected = before.clone()
     expected[chosen] = 0
     assert not torch.equal(expected, before)
     assert torch.equal(after, expected)
 
 
-def test_an_edit_set_is_a_mapping_from_site_to_function():
-    found: Hooks = zero(MLP)
-    assert list(found) == [MLP]
-    assert found[MLP](torch.ones(2, 3, 5)).tolist() == torch.zeros(2, 3, 5).tolist()
+def test_hooks_are_a_mapping_from_name_to_function():
+    hooks: Hooks = zero(MLP)
+    assert list(hooks) == [MLP]
+    assert hooks[MLP](torch.ones(2, 3, 5)).tolist() == torch.zeros(2, 3, 5).tolist()
 
 
-def test_edits_at_one_site_are_applied_in_order_and_other_sites_kept():
+def test_hooks_of_one_name_are_applied_in_order_and_others_kept():
     first, second = replace(MLP, lambda x: x + 3), replace(MLP, lambda x: x * 2)
     x = torch.full((1, 1, 2), 5.0)
     # (5 + 3) * 2 = 16, 5 * 2 + 3 = 13.
@@ -67,7 +77,7 @@ def test_edits_at_one_site_are_applied_in_order_and_other_sites_kept():
     assert compose() == {}
 
 
-def test_composed_edits_of_two_heads_are_the_edit_of_both():
+def test_composed_hooks_of_two_heads_are_those_of_both():
     model, tokens = given(None)
     both = model(tokens, hooks=zero(Z, head=[0, 2]))
     assert torch.equal(model(tokens, hooks=compose(zero(Z, head=0), zero(Z, head=2))), both)
@@ -85,25 +95,25 @@ def test_means_are_over_sequences_whatever_the_chunks(networks, monkeypatch):
     assert list(means) == hook_names(2)
     _, cache = model.run_with_cache(tokens)
     axis = 0 if networks is None else 1
-    for site, mean in means.items():
+    for name, mean in means.items():
         assert mean.dtype == torch.float64
-        assert_close(mean, cache[site].mean(axis), **TIGHT)
+        assert_close(mean, cache[name].mean(axis), **TIGHT)
 
 
-def test_means_can_be_asked_for_some_sites():
+def test_means_can_be_asked_for_by_name():
     model, tokens = given(None)
     assert set(hook_means(model, tokens, ["blocks.*.hook_mlp_out"])) == {MLP, "blocks.1.hook_mlp_out"}
 
 
 @NETWORKS
-@pytest.mark.parametrize("site", [Z, PATTERN, MLP])
-def test_mean_ablation_gives_every_sequence_the_mean(networks, site):
+@pytest.mark.parametrize("name", [Z, PATTERN, MLP])
+def test_mean_ablation_gives_every_sequence_the_mean(networks, name):
     model, tokens = given(networks, rows=3)
-    before = model.run_with_cache(tokens, [site])[1][site]
-    mean = hook_means(model, tokens, [site])[site]
-    after = model.run_with_cache(tokens, [site], hooks=mean_ablation(site, mean, positions=[4]))[1][site]
+    before = model.run_with_cache(tokens, [name])[1][name]
+    mean = hook_means(model, tokens, [name])[name]
+    after = model.run_with_cache(tokens, [name], hooks=mean_ablation(name, mean, positions=[4]))[1][name]
     expected = before.clone()
-    rows = np.s_[..., 4, :, :] if site == Z else np.s_[..., 4, :]
+    rows = np.s_[..., 4, :, :] if name == Z else np.s_[..., 4, :]
     axis = 0 if networks is None else 1
     expected[rows] = before.mean(axis, keepdim=True).expand_as(before)[rows]
     assert not torch.allclose(before, expected)
@@ -135,8 +145,8 @@ def test_a_patch_puts_the_donors_activation(networks):
 def test_patching_the_whole_stream_gives_the_donors_logits():
     model, tokens = given(None)
     donor_logits, donor = model.run_with_cache(random_tokens(2, 11, seed=1), ["blocks.1.hook_resid_pre"])
-    edit = patch("blocks.1.hook_resid_pre", donor["blocks.1.hook_resid_pre"])
-    assert_close(model(tokens, hooks=edit), donor_logits, **TIGHT)
+    hooks = patch("blocks.1.hook_resid_pre", donor["blocks.1.hook_resid_pre"])
+    assert_close(model(tokens, hooks=hooks), donor_logits, **TIGHT)
 
 
 def test_a_population_is_edited_as_its_networks_alone():
@@ -153,7 +163,7 @@ def test_a_population_is_edited_as_its_networks_alone():
 
 
 @pytest.mark.parametrize(
-    ("edit", "message"),
+    ("hooks", "message"),
     [
         (zero(Z, head=3), f"head at {Z}: 3 does not exist: expected 0 .. 2"),
         (zero(PATTERN, head=[0, -1]), f"head at {PATTERN}: -1 does not exist: expected 0 .. 2"),
@@ -173,17 +183,29 @@ def test_a_population_is_edited_as_its_networks_alone():
             mean_ablation(PATTERN, torch.zeros(2, 3, 11, 11)),
             f"the mean for {PATTERN} has shape [2, 3, 11, 11]: expected [3, 11, 11], as the activation has",
         ),
-        (
-            zero("blocks.2.hook_mlp_out"),
-            "unknown hook name 'blocks.2.hook_mlp_out': did you mean 'blocks.1.hook_mlp_out'?",
-        ),
     ],
 )
-def test_what_is_not_there_is_told_in_one_line(edit, message):
+def test_heads_positions_and_shapes_that_do_not_fit_raise(hooks, message):
     model, tokens = given(None)
     with pytest.raises(UserError) as caught:
-        model(tokens, hooks=edit)
-    if message.startswith("unknown"):
-        assert str(caught.value).startswith("unknown hook name 'blocks.2.hook_mlp_out'")
-    else:
-        assert str(caught.value) == message
+        model(tokens, hooks=hooks)
+    assert str(caught.value) == message
+
+
+def test_an_unknown_name_raises():
+    model, tokens = given(None)
+    with pytest.raises(UserError, match=r"^unknown .*'blocks.2.hook_mlp_out'"):
+        model(tokens, hooks=zero("blocks.2.hook_mlp_out"))
+
+
+# Heads
+
+
+@pytest.mark.parametrize("head", [1, [0, 2], None])
+def test_an_ablated_head_adds_nothing_or_its_mean(head):
+    model, tokens = given(None, rows=3)
+    mean = hook_means(model, tokens, [Z])[Z]
+    assert torch.equal(model(tokens, hooks=ablate_head(1, head)), model(tokens, hooks=zero(Z, head=head)))
+    by_mean = model(tokens, hooks=ablate_head(1, head, mean=mean))
+    assert torch.equal(by_mean, model(tokens, hooks=mean_ablation(Z, mean, head=head)))
+    assert not torch.allclose(by_mean, model(tokens, hooks=ablate_head(1, head)))

@@ -61,11 +61,11 @@ def second_head(place, lengths=LENGTHS):
     ],
 )
 def test_a_head_is_named_for_the_one_place_it_looks_at(place, kind, score):
-    found = second_head(place)
-    assert found.kind == kind
-    assert found.scores[score] == pytest.approx(1.0)
-    assert found.scores["uniformity"] == pytest.approx(0.0)
-    assert found.scores["keys"] == pytest.approx(1.0)
+    head = second_head(place)
+    assert head.kind == kind
+    assert head.scores[score] == pytest.approx(1.0)
+    assert head.scores["uniformity"] == pytest.approx(0.0)
+    assert head.scores["keys"] == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(
@@ -91,51 +91,51 @@ def test_heads_that_spread_or_look_elsewhere(place, kind):
     assert second_head(place).kind == kind
 
 
-def test_the_distance_of_a_fixed_offset_is_told():
+def test_the_distance_of_a_fixed_offset():
     assert second_head(lambda layout, query: query - 3).scores["distance"] == 3
     assert second_head(lambda layout, query: query - 2).scores["distance"] == 2
     # Where only the longer lengths, here 7, 8 and 9, can look so far back, it is those that count.
-    found = second_head(lambda layout, query: query - 8)
-    assert (found.scores["distance"], found.scores["offset"]) == (8, 1.0)
+    head = second_head(lambda layout, query: query - 8)
+    assert (head.scores["distance"], head.scores["offset"]) == (8, 1.0)
 
 
 def test_scores_by_hand():
     # L = 4: EoI at 5, queries 5 .. 9 see 6 .. 10 keys. Half the weight on the query itself, half on EoI.
-    found = second_head(lambda layout, query: [query, layout.end_of_input], lengths=[4]).scores
+    scores = second_head(lambda layout, query: [query, layout.end_of_input], lengths=[4]).scores
     # The query EoI has both in one key. EoI from s_1 .. s_4: 1/2. Itself: (1 + 4 * 1/2) / 5. Before: s_1's EoI, 1/2.
-    assert found["eoi"] == pytest.approx(1 / 2)
-    assert found["self"] == pytest.approx(3 / 5)
-    assert found["previous"] == pytest.approx(1 / 10)
-    assert found["iteration"] == found["first"] == 0
+    assert scores["eoi"] == pytest.approx(1 / 2)
+    assert scores["self"] == pytest.approx(3 / 5)
+    assert scores["previous"] == pytest.approx(1 / 10)
+    assert scores["iteration"] == scores["first"] == 0
     # EoI at distance 2, 3, 4 each from one of five queries.
-    assert (found["offset"], found["distance"]) == (pytest.approx(1 / 10), 2)
+    assert (scores["offset"], scores["distance"]) == (pytest.approx(1 / 10), 2)
     # One key once, two keys four times; log 2 over log of 7 .. 10 keys.
-    assert found["keys"] == pytest.approx((1 + 4 * 2) / 5)
-    assert found["uniformity"] == pytest.approx(sum(math.log(2, n) for n in (7, 8, 9, 10)) / 5)
+    assert scores["keys"] == pytest.approx((1 + 4 * 2) / 5)
+    assert scores["uniformity"] == pytest.approx(sum(math.log(2, n) for n in (7, 8, 9, 10)) / 5)
     # Even distances: 0 five times (once 1, four times 1/2), 2 and 4 (1/2 each): 4 of 5. Even positions: 6 and 8 (1/2
     # each): 1 of 5. Both are 0.6 away from balance.
-    assert found["strided"] == pytest.approx(0.6)
-    assert found["content"] == pytest.approx(0)
+    assert scores["strided"] == pytest.approx(0.6)
+    assert scores["content"] == pytest.approx(0)
 
 
 def test_a_uniform_head_by_hand():
-    found = second_head(lambda layout, query: list(range(query + 1)), lengths=[4, 5]).scores
+    scores = second_head(lambda layout, query: list(range(query + 1)), lengths=[4, 5]).scores
     # Queries 5 .. 9 at L = 4 see 6 .. 10 keys, 6 .. 11 at L = 5 see 7 .. 12; roles leave out one query each.
     tenths = [sum(1 / n for n in range(*ends)) / count for *ends, count in ((7, 11, 4), (8, 13, 5))]
-    assert found["eoi"] == pytest.approx(sum(tenths) / 2)
+    assert scores["eoi"] == pytest.approx(sum(tenths) / 2)
     ideal = [sum(1 / n for n in range(*ends)) / count for *ends, count in ((6, 10, 4), (7, 12, 5))]
-    assert found["iteration"] == pytest.approx(sum(ideal) / 2)
-    assert found["uniformity"] == pytest.approx(1.0)
-    assert found["keys"] == pytest.approx((8 + 9.5) / 2)
-    assert found["strided"] < 0.1
+    assert scores["iteration"] == pytest.approx(sum(ideal) / 2)
+    assert scores["uniformity"] == pytest.approx(1.0)
+    assert scores["keys"] == pytest.approx((8 + 9.5) / 2)
+    assert scores["strided"] < 0.1
 
 
 def test_a_head_that_looks_elsewhere_in_each_sequence_is_not_uniform():
-    found = classify_heads(by_hand(TELLING), sequences(TELLING, 8), lambda _: random_attention(1, seed=3))[1]
-    assert found.kind == "other"
-    assert found.scores["uniformity"] == pytest.approx(0)
-    assert found.scores["content"] > 0.9
-    assert found.scores["keys"] == pytest.approx(1)
+    head = classify_heads(by_hand(TELLING), sequences(TELLING, 8), lambda _: random_attention(1, seed=3))[1]
+    assert head.kind == "other"
+    assert head.scores["uniformity"] == pytest.approx(0)
+    assert head.scores["content"] > 0.9
+    assert head.scores["keys"] == pytest.approx(1)
 
 
 def test_short_lengths_count_only_where_there_are_no_others():
@@ -241,7 +241,7 @@ ITERATION = head(1, 2, "iteration head", iteration=0.9)
 
 
 @pytest.mark.parametrize(
-    ("kinds", "accuracy", "told"),
+    ("kinds", "accuracy", "sentence"),
     [
         ([ITERATION], 0.95, "iteration head: layer 2, head 3"),
         (
@@ -285,8 +285,8 @@ ITERATION = head(1, 2, "iteration head", iteration=0.9)
         ),
     ],
 )
-def test_a_circuit_in_words(kinds, accuracy, told):
-    assert describe_circuit(kinds, accuracy) == told
+def test_a_circuit_in_words(kinds, accuracy, sentence):
+    assert describe_circuit(kinds, accuracy) == sentence
 
 
 def test_a_role_that_does_not_exist_is_refused():
@@ -297,3 +297,8 @@ def test_a_role_that_does_not_exist_is_refused():
 def test_weights_of_a_role_by_head():
     assert role_spread([FINDER, ITERATION], "first") == {(0, 0): 0.9, (1, 2): 0.0}
     assert role_spread([FINDER, ITERATION], "second") == {(0, 0): 0.0, (1, 2): 0.9}
+
+
+def test_a_head_reads_as_a_sentence():
+    assert repr(FINDER) == "HeadKind(layer 1, head 1 is an EoI finder)"
+    assert repr(ITERATION) == "HeadKind(layer 2, head 3 is an iteration head)"

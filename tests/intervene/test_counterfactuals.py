@@ -52,26 +52,26 @@ def test_next_states_by_hand():
 @residuals
 @pytest.mark.parametrize("spec", [TELLING, POLYNOMIAL, MIXTURE])
 def test_a_head_that_looks_too_far_gives_the_state_of_what_it_sees(spec, residual):
-    found = shift_follows_f(by_hand(spec, residual), task(spec), sequences(spec, *EVERY_LENGTH), 1, 0)
-    assert (found.fraction, found.fraction_kept) == (1.0, 0.0)
-    assert found.steps.sum() > 1000
-    assert (found.by_sequence == 1).all()
+    counts = shift_follows_f(by_hand(spec, residual), task(spec), sequences(spec, *EVERY_LENGTH), 1, 0)
+    assert (counts.fraction, counts.fraction_kept) == (1.0, 0.0)
+    assert counts.steps.sum() > 1000
+    assert (counts.by_sequence == 1).all()
 
 
 @pytest.mark.parametrize("k", [2, -1, LONGEST - 1])
 def test_other_shifts_are_followed_too(k):
-    found = shift_follows_f(by_hand(TELLING), task(TELLING), sequences(TELLING, *EVERY_LENGTH), 1, k=k)
-    assert found.fraction == 1.0
-    assert found.steps.sum() > 50
+    counts = shift_follows_f(by_hand(TELLING), task(TELLING), sequences(TELLING, *EVERY_LENGTH), 1, k=k)
+    assert counts.fraction == 1.0
+    assert counts.steps.sum() > 50
 
 
 @pytest.mark.parametrize("k", [1, 2, -1])
 def test_only_steps_that_can_tell_are_counted(k):
     inputs, _ = inputs_and_states(TELLING, 5)
-    found = shift_follows_f(by_hand(TELLING), task(TELLING), sequences(TELLING, 5), 1, k=k)
+    counts = shift_follows_f(by_hand(TELLING), task(TELLING), sequences(TELLING, 5), 1, k=k)
     # s - x differs wherever x does.
     first, second = (inputs[:, k:], inputs[:, :-k]) if k > 0 else (inputs[:, :k], inputs[:, -k:])
-    assert found.steps.tolist() == (first != second).sum(-1).tolist()
+    assert counts.steps.tolist() == (first != second).sum(-1).tolist()
 
 
 def test_a_state_that_settles_the_next_cannot_tell():
@@ -81,22 +81,22 @@ def test_a_state_that_settles_the_next_cannot_tell():
     inputs = np.array([[1, 4, 2, 1]])
     tokens = layout.assemble(VOCABULARY, inputs, task(POLYNOMIAL).states(inputs))
     assert tokens[0, layout.states].tolist() == [1, 0, 1, 2]
-    found = shift_follows_f(by_hand(POLYNOMIAL), task(POLYNOMIAL), {4: tokens}, 1)
-    assert (found.steps.tolist(), found.followed.tolist(), found.kept.tolist()) == ([2], [2], [0])
+    counts = shift_follows_f(by_hand(POLYNOMIAL), task(POLYNOMIAL), {4: tokens}, 1)
+    assert (counts.steps.tolist(), counts.followed.tolist(), counts.kept.tolist()) == ([2], [2], [0])
 
 
 @residuals
 def test_shifting_a_head_that_does_not_read_x_moves_nothing_as_predicted(residual):
-    found = shift_follows_f(by_hand(TELLING, residual), task(TELLING), sequences(TELLING, 5, 8), 0)
-    assert found.fraction < 0.3
+    counts = shift_follows_f(by_hand(TELLING, residual), task(TELLING), sequences(TELLING, 5, 8), 0)
+    assert counts.fraction < 0.3
 
 
 def test_a_network_of_another_task_does_not_follow_this_f():
     # It adds 2 where the task adds 1, so it writes neither F(s, x_{t+1}) nor F(s, x_t) wherever those differ by 1 mod 5
     # from its own; from s_1 = x_1 the first step is the same.
     other = handmade(task("polynomial:p=5,f=s*x+2"), LONGEST)
-    found = shift_follows_f(other, task(POLYNOMIAL), sequences(POLYNOMIAL, 8), 1)
-    assert found.fraction < 0.35
+    counts = shift_follows_f(other, task(POLYNOMIAL), sequences(POLYNOMIAL, 8), 1)
+    assert counts.fraction < 0.35
 
 
 def test_an_untrained_network_follows_nothing():
@@ -106,10 +106,10 @@ def test_an_untrained_network_follows_nothing():
 
 
 def test_lengths_without_a_step_add_nothing():
-    found = shift_follows_f(by_hand(TELLING), task(TELLING), sequences(TELLING, 1), 1)
-    assert len(found.steps) == 0
-    assert np.isnan(found.fraction)
-    assert len(found.by_sequence) == 0
+    counts = shift_follows_f(by_hand(TELLING), task(TELLING), sequences(TELLING, 1), 1)
+    assert len(counts.steps) == 0
+    assert np.isnan(counts.fraction)
+    assert len(counts.by_sequence) == 0
 
 
 def test_counts_by_hand():
@@ -131,16 +131,16 @@ def test_counts_by_hand():
                 counts["kept"] += outputs[4 + t] == right
         for name, count in counts.items():
             expected[name].append(count)
-    found = shift_follows_f(model, parity, {4: tokens}, 1, 0)
-    assert {name: getattr(found, name).tolist() for name in expected} == expected
-    assert 0 < found.fraction < 1
+    result = shift_follows_f(model, parity, {4: tokens}, 1, 0)
+    assert {name: getattr(result, name).tolist() for name in expected} == expected
+    assert 0 < result.fraction < 1
 
 
 def test_readings_by_hand():
-    found = CounterfactualCounts(np.array([4, 0, 2]), np.array([3, 0, 0]), np.array([1, 0, 1]))
-    assert found.fraction == 3 / 6
-    assert found.fraction_kept == 2 / 6
-    assert found.by_sequence.tolist() == [3 / 4, 0]
+    counts = CounterfactualCounts(np.array([4, 0, 2]), np.array([3, 0, 0]), np.array([1, 0, 1]))
+    assert counts.fraction == 3 / 6
+    assert counts.fraction_kept == 2 / 6
+    assert counts.by_sequence.tolist() == [3 / 4, 0]
 
 
 # Swap
@@ -159,24 +159,24 @@ def test_readings_by_hand():
     ],
 )
 def test_the_output_follows_f_for_every_pair(spec, pairs, residual):
-    found = swap_follows_f(by_hand(spec, residual), task(spec), sequences(spec, 3, LONGEST), 1, 0)
-    assert found.pairs == pairs
-    assert found.fraction == 1.0
-    assert (found.counts.fraction, found.counts.fraction_kept) == (1.0, 0.0)
-    told = found.steps > 0
-    assert (found.table[told] == 1).all()
-    assert np.isnan(found.table[~told]).all()
-    assert found.steps.sum() == found.counts.steps.sum()
+    swaps = swap_follows_f(by_hand(spec, residual), task(spec), sequences(spec, 3, LONGEST), 1, 0)
+    assert swaps.pairs == pairs
+    assert swaps.fraction == 1.0
+    assert (swaps.counts.fraction, swaps.counts.fraction_kept) == (1.0, 0.0)
+    counted = swaps.steps > 0
+    assert (swaps.table[counted] == 1).all()
+    assert np.isnan(swaps.table[~counted]).all()
+    assert swaps.steps.sum() == swaps.counts.steps.sum()
 
 
 def test_every_other_input_is_drawn_about_equally_often():
-    found = swap_follows_f(by_hand(TELLING), task(TELLING), sequences(TELLING, LONGEST), 1, seed=5)
+    swaps = swap_follows_f(by_hand(TELLING), task(TELLING), sequences(TELLING, LONGEST), 1, seed=5)
     # x' is never x, so all 101 * 9 steps can tell: about 151.5 for each of six inputs, standard deviation 11.2.
-    by_input = found.steps.sum((0, 1))
+    by_input = swaps.steps.sum((0, 1))
     assert by_input[0] == 0
     assert by_input.sum() == 909
     assert abs(by_input[1:] - 151.5).max() < 56
-    assert found.counts.steps.tolist() == [9] * 101
+    assert swaps.counts.steps.tolist() == [9] * 101
 
 
 def test_draws_follow_their_seed():
@@ -189,8 +189,8 @@ def test_draws_follow_their_seed():
 @residuals
 def test_swapping_what_no_head_reads_changes_nothing(residual):
     """Layer 1's head reads EoI's value, not x_t's."""
-    found = swap_follows_f(by_hand(TELLING, residual), task(TELLING), sequences(TELLING, 5), 0)
-    assert (found.fraction, found.counts.fraction_kept) == (0.0, 1.0)
+    swaps = swap_follows_f(by_hand(TELLING, residual), task(TELLING), sequences(TELLING, 5), 0)
+    assert (swaps.fraction, swaps.counts.fraction_kept) == (0.0, 1.0)
 
 
 def test_swaps_by_hand(monkeypatch):
@@ -219,20 +219,20 @@ def test_swaps_by_hand(monkeypatch):
             s = 2 if t == 1 else row[7 + t]
             steps[0, s, 1 - row[t]] += 1
             followed[0, s, 1 - row[t]] += output == parity.step(s % 2, 1 - row[t])
-    found = swap_follows_f(model, parity, {7: tokens}, 1, 1)
-    assert found.steps.tolist() == steps.tolist()
-    assert found.followed.tolist() == followed.tolist()
-    assert 0 < found.fraction < 1
-    told = steps > 0
-    assert found.fraction == pytest.approx((followed[told] / steps[told]).mean())
+    swaps = swap_follows_f(model, parity, {7: tokens}, 1, 1)
+    assert swaps.steps.tolist() == steps.tolist()
+    assert swaps.followed.tolist() == followed.tolist()
+    assert 0 < swaps.fraction < 1
+    counted = steps > 0
+    assert swaps.fraction == pytest.approx((followed[counted] / steps[counted]).mean())
 
 
 def test_swaps_of_nothing():
     empty = np.zeros((1, 3, 2), dtype=int)
     none = np.zeros(0, dtype=int)
-    found = counterfactuals.SwapCounts(CounterfactualCounts(none, none, none), empty, empty)
-    assert found.pairs == 0
-    assert np.isnan(found.fraction)
+    swaps = counterfactuals.SwapCounts(CounterfactualCounts(none, none, none), empty, empty)
+    assert swaps.pairs == 0
+    assert np.isnan(swaps.fraction)
 
 
 def test_a_task_with_one_input_has_nothing_to_swap():
@@ -243,3 +243,11 @@ def test_a_task_with_one_input_has_nothing_to_swap():
     tokens = layout.assemble(VOCABULARY, inputs, single.states(inputs))
     with pytest.raises(UserError, match="polynomial:p=2: its only input is 1: there is nothing to swap it for"):
         swap_follows_f(model, single, {3: tokens}, 1)
+
+
+def test_counts_read_as_sentences():
+    counts = CounterfactualCounts(np.array([4, 2]), np.array([3, 0]), np.array([1, 1]))
+    assert repr(counts) == "CounterfactualCounts(6 steps: 0.500 followed)"
+    pairs = np.array([[[2, 0], [4, 0]]])
+    swaps = counterfactuals.SwapCounts(counts, pairs, pairs // 4 * 3)
+    assert repr(swaps) == "SwapCounts(2 pairs (s, x'): 0.375 followed)"

@@ -54,11 +54,12 @@ def test_which_answers_are_right_by_hand():
     # s - x mod 7 from 0: 1 2 3 gives 6 4 1; 4 4 1 gives 3 6 5.
     tokens = {3: whole(TELLING, [[1, 2, 3], [4, 4, 1]])}
     said = [(6, 4, 2, 63), (3, 6, 5, 62)]
-    found = accuracy_under(by_hand(TELLING), tokens, lambda _: saying(said))[3]
-    assert found.states.tolist() == [[True, True, False], [True, True, True]]
-    assert found.end.tolist() == [True, False]
-    assert found.exact.tolist() == [False, False]
-    assert found.by_token.tolist() == [2 / 3, 1]
+    answers = accuracy_under(by_hand(TELLING), tokens, lambda _: saying(said))[3]
+    assert answers.states.tolist() == [[True, True, False], [True, True, True]]
+    assert answers.end.tolist() == [True, False]
+    assert answers.exact.tolist() == [False, False]
+    assert answers.by_token.tolist() == [2 / 3, 1]
+    assert repr(answers) == "Answers(2 sequences: exact 0.000, by token 0.833)"
     right = accuracy_under(by_hand(TELLING), tokens, lambda _: saying([(6, 4, 1, 63), (3, 6, 6, 63)]))[3]
     assert right.exact.tolist() == [True, False]
 
@@ -67,8 +68,8 @@ def test_without_an_edit_it_is_the_accuracy_of_an_evaluation():
     data = sequences("parity", 3, 4, 5)
     records = evaluate(half_right(), task("parity"), data)
     expected = {row["length"]: row["value"] for row in records if row["name"] == "accuracy"}
-    found = accuracy_under(half_right(), data)
-    assert {length: answers.exact.mean() for length, answers in found.items()} == expected
+    by_length = accuracy_under(half_right(), data)
+    assert {length: answers.exact.mean() for length, answers in by_length.items()} == expected
     assert 0 < np.mean(list(expected.values())) < 1
 
 
@@ -79,9 +80,9 @@ def test_edits_are_made_for_each_length():
         asked.append(layout)
         return ideal_attention(layout, "second", 1)
 
-    found = accuracy_under(by_hand(TELLING), sequences(TELLING, 2, 5), make)
+    by_length = accuracy_under(by_hand(TELLING), sequences(TELLING, 2, 5), make)
     assert asked == [SequenceLayout(2), SequenceLayout(5)]
-    assert [answers.exact.all() for answers in found.values()] == [True, True]
+    assert [answers.exact.all() for answers in by_length.values()] == [True, True]
 
 
 @pytest.mark.parametrize("rows", [1, 6, 7, 13])
@@ -109,23 +110,23 @@ def test_chunks_change_nothing_but_the_memory(rows, monkeypatch):
 def test_a_population_answers_along_its_axis():
     model = random_network(networks=2)
     tokens = np.stack([dataset(TELLING).test[4][:5], dataset(TELLING).test[4][5:10]])
-    found = accuracy_under(model, {4: tokens}, lambda _: zero("blocks.1.hook_mlp_out"))[4]
-    assert found.states.shape == (2, 5, 4)
-    assert found.exact.shape == found.end.shape == found.by_token.shape == (2, 5)
+    answers = accuracy_under(model, {4: tokens}, lambda _: zero("blocks.1.hook_mlp_out"))[4]
+    assert answers.states.shape == (2, 5, 4)
+    assert answers.exact.shape == answers.end.shape == answers.by_token.shape == (2, 5)
 
 
 def test_without_chain_of_thought_there_is_one_state():
     layout = SequenceLayout(4, cot=False)
     model = random_network()
     tokens = layout.assemble(VOCABULARY, np.ones((3, 4), dtype=np.int64), np.ones((3, 4), dtype=np.int64))
-    found = accuracy_under(model, {4: tokens}, lambda given: zero("hook_embed", positions=[given.size - 2]), cot=False)
-    assert found[4].states.shape == (3, 1)
+    answers = accuracy_under(model, {4: tokens}, lambda own: zero("hook_embed", positions=[own.size - 2]), cot=False)
+    assert answers[4].states.shape == (3, 1)
 
 
 def test_an_untrained_network_is_right_nowhere():
-    found = accuracy_under(random_network(), sequences(TELLING, LONGEST))[LONGEST]
-    assert found.exact.mean() == 0
-    assert found.by_token.mean() < 0.2
+    answers = accuracy_under(random_network(), sequences(TELLING, LONGEST))[LONGEST]
+    assert answers.exact.mean() == 0
+    assert answers.by_token.mean() < 0.2
 
 
 def test_answers_of_a_population_by_hand():
@@ -142,28 +143,28 @@ def test_chance_of_a_polynomial_by_hand():
     # s * x + 1 mod 5 from s_1 = x_1, inputs 1 .. 4: 1 4 -> 1 0, 2 3 -> 2 2, 3 3 -> 3 0, 4 1 -> 4 0.
     tokens = whole(POLYNOMIAL, [[1, 4], [2, 3], [3, 3], [4, 1]])
     assert tokens[:, 4:6].tolist() == [[1, 0], [2, 2], [3, 0], [4, 0]]
-    found = chance_levels(task(POLYNOMIAL), {2: tokens})[2]
-    assert found.alphabet.by_token == pytest.approx(1 / 5)
-    assert found.alphabet.exact == pytest.approx(1 / 25)
+    levels = chance_levels(task(POLYNOMIAL), {2: tokens})[2]
+    assert levels.alphabet.by_token == pytest.approx(1 / 5)
+    assert levels.alphabet.exact == pytest.approx(1 / 25)
     # s_1 takes four values, s_2 two.
-    assert found.values.by_token == pytest.approx((1 / 4 + 1 / 2) / 2)
-    assert found.values.exact == pytest.approx(1 / 8)
+    assert levels.values.by_token == pytest.approx((1 / 4 + 1 / 2) / 2)
+    assert levels.values.exact == pytest.approx(1 / 8)
     # s_1 is one of four, equally likely; after s = 1, 2, 3, 4 so is s_2.
-    assert found.state.by_token == pytest.approx(1 / 4)
-    assert found.state.exact == pytest.approx(1 / 16)
+    assert levels.state.by_token == pytest.approx(1 / 4)
+    assert levels.state.exact == pytest.approx(1 / 16)
     # The query that writes s_1 stands at 3 and sees 4 tokens, the next one 5: x_t is hit with 1/4 and 1/5.
     first, second = 1 / 4 + 3 / 4 / 4, 1 / 5 + 4 / 5 / 4
-    assert found.random_map.by_token == pytest.approx((first + second) / 2)
-    assert found.random_map.exact == pytest.approx(first * second)
+    assert levels.random_map.by_token == pytest.approx((first + second) / 2)
+    assert levels.random_map.exact == pytest.approx(first * second)
 
 
 def test_a_state_that_settles_the_next_is_no_guess():
     # After s = 0 the next state is 1 whatever x is. 1 4 1 -> 1 0 1 and 2 3 2 -> 2 2 0: (1/4, 1/4, 1) and (1/4)^3.
     tokens = whole(POLYNOMIAL, [[1, 4, 1], [2, 3, 2]])
     assert tokens[:, 5:8].tolist() == [[1, 0, 1], [2, 2, 0]]
-    found = chance_levels(task(POLYNOMIAL), {3: tokens})[3]
-    assert found.state.by_token == pytest.approx((1.5 + 0.75) / 6)
-    assert found.state.exact == pytest.approx((1 / 16 + 1 / 64) / 2)
+    levels = chance_levels(task(POLYNOMIAL), {3: tokens})[3]
+    assert levels.state.by_token == pytest.approx((1.5 + 0.75) / 6)
+    assert levels.state.exact == pytest.approx((1 / 16 + 1 / 64) / 2)
 
 
 def test_an_uneven_step_is_guessed_by_its_likeliest_state():
@@ -172,22 +173,22 @@ def test_an_uneven_step_is_guessed_by_its_likeliest_state():
     layout = SequenceLayout(3)
     inputs = np.array([[1, 2, 0]])
     tokens = layout.assemble(VOCABULARY, inputs, maximum.states(inputs))
-    found = chance_levels(maximum, {3: tokens})[3]
+    levels = chance_levels(maximum, {3: tokens})[3]
     # s_1 from s_0: 1/3. s_2 after 1: 2/3. s_3 after 2: 1.
-    assert found.state.by_token == pytest.approx((1 / 3 + 2 / 3 + 1) / 3)
-    assert found.state.exact == pytest.approx(2 / 9)
+    assert levels.state.by_token == pytest.approx((1 / 3 + 2 / 3 + 1) / 3)
+    assert levels.state.exact == pytest.approx(2 / 9)
 
 
 def test_in_a_mixture_each_sequence_has_the_chance_of_its_own_task():
     spec = "mix:copy,polynomial(p=5)"
     # Copy: two values, 0 0 and 1 0; polynomial: 1 4 -> 1 0.
     rows = [whole(spec, [[0, 0], [1, 0]]), whole(spec, [[1, 4]], component=1)]
-    found = chance_levels(task(spec), {2: np.concatenate(rows)})[2]
-    assert found.alphabet.by_token == pytest.approx((1 / 2 + 1 / 2 + 1 / 5) / 3)
-    assert found.alphabet.exact == pytest.approx((1 / 4 + 1 / 4 + 1 / 25) / 3)
+    levels = chance_levels(task(spec), {2: np.concatenate(rows)})[2]
+    assert levels.alphabet.by_token == pytest.approx((1 / 2 + 1 / 2 + 1 / 5) / 3)
+    assert levels.alphabet.exact == pytest.approx((1 / 4 + 1 / 4 + 1 / 25) / 3)
     # Copy shows two first states and one second; the polynomial one of each.
-    assert found.values.exact == pytest.approx((1 / 2 + 1 / 2 + 1) / 3)
-    assert found.state.exact == pytest.approx((1 / 4 + 1 / 4 + 1 / 16) / 3)
+    assert levels.values.exact == pytest.approx((1 / 2 + 1 / 2 + 1) / 3)
+    assert levels.state.exact == pytest.approx((1 / 4 + 1 / 4 + 1 / 16) / 3)
 
 
 def test_another_vocabulary_and_no_chain_of_thought():
@@ -195,6 +196,6 @@ def test_another_vocabulary_and_no_chain_of_thought():
     layout = SequenceLayout(3, cot=False)
     inputs = np.array([[1, 2, 3], [4, 4, 1]])
     tokens = layout.assemble(small, inputs, task(POLYNOMIAL).states(inputs))
-    found = chance_levels(task(POLYNOMIAL), {3: tokens}, small, cot=False)[3]
-    assert found.alphabet.exact == found.alphabet.by_token == pytest.approx(1 / 5)
-    assert found.state is found.random_map is None
+    levels = chance_levels(task(POLYNOMIAL), {3: tokens}, small, cot=False)[3]
+    assert levels.alphabet.exact == levels.alphabet.by_token == pytest.approx(1 / 5)
+    assert levels.state is levels.random_map is None

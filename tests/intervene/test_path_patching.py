@@ -42,22 +42,22 @@ def test_what_is_patched_in_is_computed_as_documented(residual, into, through_ml
     model = random_network(layers=3, residual=residual)
     tokens, donor = random_tokens(2, 11), random_tokens(2, 11, seed=1)
     options = {"sender": (0, 1), "into": into, "through_mlps": through_mlps}
-    site = f"blocks.2.attn.hook_{into}"
+    name = f"blocks.2.attn.hook_{into}"
     weight = getattr(model.blocks[2].attn, f"W_{into.upper()}")[0]
     expected = (exchanged_stream(model, tokens, donor, through_mlps) @ weight).unflatten(-1, (3, 7))
     _, clean = model.run_with_cache(tokens)
-    _, found = model.run_with_cache(tokens, hooks=path_patch(model, tokens, donor, receiver=(2, None), **options))
-    assert_close(found[site], expected, **TIGHT)
-    assert not torch.allclose(found[site], clean[site])
+    _, patched = model.run_with_cache(tokens, hooks=path_patch(model, tokens, donor, receiver=(2, None), **options))
+    assert_close(patched[name], expected, **TIGHT)
+    assert not torch.allclose(patched[name], clean[name])
     # The reader's other inputs, and the stream that it adds to, are as they were.
     others = [f"blocks.2.attn.hook_{name}" for name in "qkv" if name != into]
     for untouched in (*others, "blocks.2.hook_resid_pre", "blocks.1.attn.hook_z"):
-        assert torch.equal(found[untouched], clean[untouched]), untouched
+        assert torch.equal(patched[untouched], clean[untouched]), untouched
     # Of one head, at one position.
     some = path_patch(model, tokens, donor, receiver=(2, 1), positions=[4], **options)
-    wanted = clean[site].clone()
+    wanted = clean[name].clone()
     wanted[:, 4, 1] = expected[:, 4, 1]
-    assert_close(model.run_with_cache(tokens, hooks=some)[1][site], wanted, **TIGHT)
+    assert_close(model.run_with_cache(tokens, hooks=some)[1][name], wanted, **TIGHT)
 
 
 def test_with_all_heads_it_is_a_patch_of_the_layers_query_input():
@@ -165,7 +165,7 @@ def test_other_parts_of_the_stream_do_not_pass():
         ({"receiver": (2, 0)}, "unknown hook name 'blocks.2.attn.hook_q'"),
     ],
 )
-def test_what_makes_no_sense_is_told_in_one_line(options, message):
+def test_receivers_and_shapes_that_do_not_fit_raise(options, message):
     model, tokens = random_network(), random_tokens(2, 11)
     given = {"donor": tokens, "sender": (0, 0), "receiver": (1, 0)} | options
     with pytest.raises(UserError) as caught:

@@ -27,8 +27,8 @@ def maps_of(hooks, layer=1, tokens=None, model=None):
     """A layer's maps before and after an edit, on a random network with three heads."""
     model = model or random_network()
     tokens = random_tokens(5, 8) if tokens is None else tokens
-    site = pattern_hook(layer)
-    return model.run_with_cache(tokens, [site])[1][site], model.run_with_cache(tokens, [site], hooks=hooks)[1][site]
+    name = pattern_hook(layer)
+    return model.run_with_cache(tokens, [name])[1][name], model.run_with_cache(tokens, [name], hooks=hooks)[1][name]
 
 
 # Maps by hand
@@ -168,12 +168,15 @@ def test_ideal_maps_change_nothing_where_the_heads_are_ideal(residual, length):
 
 
 @pytest.mark.parametrize("residual", RESIDUALS)
-def test_ideal_maps_in_the_wrong_place_spoil_everything(residual):
+@pytest.mark.parametrize(("role", "layer"), [("first", 1), ("second", 0)])
+def test_ideal_maps_in_the_wrong_place_spoil_everything(role, layer, residual):
     model, data = by_hand(TELLING, residual), sequences(TELLING, LONGEST)
     for role, layer in (("first", 1), ("second", 0)):
-        found = accuracy_under(model, data, lambda layout, role=role, layer=layer: ideal_attention(layout, role, layer))
-        assert found[LONGEST].exact.mean() == 0
-        assert found[LONGEST].by_token.mean() < 0.3
+        answers = accuracy_under(
+            model, data, lambda layout, role=role, layer=layer: ideal_attention(layout, role, layer)
+        )
+        assert answers[LONGEST].exact.mean() == 0
+        assert answers[LONGEST].by_token.mean() < 0.3
 
 
 SPOILT = {
@@ -189,11 +192,11 @@ SPOILT = {
 @pytest.mark.parametrize("name", SPOILT)
 def test_any_other_second_map_brings_the_network_down_to_guessing(residual, name):
     model, data = by_hand(TELLING, residual), sequences(TELLING, LONGEST)
-    found = accuracy_under(model, data, SPOILT[name])[LONGEST]
+    answers = accuracy_under(model, data, SPOILT[name])[LONGEST]
     chance = chance_levels(task(TELLING), data)[LONGEST].random_map
     # 101 sequences of 9 states: a standard deviation of at most 0.5 / 909 ** 0.5 = 0.017.
-    assert found.by_token.mean() < chance.by_token + 0.05
-    assert found.exact.mean() == 0
+    assert answers.by_token.mean() < chance.by_token + 0.05
+    assert answers.exact.mean() == 0
 
 
 @pytest.mark.parametrize("residual", RESIDUALS)
@@ -238,7 +241,7 @@ def test_another_sequences_map_is_as_good_where_heads_read_positions(residual):
         (lambda: maps_of(uniform_attention(2)), "unknown hook name 'blocks.2.attn.hook_pattern'"),
     ],
 )
-def test_what_makes_no_sense_is_told_in_one_line(make, message):
+def test_mistakes_raise_one_line(make, message):
     with pytest.raises(UserError) as caught:
         make()
     assert str(caught.value).startswith(message)

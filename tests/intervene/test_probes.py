@@ -1,6 +1,7 @@
 """Probes: on the network set by hand it is known what stands where, and what a linear map can make of it."""
 
 import math
+from functools import cache
 
 import numpy as np
 import polars as pl
@@ -8,8 +9,15 @@ import pytest
 
 from helpers.oracle import LONGEST, RESIDUALS, VOCABULARY, by_hand, dataset
 from iterhead.errors import UserError
-from iterhead.intervene import LABELS, ProbeScore, probe, probe_checkpoints, probe_labels, probe_table
-from iterhead.intervene.probes import _collect
+from iterhead.intervene.probes import (
+    LABELS,
+    ProbeScore,
+    probe,
+    probe_checkpoints,
+    probe_data,
+    probe_labels,
+    probe_table,
+)
 from iterhead.model import Transformer
 from iterhead.settings import ModelConfig
 from iterhead.tasks import SequenceLayout, task
@@ -22,6 +30,7 @@ EMBEDDED, BEFORE_MLP_1, AFTER_MLP_1 = (
     "blocks.0.hook_resid_mid",
     "blocks.1.hook_resid_pre",
 )
+HEADS = ("blocks.0.attn.hook_z", "blocks.1.attn.hook_z", "blocks.1.attn.hook_q", "blocks.1.hook_q_input")
 BROUGHT, ANSWER = "blocks.1.hook_resid_mid", "blocks.1.hook_resid_post"
 
 FROM_POSITION = 24 / 45
@@ -31,9 +40,18 @@ states stand at q = L + t, t >= 2: positions 4 .. 18, and of the pairs at each o
 residuals = pytest.mark.parametrize("residual", RESIDUALS)
 
 
-def read(model, site, label, **options):
+def read(model, name, label, **options):
     data = dataset(SPEC)
-    return probe(model, data.train, data.test, site, label, **options)
+    return probe(model, data.train, data.test, name, label, **options)
+
+
+@cache
+def accuracies(residual):
+    """The accuracy of every label at the names below, on the network set by hand."""
+    data = dataset(SPEC)
+    names = (EMBEDDED, BEFORE_MLP_1, AFTER_MLP_1, BROUGHT, ANSWER, "hook_embed", "ln_final.hook_normalized")
+    table = probe_table(by_hand(SPEC, residual), data.train, data.test, [*names, *HEADS], tokens=2000)
+    return {(name, label): accuracy for name, label, accuracy in table.select("name", "label", "accuracy").rows()}
 
 
 def untrained():
@@ -47,26 +65,26 @@ def test_labels_by_hand():
     # 2 3 4 -> 2, 2*3+1 = 7, 7*4+1 = 29 = 7; EoI is 62.
     inputs = np.array([[2, 3, 4], [10, 10, 10]])
     tokens = SequenceLayout(3).assemble(VOCABULARY, inputs, task(SPEC).states(inputs))
-    found = probe_labels(SequenceLayout(3), tokens)
-    assert {label: values.tolist() for label, values in found.items()} == {
+    labels = probe_labels(SequenceLayout(3), tokens)
+    assert {label: values.tolist() for label, values in labels.items()} == {
         "t": [[1, 2, 3], [1, 2, 3]],
         "L": [[3, 3, 3], [3, 3, 3]],
         "x_t": [[2, 3, 4], [10, 10, 10]],
         "s_{t-1}": [[62, 2, 7], [62, 10, 2]],
         "s_t": [[2, 7, 7], [10, 2, 10]],
     }
-    assert tuple(found) == LABELS
+    assert tuple(labels) == LABELS
 
 
 def test_tokens_are_all_steps_of_equally_many_sequences_of_each_length():
     # 3 * 45 = 135 tokens of 150 asked for.
-    found = _collect(by_hand(SPEC), dataset(SPEC).test, [EMBEDDED, "blocks.0.attn.hook_z"], 150)
-    assert list(found.features) == [EMBEDDED, "blocks.0.attn.hook_z"]
-    assert {len(values) for values in (*found.features.values(), *found.labels.values())} == {135}
-    pairs = list(zip(found.labels["L"].tolist(), found.labels["t"].tolist(), strict=True))
+    data = probe_data(by_hand(SPEC), dataset(SPEC).test, [EMBEDDED, "blocks.0.attn.hook_z"], 150)
+    assert list(data.features) == [EMBEDDED, "blocks.0.attn.hook_z"]
+    assert {len(values) for values in (*data.features.values(), *data.labels.values())} == {135}
+    pairs = list(zip(data.labels["L"].tolist(), data.labels["t"].tolist(), strict=True))
     assert sorted(pairs) == sorted((L, t) for L in range(1, LONGEST + 1) for t in range(1, L + 1) for _ in range(3))
     # Features stand beside their labels: the position embedding's one-hot is first, at q = L + t.
-    assert [int(row[:21].argmax()) for row in found.features[EMBEDDED]] == [L + t for L, t in pairs]
+    assert [int(row[:21].argmax()) for row in data.features[EMBEDDED]] == [L + t for L, t in pairs]
 
 
 # What stands where
@@ -84,32 +102,28 @@ def test_tokens_are_all_steps_of_equally_many_sequences_of_each_length():
     ],
 )
 def test_what_the_circuit_holds_is_read_without_error(residual, label, readable):
-    data, model = dataset(SPEC), by_hand(SPEC, residual)
-    found = probe_table(model, data.train, data.test, readable, [label])
-    assert found["accuracy"].to_list() == [1.0] * len(readable)
-    assert set(found["name"]) == set(readable)
+    assert {name: accuracies(residual)[name, label] for name in readable} == dict.fromkeys(readable, 1.0)
 
 
 @residuals
 def test_t_is_not_read_before_it_is_computed(residual):
     """The claim is about MLP 1: before it, own position and EoI's stand side by side, and ridge cannot subtract."""
-    model = by_hand(SPEC, residual)
-    noise = 3 * math.sqrt(0.25 / 3960)
-    assert read(model, EMBEDDED, "t").accuracy < FROM_POSITION + noise
-    assert FROM_POSITION < read(model, BEFORE_MLP_1, "t").accuracy < 0.8
+    noise = 3 * math.sqrt(0.25 / 1980)
+    assert accuracies(residual)[EMBEDDED, "t"] < FROM_POSITION + noise
+    assert FROM_POSITION < accuracies(residual)[BEFORE_MLP_1, "t"] < 0.8
 
 
 @residuals
 def test_logistic_regression_subtracts_by_itself(residual):
     """Its logits may be 2 t' (q - e + 1) - t'^2, linear in two one-hots: it finds t before any MLP has."""
     model = by_hand(SPEC, residual)
-    assert read(model, BEFORE_MLP_1, "t", method="logistic").accuracy > 0.99
-    assert read(model, EMBEDDED, "t", method="logistic").accuracy < FROM_POSITION + 0.05
+    assert read(model, BEFORE_MLP_1, "t", method="logistic", tokens=2000).accuracy > 0.99
+    assert read(model, EMBEDDED, "t", method="logistic", tokens=2000).accuracy < FROM_POSITION + 0.05
 
 
 @residuals
 @pytest.mark.parametrize(
-    ("label", "sites", "most"),
+    ("label", "names", "most"),
     [
         # One of ten inputs, which nothing has brought yet.
         ("x_t", [EMBEDDED, BEFORE_MLP_1, AFTER_MLP_1], 0.17),
@@ -120,26 +134,25 @@ def test_logistic_regression_subtracts_by_itself(residual):
         ("L", [EMBEDDED], 0.6),
     ],
 )
-def test_what_has_not_been_brought_or_computed_is_not_read(residual, label, sites, most):
-    for site in sites:
-        assert read(by_hand(SPEC, residual), site, label).accuracy < most, site
+def test_what_has_not_been_brought_or_computed_is_not_read(residual, label, names, most):
+    assert max(accuracies(residual)[name, label] for name in names) < most
 
 
 # Controls
 
 
-@pytest.mark.parametrize(("label", "site"), [("t", AFTER_MLP_1), ("x_t", BROUGHT), ("s_t", ANSWER)])
-def test_shuffled_labels_are_read_by_chance(label, site):
-    found = read(by_hand(SPEC), site, label)
-    assert found.control_shuffled < found.chance + 0.1
-    assert found.control_shuffled < 0.3
+@pytest.mark.parametrize(("label", "name"), [("t", AFTER_MLP_1), ("x_t", BROUGHT), ("s_t", ANSWER)])
+def test_shuffled_labels_are_read_by_chance(label, name):
+    score = read(by_hand(SPEC), name, label, tokens=2000)
+    assert score.control_shuffled < score.chance + 0.1
+    assert score.control_shuffled < 0.3
 
 
 def test_an_untrained_network_holds_none_of_it():
     """Positions and tokens are there by their embedding, and so is what follows from them; the rest is not."""
     data = dataset(SPEC)
-    found = probe_table(untrained(), data.train, data.test, [AFTER_MLP_1, ANSWER])
-    scores = {label: rows["accuracy"].max() for (label,), rows in found.group_by("label")}
+    table = probe_table(untrained(), data.train, data.test, [AFTER_MLP_1, ANSWER], tokens=2000)
+    scores = {label: rows["accuracy"].max() for (label,), rows in table.group_by("label")}
     assert scores["s_{t-1}"] > 0.99
     assert scores["t"] < 0.75
     assert scores["L"] < 0.75
@@ -150,8 +163,8 @@ def test_an_untrained_network_holds_none_of_it():
 def test_chance_is_the_commonest_label():
     # Of 45 pairs nine have t = 1, and nine have L = 9.
     for label in ("t", "L"):
-        found = read(by_hand(SPEC), AFTER_MLP_1, label, tokens=900)
-        assert (found.chance, found.n) == (0.2, 900)
+        score = read(by_hand(SPEC), AFTER_MLP_1, label, tokens=900)
+        assert (score.chance, score.n) == (0.2, 900)
 
 
 # The table
@@ -181,20 +194,25 @@ def test_a_score_is_a_row():
 def test_checkpoints_stand_below_each_other():
     data = dataset(SPEC)
     models = ((epoch, model) for epoch, model in ((0, untrained()), (30, by_hand(SPEC))))
-    found = probe_checkpoints(models, data.train, data.test, [AFTER_MLP_1], labels=["t"], tokens=900)
-    assert found.columns[:3] == ["epoch", "name", "label"]
-    assert found["epoch"].to_list() == [0, 30]
-    early, late = found["accuracy"]
+    table = probe_checkpoints(models, data.train, data.test, [AFTER_MLP_1], labels=["t"], tokens=900)
+    assert table.columns[:3] == ["epoch", "name", "label"]
+    assert table["epoch"].to_list() == [0, 30]
+    early, late = table["accuracy"]
     assert early < 0.75
     assert late == 1.0
-    assert found.schema["epoch"] == pl.Int32
+    assert table.schema["epoch"] == pl.Int32
 
 
 def test_one_class_is_read_without_a_probe():
     data = dataset(SPEC)
     train, test = ({4: part[4]} for part in (data.train, data.test))
-    found = probe(by_hand(SPEC), train, test, EMBEDDED, "L")
-    assert (found.accuracy, found.control_shuffled, found.chance) == (1.0, 1.0, 1.0)
+    score = probe(by_hand(SPEC), train, test, EMBEDDED, "L")
+    assert (score.accuracy, score.control_shuffled, score.chance) == (1.0, 1.0, 1.0)
+
+
+def test_a_score_reads_as_a_sentence():
+    score = ProbeScore("hook_embed", "s_t", 0.91666, 0.25, 0.5, 45)
+    assert repr(score) == "ProbeScore(s_t at hook_embed: 0.917; shuffled 0.250, chance 0.500; 45 tokens)"
 
 
 @pytest.mark.parametrize(
@@ -211,7 +229,7 @@ def test_one_class_is_read_without_a_probe():
         ((["blocks.1.hook_resid_pr"], ["t"]), {}, "unknown hook name 'blocks.1.hook_resid_pr'"),
     ],
 )
-def test_what_makes_no_sense_is_told_in_one_line(arguments, options, message):
+def test_mistakes_raise_one_line(arguments, options, message):
     data = dataset(SPEC)
     with pytest.raises(UserError) as caught:
         probe_table(by_hand(SPEC), data.train, data.test, *arguments, **options)

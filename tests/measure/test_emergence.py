@@ -53,11 +53,11 @@ def test_of_many_runs_the_first_evaluation_at_which_each_has_emerged():
     runs = ["+" + "".join(marks) for marks in product(kinds, repeat=5)]
     rows = [(run, 2 * at, *kinds[mark]) for run in runs for at, mark in enumerate(run)]
     columns = ["run", "epoch", "accuracy", "second_peakiness"]
-    found = dict(emergences(pl.DataFrame(rows, schema=columns, orient="row"), "run").iter_rows())
+    epochs = dict(emergences(pl.DataFrame(rows, schema=columns, orient="row"), "run").iter_rows())
     for run in runs:
         history = [scores(*kinds[mark]) for mark in run[1:]]
         first = next((2 * count for count in range(1, 6) if has_emerged(history[:count])), None)
-        assert found.get(run) == first, run
+        assert epochs.get(run) == first, run
 
 
 HISTORY = {0: 0.1, 5: 0.899, 10: 0.9, 15: 0.5, 20: 1.0}

@@ -103,7 +103,7 @@ def test_without_chain_of_thought_there_are_only_accuracy_and_grammar():
 
 
 def scripted(*answers):
-    """A stand-in for networks that predict, for the states and EoS of each sequence they know, what they were told."""
+    """A stand-in for networks that predict, for the states and EoS of each sequence they know, given tokens."""
 
     def run_with_cache(tokens, names, output_positions):
         logits = torch.zeros(*tokens.shape, 7)
@@ -146,8 +146,8 @@ def test_each_network_is_scored_by_its_own_task_and_sequences_by_hand(chunk, mon
     tasks = [task(spec) for spec in ("parity", "mix:copy,polynomial(p=3)", "parity")]
     # The second network sees the sequences in another order; the third one knows them all.
     sequences = [{2: TOKENS}, {2: TOKENS[::-1].copy()}, {2: TOKENS}]
-    found = evaluate_population(scripted(WRITTEN, WRITTEN, knows), tasks, sequences)
-    scores = [[by_key(rows)[2, None, None, name] for name in ("accuracy", "grammar")] for rows in found]
+    records = evaluate_population(scripted(WRITTEN, WRITTEN, knows), tasks, sequences)
+    scores = [[by_key(rows)[2, None, None, name] for name in ("accuracy", "grammar")] for rows in records]
     assert scores == [[1 / 5, 2 / 5], [1 / 5, 3 / 5], [1, 1]]
 
 
@@ -180,9 +180,9 @@ def test_a_population_is_scored_as_its_networks_one_by_one(cot, chunk, monkeypat
     ]
     monkeypatch.setattr(importlib.import_module("iterhead.measure.evaluate"), "CHUNK", chunk)
     together = [by_key(rows) for rows in evaluate_population(model, tasks, sequences, cot=cot)]
-    for found, expected in zip(together, one_by_one, strict=True):
-        assert found == pytest.approx(expected, abs=1e-6)
-        assert list(found) == list(expected)
+    for rows, expected in zip(together, one_by_one, strict=True):
+        assert rows == pytest.approx(expected, abs=1e-6)
+        assert list(rows) == list(expected)
     if cot:
         assert together[0] != pytest.approx(together[1], abs=1e-3)
 
@@ -227,7 +227,7 @@ def test_the_memory_of_an_evaluation_does_not_grow_with_the_test_set(monkeypatch
 
 def test_accuracy_of_a_network_that_knows_its_task_by_half(half_trained):
     model, dataset = half_trained.model, half_trained.datasets[0]
-    found = by_key(evaluate(model, parity_task(), dataset.test))
+    scores = by_key(evaluate(model, parity_task(), dataset.test))
     accuracies = []
     for length, tokens in dataset.test.items():
         layout = SequenceLayout(length)
@@ -238,7 +238,7 @@ def test_accuracy_of_a_network_that_knows_its_task_by_half(half_trained):
             right += all(logits[q].argmax() == row[q + 1] for q in range(length + 1, 2 * length + 2))
         assert layout.size == 2 * length + 3
         accuracies.append(right / len(tokens))
-        assert found[length, None, None, "accuracy"] == accuracies[-1]
+        assert scores[length, None, None, "accuracy"] == accuracies[-1]
     assert 0 < sum(accuracies) < 4
 
 

@@ -106,12 +106,12 @@ def test_chunks_of_unequal_size_weigh_as_many_sequences_as_they_have():
     sums = RoleSums(cells)
     for chunk in pattern.split((7, 7, 3), dim=1):
         sums.add(chunk)
-    found, expected = sums.scores(), role_scores(pattern, cells)
+    scores, expected = sums.scores(), role_scores(pattern, cells)
     weights = pattern[..., cells[0], cells[1]].double()
     deviation = weights.std(dim=1, correction=0).mean(-1)
-    assert_close(found.invariance, 1 - deviation, rtol=0, atol=1e-10)
+    assert_close(scores.invariance, 1 - deviation, rtol=0, atol=1e-10)
     for name in ("peakiness", "weight", "invariance", "mass"):
-        assert_close(getattr(found, name), getattr(expected, name), rtol=0, atol=1e-12)
+        assert_close(getattr(scores, name), getattr(expected, name), rtol=0, atol=1e-12)
 
 
 def test_there_are_no_iteration_heads_without_a_chain_of_thought():

@@ -111,15 +111,15 @@ def means(first, second, first_weight=None, second_weight=None):
         "first_weight": dict.fromkeys(first, 0.0) | (first_weight or {}),
         "second_weight": dict.fromkeys(second, 0.0) | (second_weight or {}),
     }
-    found = {(name, *head): value for name, by_head in tables.items() for head, value in by_head.items()}
-    return found | {("accuracy", None, None): 1.0, ("first_mass", 0, None): 9.0, ("first_mass", None, None): 9.0}
+    scores = {(name, *head): value for name, by_head in tables.items() for head, value in by_head.items()}
+    return scores | {("accuracy", None, None): 1.0, ("first_mass", 0, None): 9.0, ("first_mass", None, None): 9.0}
 
 
 def best(*args, **weights):
     """The best pair, whatever the order of the heads."""
-    found = means(*args, **weights)
-    pair = best_pair(found)
-    assert best_pair(dict(reversed(found.items()))) == pair
+    scores = means(*args, **weights)
+    pair = best_pair(scores)
+    assert best_pair(dict(reversed(scores.items()))) == pair
     return pair
 
 
@@ -190,10 +190,10 @@ def test_means_of_heads_are_over_the_headline_lengths():
         ]
     ]
     accuracy = {"epoch": 0, "split": "test", "length": 4, "name": "accuracy", "value": 1.0}
-    found = head_means(table([*rows, accuracy]))
-    assert found.columns == ["epoch", "split", "layer", "head", "name", "value"]
+    means = head_means(table([*rows, accuracy]))
+    assert means.columns == ["epoch", "split", "layer", "head", "name", "value"]
     # Head 0 at epoch 0: (1 + 2) / 2; length 3 is too short to count.
-    assert found.select("epoch", "head", "value").rows() == [(0, 0, 1.5), (0, 1, 5.0), (7, 0, 3.0)]
+    assert means.select("epoch", "head", "value").rows() == [(0, 0, 1.5), (0, 1, 5.0), (7, 0, 3.0)]
 
 
 def test_scores_show_themselves_as_a_table_in_a_notebook():

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from contextlib import contextmanager
 
 import pytest
 
@@ -10,7 +11,8 @@ from helpers.pages import ABSENT, grown, staged
 from iterhead.cli.report_command import write_study_pages
 from iterhead.model.handmade import handmade
 from iterhead.report import run_report, write_report
-from iterhead.studies.verify import verify, write_verification
+from iterhead.studies.verification import verify
+from iterhead.studies.verification_files import write_verification
 from iterhead.tasks import task
 
 FLAGS = (
@@ -37,9 +39,9 @@ def browser():
         chromium.close()
 
 
-@pytest.fixture
-def open_page(browser):
-    """Open a file in a context of its own; whatever it says to the console or asks of the network fails the test."""
+@contextmanager
+def opening(browser):
+    """A function that opens a file in a new context; a console message or a request to the network fails the test."""
     contexts, complaints = [], []
 
     def opened(path, **options):
@@ -62,6 +64,13 @@ def open_page(browser):
     assert not complaints
 
 
+@pytest.fixture
+def open_page(browser):
+    """A function that opens a file."""
+    with opening(browser) as opened:
+        yield opened
+
+
 @pytest.fixture(scope="session")
 def run(tmp_path_factory):
     """Parity up to length 6: noise, then step by step the network set by hand; its claims are checked."""
@@ -77,6 +86,13 @@ def run(tmp_path_factory):
 def page(open_page, run):
     """The page of that run."""
     return open_page(run.folder.path / "report.html")
+
+
+@pytest.fixture(scope="module")
+def still_page(browser, run):
+    """The same page, opened once for all tests of a file that leave it as it is."""
+    with opening(browser) as opened:
+        yield opened(run.folder.path / "report.html")
 
 
 @pytest.fixture
@@ -95,7 +111,7 @@ def made_page(tmp_path):
 def study_pages_made(tmp_path_factory):
     """The folder of runs with the pages of two studies made by hand, of which one has no claims, and of all."""
     out = tmp_path_factory.mktemp("studies")
-    studies = [made_study(), made_study("silent", title="Without claims", judges=())]
+    studies = [made_study(), made_study("silent", title="Without claims", claims=())]
     for study in studies:
         write_made(study, out)
     write_study_pages("all", [*studies, made_study("absent")], out)

@@ -1,16 +1,14 @@
-"""What stands in the page, told without a browser."""
+"""The contents of a run's page, read without a browser for the most part."""
 
 import base64
 import gzip
 import json
-import math
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
-from helpers.pages import grown, staged
+from helpers.pages import ATTACK, Tags, facts_of, grown, staged
 from helpers.stored_runs import stored, untrained
 from iterhead.errors import UserError
 from iterhead.model.handmade import handmade
@@ -21,36 +19,7 @@ from iterhead.report.run_page import SCRIPTS, STYLES
 from iterhead.runs.run import PROVENANCE, load
 from iterhead.tasks import task
 
-ATTACK = "</script><script>document.title='taken'</script><img src=x onerror=alert(1)> {{data}} & \"x_1\" <img src=y>"
-
-
-def data_of(page):
-    """The header of a page's data, and the bytes of its arrays."""
-    data = re.search(r'id="data">([^<]*)<', page.decode()).group(1)
-    raw = gzip.decompress(base64.b64decode(data))
-    end = 4 + int.from_bytes(raw[:4], "little")
-    return json.loads(raw[4:end]), raw[end:]
-
-
-def facts_of(page):
-    return data_of(page)[0]["facts"]
-
-
-def arrays_of(page):
-    header, raw = data_of(page)
-    return {
-        name: np.frombuffer(raw, array["type"], math.prod(array["shape"]), array["start"]).reshape(array["shape"])
-        for name, array in header["arrays"].items()
-    }
-
-
-class Tags(HTMLParser):
-    def __init__(self):
-        super().__init__()
-        self.found = []
-
-    def handle_starttag(self, tag, attributes):
-        self.found.append((tag, dict(attributes)))
+COMMAND = "iterhead run --task parity"
 
 
 def test_pack_can_be_read_again_and_is_the_same_each_time():
@@ -69,7 +38,7 @@ def test_pack_can_be_read_again_and_is_the_same_each_time():
 
 
 @pytest.mark.parametrize(("facts", "arrays"), [({"a": float("nan")}, {}), ({}, {"a": np.arange(3)})])
-def test_what_javascript_cannot_read_is_refused(facts, arrays):
+def test_types_that_javascript_cannot_read_raise(facts, arrays):
     with pytest.raises(ValueError, match=r"JSON|type int64"):
         pack(facts, arrays)
 
@@ -93,8 +62,14 @@ def test_texts_are_text():
     assert page.count("DATA") == plain.count("DATA")
 
 
-def test_nothing_comes_from_outside(run):
-    page = run_report(run).decode()
+@pytest.fixture(scope="module")
+def written(run):
+    """The page that lies in the run's folder."""
+    return (run.folder.path / "report.html").read_bytes()
+
+
+def test_nothing_comes_from_outside(written):
+    page = written.decode()
     tags = Tags()
     tags.feed(page)
     assert not [tag for tag in tags.found if {"src", "style", "onclick"} & set(tag[1])]
@@ -114,8 +89,8 @@ def test_every_file_of_the_page_is_used():
     assert names == {*templates, *STYLES, *SCRIPTS, *study_page.STYLES, *study_page.SCRIPTS, *overview.SCRIPTS}
 
 
-def test_the_same_run_gives_the_same_page(run):
-    assert run_report(run, "c") == run_report(load(run.folder.path), "c")
+def test_the_same_run_gives_the_same_page(run, written):
+    assert run_report(load(run.folder.path), COMMAND) == written
 
 
 def test_a_folder_in_use_and_one_without_a_network_are_refused(run, tmp_path):
@@ -144,17 +119,17 @@ def test_what_does_not_fit_gives_way(run):
     assert abs(int(arrays["maps.6"][1, 0, 0, 0, -14:].sum()) - 255) <= 7
 
 
-def test_interventions_measure_what_they_should(run):
+def test_interventions_measure_what_they_should(written):
     """The network set by hand: right with its own or ideal maps, broken by all else."""
-    interventions = facts_of(run_report(run))["interventions"]
+    interventions = facts_of(written)["interventions"]
     assert len(interventions["accuracies"]) == 25
     right = {name for name, accuracy in interventions["accuracies"].items() if accuracy["exact"] == 1}
     assert right == {"own.own", "own.ideal", "ideal.own", "ideal.ideal"}
 
 
-def test_a_page_names_the_settings_claims_and_versions(run):
-    facts = facts_of(run_report(run, "iterhead run --task parity"))
-    assert facts["run"]["command"] == "iterhead run --task parity"
+def test_a_page_names_the_settings_claims_and_versions(written):
+    facts = facts_of(written)
+    assert facts["run"]["command"] == COMMAND
     assert facts["run"]["settings"]["data"]["max_length"] == 6
     assert len(facts["claims"]["claims"]) == 13
     assert facts["network"]["exact"] == 1
@@ -204,10 +179,10 @@ def test_names_cannot_bring_markup_into_the_page(run, tmp_path, open_page, monke
     hostile = {
         "name": ATTACK,
         "components": [
-            {**part, "name": ATTACK, "formula": ATTACK} for part in run_page._task(task("parity"))["components"]
+            {**part, "name": ATTACK, "formula": ATTACK} for part in run_page.task_facts(task("parity"))["components"]
         ],
     }
-    monkeypatch.setattr(run_page, "_task", lambda _: hostile)
+    monkeypatch.setattr(run_page, "task_facts", lambda _: hostile)
     monkeypatch.setattr(run_page, "sentences", lambda _: [ATTACK, ATTACK])
     monkeypatch.setattr(run_page, "outcome", lambda _: ATTACK)
     path = tmp_path / "hostile.html"
@@ -221,10 +196,10 @@ def test_names_cannot_bring_markup_into_the_page(run, tmp_path, open_page, monke
     assert "onerror=alert(1)" in page.locator("#inputs-help").inner_text()
 
 
-def test_should_markup_slip_through_the_policy_runs_no_script(run, tmp_path, browser):
+def test_should_markup_slip_through_the_policy_runs_no_script(written, tmp_path, browser):
     path = tmp_path / "slipped.html"
     slipped = b"<script>document.title = 'taken'</script><img src=x onerror=\"document.title = 'taken'\"><h1>"
-    path.write_bytes(run_report(run).replace(b"<h1>", slipped, 1))
+    path.write_bytes(written.replace(b"<h1>", slipped, 1))
     context = browser.new_context()
     page = context.new_page()
     page.goto(path.as_uri())

@@ -9,24 +9,24 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from test_run_report import ATTACK, Tags, arrays_of, facts_of
 
 from helpers.made_study import ACCURACY, CHAIN, FINDINGS, VERSIONS, finding, made_study, made_tables, write_made
-from helpers.pages import staged
+from helpers.pages import ATTACK, Tags, arrays_of, facts_of, staged
 from helpers.stored_runs import settings
 from iterhead.errors import UserError
 from iterhead.model.handmade import handmade
 from iterhead.report import cells, measured, no_tables, overview, study_page, study_report, write_study_report
 from iterhead.report.cells import MISSING, shares
-from iterhead.report.pictures import described
 from iterhead.report.seed_curves import seed_curves
 from iterhead.report.study_page import headline
 from iterhead.runs.paths import run_folder_name
 from iterhead.runs.run import PROVENANCE, STATUS
 from iterhead.studies.collect import collect
-from iterhead.studies.published import ALL, find_studies
+from iterhead.studies.drawing import Panel
+from iterhead.studies.grid_drawings import HeatMaps
+from iterhead.studies.registry import ALL, find_studies
 from iterhead.studies.results import study_folder
-from iterhead.studies.study import Cell, HeatMaps, Panel
+from iterhead.studies.study import Cell
 from iterhead.studies.tables import Tables, write_tables
 from iterhead.tasks import task
 
@@ -177,7 +177,7 @@ def test_the_policy_allows_pictures_in_the_page_and_nothing_else(page):
 @pytest.mark.parametrize("study", find_studies(ALL, "smoke"), ids=lambda study: study.name)
 def test_every_figure_is_described(study):
     for drawing in study.drawings:
-        told = described(study, drawing)
+        told = drawing.describe(study)
         assert drawing.title in told
         assert all(panel.title in told for panel in getattr(drawing, "panels", ()))
         assert len(told) > len(drawing.title) + 40
@@ -264,7 +264,7 @@ def test_provenance_tells_how_a_run_was_computed(tmp_path):
             PROVENANCE, {"task": asked.iterative_task.digest, "torch": "2.13.0", "start": {"run": "p"}}
         )
         run.folder.write_json(STATUS, {**run.status.as_json(), "precision": "bfloat16", "device": "cuda", "threads": 3})
-    study = made_study(cells=(Cell({"task": "parity"}, asked, (asked.seed,)),), drawings=(), judges=())
+    study = made_study(cells=(Cell({"task": "parity"}, asked, (asked.seed,)),), drawings=(), claims=())
     write_tables(collect(study, tmp_path), study_folder(study, tmp_path))
     facts = facts_of(study_report(measured(study, tmp_path), command_of))
     assert facts["versions"] == [{"torch": "2.13.0", "precision": "bfloat16", "device": "cuda", "threads": "3"}]

@@ -13,9 +13,8 @@ from matplotlib.image import imread
 from iterhead.figures.panels import add_foot
 from iterhead.figures.style import render
 from iterhead.runs.paths import run_folder_name
-from iterhead.studies.draw import draw
-from iterhead.studies.published import find_studies
-from iterhead.studies.results import CLAIMS_JSON, command, judge
+from iterhead.studies.registry import find_studies
+from iterhead.studies.results import CLAIMS_JSON, command
 from iterhead.studies.tables import read_tables
 
 ROOT = Path(__file__).parents[2]
@@ -56,7 +55,7 @@ def test_every_run_has_the_settings_of_the_study_as_it_is_now(folder):
 @of_each_study
 def test_claims_follow_from_the_tables(folder):
     study, tables, written = told(folder)
-    found = json.loads(json.dumps([finding.as_json() for finding in judge(study, tables)]))
+    found = json.loads(json.dumps([finding.as_json() for finding in study.check(tables)]))
     assert [claim["id"] for claim in found] == [claim["id"] for claim in written["claims"]]
     for ours, theirs in zip(found, written["claims"], strict=True):
         for name, value in ours.items():
@@ -66,7 +65,7 @@ def test_claims_follow_from_the_tables(folder):
 @of_each_study
 def test_figures_follow_from_the_tables(folder):
     study, tables, _ = told(folder)
-    drawn = draw(study, tables)
+    drawn = study.draw(tables)
     assert {f"{name}.png" for name in drawn} == {path.name for path in folder.glob("*.png")}
     for name, figure in drawn.items():
         add_foot(figure, command(study))

@@ -6,7 +6,7 @@ from statistics import median
 import pytest
 
 from iterhead.cli import main
-from iterhead.studies.published import ALL, STUDIES, find_studies
+from iterhead.studies.registry import ALL, STUDIES, find_studies
 
 
 @pytest.mark.slow

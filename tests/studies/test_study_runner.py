@@ -74,7 +74,7 @@ def test_runs_keep_what_others_need_and_no_more(whole):
 def test_a_finished_study_is_not_trained_again(whole):
     before = finished_at(whole)
     told = []
-    progress = train_tiny(whole, tell=told.append)
+    progress = train_tiny(whole, on_result=told.append)
     assert (progress.done, told) == (6, [])
     assert finished_at(whole) == before
 
@@ -146,7 +146,7 @@ def test_a_failing_run_is_told_of_and_tried_again_when_asked(tmp_path):
     name = broken(tmp_path)
     after = run_folder_name(tiny_study().cells[2].run_config(0))
     told = []
-    progress = train_tiny(tmp_path, tell=told.append)
+    progress = train_tiny(tmp_path, on_result=told.append)
     assert (progress.done, progress.failed) == (5, 1)
     assert [failure.name for failure in failures(tiny_study().configs(), tmp_path)] == [name]
     assert "state.safetensors is damaged" in told[0].error
@@ -154,7 +154,7 @@ def test_a_failing_run_is_told_of_and_tried_again_when_asked(tmp_path):
     assert (found[name], found[after]) == ("failed", "finished")
     # It is not begun again by itself, ...
     again = []
-    assert train_tiny(tmp_path, tell=again.append).failed == 1
+    assert train_tiny(tmp_path, on_result=again.append).failed == 1
     assert again == []
     # ... only when asked; the damaged folder is kept, aside.
     assert [failure.name for failure in forget_failures([tiny_study()], tmp_path)] == [name]
@@ -179,7 +179,7 @@ def test_what_starts_from_a_failed_run_waits_for_it(tmp_path):
 
 def test_progress_goes_up_to_the_end(tmp_path):
     seen = []
-    train_tiny(tmp_path, watch=lambda progress: seen.append((progress.done, progress.running, progress.left)))
+    train_tiny(tmp_path, on_progress=lambda progress: seen.append((progress.done, progress.running, progress.left)))
     assert [sum(each) for each in seen] == [6] * len(seen)
     assert [done for done, _, _ in seen] == sorted(done for done, _, _ in seen)
     assert seen[-1] == (6, 0, 0)

@@ -6,10 +6,10 @@ from iterhead.errors import UserError
 from iterhead.model import Transformer
 from iterhead.runs.paths import run_folder_name
 from iterhead.settings import RunConfig, parse_config
-from iterhead.studies.published import ALL, STUDIES, find_scale, find_studies
-from iterhead.studies.published.grids import EQUAL_COMPUTE, EQUAL_PARAMETERS
 from iterhead.studies.published.recipe import parameters
 from iterhead.studies.published.tasks import random_f
+from iterhead.studies.published.width_and_length import EQUAL_COMPUTE, EQUAL_PARAMETERS
+from iterhead.studies.registry import ALL, STUDIES, find_scale, find_studies
 from iterhead.studies.runner import kept_checkpoints
 from iterhead.studies.study import SCALES, Cell, Study
 
@@ -82,7 +82,7 @@ def test_cells_of_one_study_stand_on_the_same_axes_and_on_different_places():
     cell = Cell({"width": 4}, RunConfig(), (0,))
     with pytest.raises(ValueError, match="different axes"):
         Study("s", "smoke", "", "", (), (cell, Cell({"lr": 1}, RunConfig(), (0,))), ())
-    with pytest.raises(ValueError, match="one place"):
+    with pytest.raises(ValueError, match="same coordinates"):
         Study("s", "smoke", "", "", (), (cell, Cell({"width": 4}, RunConfig(), (1,))), ())
 
 

@@ -3,8 +3,6 @@
 To add one: a module beside this one with a `Command` in it, and its place in `COMMANDS`.
 """
 
-from difflib import get_close_matches
-
 from iterhead.cli.bench_command import COMMAND as BENCH
 from iterhead.cli.handmade_command import COMMAND as HANDMADE
 from iterhead.cli.parsing import Command, example_lines, nearest_option
@@ -15,7 +13,7 @@ from iterhead.cli.study_command import COMMAND as STUDY
 from iterhead.cli.tasks_command import COMMAND as TASKS
 from iterhead.cli.transfer_command import COMMAND as TRANSFER
 from iterhead.cli.verify_command import COMMAND as VERIFY
-from iterhead.errors import UserError
+from iterhead.errors import UserError, nearest
 
 COMMANDS = (RUN, TRANSFER, SHOW, REPORT, VERIFY, HANDMADE, STUDY, TASKS, BENCH)
 
@@ -56,6 +54,5 @@ def find(name: str) -> Command:
         near = nearest_option(name.partition("=")[0], ["--help", "--version"])
         hint = f"did you mean {near}?" if near else "options follow the command, as in iterhead run --seed 3"
         raise UserError(f"unknown option {name}: {hint}")
-    close = get_close_matches(name.lower(), by_name, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"expected {', '.join(by_name)}"
-    raise UserError(f"unknown command {name!r}: {hint}")
+    hint = nearest(name.lower(), by_name) or f": expected {', '.join(by_name)}"
+    raise UserError(f"unknown command {name!r}{hint}")

@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from iterhead.cli.parsing import Command, Parser, declare_shared, filled, one_of, refused, whole_number
+from iterhead.cli.parsing import Command, Parser, declare, declare_shared, filled, one_of, refused, whole_number
 from iterhead.cli.shell import SCIENCE_SAYS_NO, Interrupts, print_json
 from iterhead.formatting import plural
 
@@ -24,28 +24,11 @@ WORKED = 8
 
 def _declare(parser: Parser) -> None:
     group = parser.add_argument_group("options")
-    group.add_argument("--task", metavar="TASK", default="polynomial", help="the task to solve [default: polynomial]")
-    group.add_argument(
-        "--max-length",
-        metavar="L",
-        type=whole_number(least=1, most=LONGEST),
-        default=16,
-        help="longest number of inputs [default: 16]",
-    )
-    group.add_argument(
-        "--residual",
-        metavar="KIND",
-        type=one_of("published", "pre-norm"),
-        default="published",
-        help="published or pre-norm [default: published]",
-    )
-    group.add_argument(
-        "--error",
-        metavar="E",
-        type=_error,
-        default=1e-12,
-        help="largest attention weight off the ideal key [default: 1e-12]",
-    )
+    lengths, kinds = whole_number(least=1, most=LONGEST), one_of("published", "pre-norm")
+    declare(group, "--task", "TASK", "the task to solve", default="polynomial")
+    declare(group, "--max-length", "L", "longest number of inputs", lengths, 16)
+    declare(group, "--residual", "KIND", "published or pre-norm", kinds, "published")
+    declare(group, "--error", "E", "largest attention weight off the ideal key", _error, 1e-12)
     declare_shared(group)
 
 

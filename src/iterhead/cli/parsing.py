@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from iterhead.cli.shell import Interrupts
 from iterhead.errors import UserError
@@ -48,29 +48,34 @@ def refused(text: str, expected: str) -> argparse.ArgumentTypeError:
     return argparse.ArgumentTypeError(f" {shlex.quote(text)}: expected {expected}")
 
 
-_SHARED_OPTIONS: Mapping[str, Mapping[str, Any]] = {
-    "scale": {"metavar": "WORD", "help": "size of a study: smoke, laptop or paper [default: laptop]"},
-    "out": {"metavar": "FOLDER", "default": "runs", "help": "folder of the runs [default: runs]"},
-    "workers": {
-        "metavar": "N",
-        "type": whole_number(least=1),
-        "help": "processes at a time [default: one per free core; one on a GPU]",
-    },
-    "threads": {
-        "metavar": "N",
-        "type": whole_number(least=1),
-        "help": "PyTorch threads per process [default: the free cores, shared out]",
-    },
-    "device": {"metavar": "NAME", "default": "auto", "help": "cpu, cuda, mps or auto [default: auto]"},
-    "json": {"action": "store_true", "help": "print one JSON object, for scripts"},
-}
+def declare(
+    group: argparse._ArgumentGroup,
+    flag: str,
+    metavar: str,
+    about: str,
+    reader: Callable[[str], object] = str,
+    default: object = None,
+) -> None:
+    """Add an option with a value; its default is added to its help."""
+    shown = "" if default is None else f" [default: {default}]"
+    group.add_argument(flag, metavar=metavar, type=reader, default=default, help=about + shown)
 
 
 def declare_shared(group: argparse._ArgumentGroup, *names: str) -> None:
     """Add the named ones of the options that several commands have, and `--json` and `--help`, which all have."""
-    for name in (*names, "json"):
-        group.add_argument(f"--{name}", **_SHARED_OPTIONS[name])
+    for name in names:
+        declare(group, f"--{name}", *_SHARED_OPTIONS[name])
+    group.add_argument("--json", action="store_true", help="print one JSON object, for scripts")
     group.add_argument("-h", "--help", action="store_true", help="show this help")
+
+
+_SHARED_OPTIONS: Mapping[str, tuple[str, str, Callable[[str], object], object]] = {
+    "scale": ("WORD", "size of a study: smoke, laptop or paper [default: laptop]", str, None),
+    "out": ("FOLDER", "folder of the runs", str, "runs"),
+    "workers": ("N", "processes at a time [default: one per free core; one on a GPU]", whole_number(least=1), None),
+    "threads": ("N", "PyTorch threads per process [default: shared free cores]", whole_number(least=1), None),
+    "device": ("NAME", "cpu, cuda, mps or auto", str, "auto"),
+}
 
 
 def asks_for_help(words: list[str]) -> bool:
@@ -197,13 +202,7 @@ class Command:
 
 
 def filled(text: str, indent: str = "", hanging: str | None = None) -> str:
-    """Return a paragraph broken into lines.
-
-    Args:
-        text: the paragraph.
-        indent: what each line starts with.
-        hanging: what each line but the first starts with, where that differs.
-    """
+    """Return a paragraph broken into lines that start with `indent` or, after the first line, with `hanging`."""
     later = indent if hanging is None else hanging
     return textwrap.fill(
         text, WIDTH, initial_indent=indent, subsequent_indent=later, break_long_words=False, break_on_hyphens=False

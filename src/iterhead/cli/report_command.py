@@ -44,9 +44,9 @@ def _report(options: argparse.Namespace, _: Interrupts) -> int:
 
 
 def _write_page(options: argparse.Namespace) -> Path:
-    from iterhead.studies.published import ALL, STUDIES, find_scale, find_studies
+    from iterhead.studies.registry import ALL, STUDIES, find_scale, find_studies, is_study
 
-    if options.run in (*STUDIES, ALL):
+    if is_study(options.run):
         scale = find_scale(options.scale or "laptop")
         return write_study_pages(options.run, find_studies(options.run, scale), Path(options.out))
     if options.scale is not None:
@@ -109,12 +109,9 @@ def write_study_pages(
 
 
 def make_final_page(run: "Run", *, is_new: bool, silent: bool) -> None:
-    """Write the page at the end of a run and print its path. A failure is reported, but does not fail the run.
+    """Write the page of a run that has ended, and print its path. A failure is reported, but does not fail the run.
 
-    Args:
-        run: that ended.
-        is_new: whether it was trained just now; else a page that exists is kept.
-        silent: print no path.
+    Unless the run `is_new`, an existing page is kept.
     """
     from iterhead.report import REPORT
 

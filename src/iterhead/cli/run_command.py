@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iterhead.cli.parsing import Command, Parser, declare_shared, filled, refused
+from iterhead.cli.parsing import Command, Parser, declare, declare_shared, filled, refused
 from iterhead.cli.shell import SCIENCE_SAYS_NO, Interrupts, command_line, print_json
 from iterhead.errors import UserError
 from iterhead.formatting import duration, out_option, percent, plural
@@ -28,8 +28,8 @@ def _declare(parser: Parser) -> None:
     from iterhead.cli.options import declare_settings
 
     run = parser.add_argument_group("the run")
-    run.add_argument("--config", metavar="FILE", help="settings from a TOML file; options take precedence")
-    run.add_argument("--seeds", metavar="LIST", type=seed_list, help="train several seeds in parallel, e.g. 0..9")
+    declare(run, "--config", "FILE", "settings from a TOML file; options take precedence")
+    declare(run, "--seeds", "LIST", "train several seeds in parallel, e.g. 0..9", seed_list)
     declare_training(run, "workers")
     declare_settings(parser)
 
@@ -90,7 +90,7 @@ def train_shown(
         config: its settings.
         options: with those of `declare_training`.
         interrupts: gets the message to print when interrupted.
-        parents: the folder with the run that it starts from, as for `runs.train`.
+        parents: as for `runs.train`.
 
     Returns:
         The run, and its watcher, whose `run` is None if the run was finished before.
@@ -181,33 +181,24 @@ def _run_seeds(config: "RunConfig", options: argparse.Namespace, interrupts: Int
 
 def _train_seeds(config: "RunConfig", options: argparse.Namespace) -> list["Result"]:
     """Return the result of each seed, in the order of the seeds."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
+    from iterhead.cli.watch import RunsBar
     from iterhead.machine import find_device
     from iterhead.runs.worker_pool import train_many, worker_count
 
     configs = [config.model_copy(update={"seed": seed}) for seed in options.seeds]
-    console = Console(highlight=False)
-    silent = options.quiet or options.json
-    if not silent:
-        heading = (
-            f"Training {plural(len(configs), 'network')} on {config.task}; processes at a time: "
-            f"{worker_count(options.workers, find_device(options.device))}. Every network is saved as it trains: "
-            "Ctrl-C pauses, and the same command resumes."
-        )
-        console.print(filled(heading))
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    workers = worker_count(options.workers, find_device(options.device))
+    execution = {"out": options.out, "threads": options.threads, "device": options.device}
     results: list[Result] = []
-    with Progress(*columns, console=console, transient=True, disable=silent or not console.is_terminal) as progress:
-        task = progress.add_task("runs done", total=len(configs))
-        for result in train_many(
-            configs, out=options.out, workers=options.workers, threads=options.threads, device=options.device
-        ):
+    with RunsBar(silent=options.quiet or options.json) as bar:
+        bar.print(
+            f"Training {plural(len(configs), 'network')} on {config.task}; processes at a time: {workers}. Every "
+            "network is saved as it trains: Ctrl-C pauses, and the same command resumes."
+        )
+        bar.update(0, len(configs))
+        for result in train_many(configs, workers=options.workers, **execution):
             results.append(result)
-            progress.advance(task)
-            if not silent:
-                progress.console.print(filled(_seed_line(result), "  "))
+            bar.update(len(results), len(configs))
+            bar.print(_seed_line(result), "  ")
     return sorted(results, key=lambda result: options.seeds.index(result.config.seed))
 
 

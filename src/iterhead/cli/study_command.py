@@ -3,11 +3,10 @@
 import argparse
 import sys
 import textwrap
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, get_args
 
 from iterhead.cli.parsing import Command, Parser, declare_shared, filled
 from iterhead.cli.shell import SCIENCE_SAYS_NO, Interrupts, command_line, print_json
@@ -15,20 +14,18 @@ from iterhead.errors import UserError, nearest
 from iterhead.formatting import duration, plural
 
 if TYPE_CHECKING:
+    from iterhead.cli.watch import RunsBar
     from iterhead.runs.worker_pool import Result
     from iterhead.studies.cost import Cost
     from iterhead.studies.results import Reported
     from iterhead.studies.runner import StudyProgress
     from iterhead.studies.study import Study
 
-QUIET_SECONDS = 30.0
-"""Between two lines of progress where stdout is no terminal."""
-
 
 def _declare(parser: Parser) -> None:
     group = parser.add_argument_group("options")
     group.add_argument("verb", metavar="VERB", nargs="?", default="list", help="list, run, status, retry or report")
-    group.add_argument("name", metavar="NAME", nargs="?", help="figure-6, ..., figure-16, ... or all: see the list")
+    group.add_argument("name", metavar="NAME", nargs="?", help="figure-6, ... or all: see the list; or module:name")
     group.add_argument("--redraw", action="store_true", help="report: use the tables as they are, without the runs")
     declare_shared(group, "scale", "out", "workers", "threads", "device")
 
@@ -47,7 +44,7 @@ def _study(options: argparse.Namespace, interrupts: Interrupts) -> int:
 
 def _studies(options: argparse.Namespace, name: str | None = None) -> "list[Study]":
     """Return the studies of a name, or of that in the options."""
-    from iterhead.studies.published import find_scale, find_studies
+    from iterhead.studies.registry import find_scale, find_studies
 
     return find_studies(name or options.name, find_scale(options.scale or "laptop"))
 
@@ -55,7 +52,7 @@ def _studies(options: argparse.Namespace, name: str | None = None) -> "list[Stud
 def _list(options: argparse.Namespace, _: Interrupts) -> int:
     """Print the studies with their costs, or everything about one of them."""
     from iterhead.studies.cost import calibrate, cost
-    from iterhead.studies.published import ALL, STUDIES
+    from iterhead.studies.registry import ALL, STUDIES
 
     names = [*STUDIES, ALL] if options.name is None else [options.name]
     studies = {name: _studies(options, name) for name in names}
@@ -82,30 +79,30 @@ def _about(studies: "Sequence[Study]") -> dict[str, Any]:
 
 def _studies_table(studies: "Mapping[str, Sequence[Study]]", costs: "Mapping[str, Cost]", workers: int) -> str:
     scale = next(iter(studies.values()))[0].scale
-    lines = [
-        f"Scale {scale}; {_processes(workers)} on this machine. Times are upper bounds: many runs stop early.\n",
-        f"{'study':23}{'runs':>8}{'time':>14}{'disk':>10}  title",
-    ]
+    intro = f"Scale {scale}, with {_processes(workers)} on this machine. Times are upper bounds: many runs stop early."
+    lines = [filled(intro), "", f"{'study':23}{'runs':>8}{'time':>14}{'disk':>10}"]
     for name, members in studies.items():
-        title = members[0].title if len(members) == 1 else "all of them; shared runs count once"
         cost = costs[name]
-        lines.append(f"{name:23}{cost.runs:>8,}{duration(cost.seconds):>14}{_size(cost.bytes):>10}  {title}")
-    return "\n".join([*lines, "\niterhead study list NAME shows what was published and what was chosen here."])
+        lines.append(f"{name:23}{cost.runs:>8,}{duration(cost.seconds):>14}{_size(cost.bytes):>10}")
+        lines.append(filled(members[0].title if len(members) == 1 else "all of them; shared runs count once", "    "))
+    return "\n".join([*lines, "", "iterhead study list NAME shows what was published and what was chosen here."])
 
 
 def _study_text(study: "Study", cost: "Cost", workers: int) -> str:
     from iterhead.studies.results import command
 
     values = {axis: dict.fromkeys(str(cell.axes[axis]) for cell in study.cells) for axis in study.axes}
-    axes = [textwrap.shorten(f"  {axis}: {', '.join(values[axis])}", 300, placeholder=" ...") for axis in study.axes]
+    axes = [textwrap.shorten(f"{axis}: {'; '.join(values[axis])}", 300, placeholder=" ...") for axis in study.axes]
     seeds = {seed for cell in study.cells for seed in cell.seeds}
     parts = [
         f"{study.name}, scale {study.scale}: {study.title}",
         f"Published:\n{filled(study.published, '  ')}",
         "Chosen here:\n" + "\n".join(filled(text, "  - ", "    ") for text in study.chosen),
-        "Axes:\n" + "\n".join(axes),
-        f"{len(study.cells):,} cells, at most {plural(len(seeds), 'seed')} each, {plural(cost.runs, 'run')}: at most "
-        f"{duration(cost.seconds)} with {_processes(workers)}, {_size(cost.bytes)} on disk.",
+        "Axes:\n" + "\n".join(filled(axis, "  ", "    ") for axis in axes),
+        filled(
+            f"{len(study.cells):,} cells, at most {plural(len(seeds), 'seed')} each, {plural(cost.runs, 'run')}: at "
+            f"most {duration(cost.seconds)} with {_processes(workers)}, {_size(cost.bytes)} on disk."
+        ),
         command(study),
     ]
     return "\n\n".join(parts)
@@ -131,14 +128,21 @@ def _run(options: argparse.Namespace, interrupts: Interrupts) -> int:
     """Train the unfinished runs of a study, and report it."""
     again = command_line(options.typed)
     interrupts.message = lambda: f"Interrupted: what was saved is kept. Resume with: {again}"
+    from iterhead.cli.watch import RunsBar
     from iterhead.studies.cost import calibrate, cost
     from iterhead.studies.runner import failures, kept_checkpoints, train_studies
 
     studies, out = _studies(options), Path(options.out)
     calibration, workers = calibrate(out, options.device), _worker_count(options)
-    display = Display(silent=options.json)
-    display.heading(options.name, studies, cost(studies, calibration, workers), workers)
-    with interrupts.raised(), display:
+    costs = cost(studies, calibration, workers)
+    title = studies[0].title if len(studies) == 1 else f"{len(studies)} studies"
+    reported = []
+    with interrupts.raised(), RunsBar(silent=options.json) as bar:
+        bar.print(
+            f"{options.name}: {title}. {plural(costs.runs, 'run')} in {_processes(workers)}: at most "
+            f"{duration(costs.seconds)} if none is finished yet, {_size(costs.bytes)} on disk. Ctrl-C pauses, and the "
+            "same command resumes."
+        )
         progress = train_studies(
             studies,
             out,
@@ -146,12 +150,12 @@ def _run(options: argparse.Namespace, interrupts: Interrupts) -> int:
             workers=workers,
             threads=options.threads,
             device=options.device,
-            watch=display.progress,
-            tell=display.result,
+            on_progress=lambda progress: bar.update(progress.done, progress.total, progress_text(progress)),
+            on_result=lambda result: _print_failure(result, bar),
         )
-        reported = []
         for study in studies:
-            display.measuring(study)
+            if study.measures:
+                bar.print(f"{study.name}: measuring its networks")
             reported.append(_write_report(study, options))
     page = _write_pages(reported, options)
     failed = failures(kept_checkpoints(studies), out)
@@ -170,7 +174,7 @@ def _run(options: argparse.Namespace, interrupts: Interrupts) -> int:
 
 def _status(options: argparse.Namespace, _: Interrupts) -> int:
     """Print the progress of a study."""
-    from iterhead.studies.runner import failures, states
+    from iterhead.studies.runner import State, failures, states
 
     studies, out = _studies(options), Path(options.out)
     by_study = {study.name: states(study, out) for study in studies}
@@ -178,11 +182,11 @@ def _status(options: argparse.Namespace, _: Interrupts) -> int:
     if options.json:
         print_json({"studies": by_study, "failed": failed})
         return 0
-    kinds = ("finished", "diverged", "running", "interrupted", "failed", "waiting")
-    print(f"{'study':23}{'runs':>7}" + "".join(f"{kind:>13}" for kind in kinds))
-    for name, of_runs in by_study.items():
-        counts = Counter[str](of_runs.values())
-        print(f"{name:23}{len(of_runs):>7,}" + "".join(f"{counts[kind]:>13,}" for kind in kinds))
+    counts = {name: Counter[str](of_runs.values()) for name, of_runs in by_study.items()}
+    present = [kind for kind in get_args(State) if any(count[kind] for count in counts.values())]
+    print(f"{'study':23}{'runs':>7}" + "".join(f"{kind:>13}" for kind in present))
+    for name, count in counts.items():
+        print(f"{name:23}{count.total():>7,}" + "".join(f"{count[kind]:>13,}" for kind in present))
     for name, error in failed.items():
         print(filled(f"{name} failed: {error}"))
     return 0
@@ -213,7 +217,7 @@ def _report(options: argparse.Namespace, _: Interrupts) -> int:
 def _write_report(study: "Study", options: argparse.Namespace) -> "Reported":
     from iterhead.studies.results import report
 
-    return report(study, Path(options.out), redraw=options.redraw, tell=lambda line: print(line, file=sys.stderr))
+    return report(study, Path(options.out), redraw=options.redraw, warn=lambda line: print(line, file=sys.stderr))
 
 
 def _write_pages(reported: "Sequence[Reported]", options: argparse.Namespace) -> Path | None:
@@ -255,64 +259,11 @@ def _print_reports(reported: "Sequence[Reported]", page: Path | None) -> None:
         print(f"\nExplore them in a browser: {page}")
 
 
-class Display:
-    """Shows the progress of studies: a bar on a terminal, a line now and then elsewhere. A context manager.
-
-    Args:
-        silent: show nothing.
-    """
-
-    def __init__(self, *, silent: bool) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-        self._console = Console(highlight=False, quiet=silent)
-        columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
-        is_live = self._console.is_terminal and not silent
-        self._bar = Progress(*columns, console=self._console, transient=True, disable=not is_live)
-        self._task = self._bar.add_task("", total=None)
-        self._last_line, self._last_time = "", 0.0
-
-    def __enter__(self) -> Self:
-        """Start drawing."""
-        self._bar.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Restore the terminal."""
-        self._bar.stop()
-
-    def heading(self, name: str, studies: "Sequence[Study]", cost: "Cost", workers: int) -> None:
-        """Print what starts, and its cost."""
-        what = f"{name}: {studies[0].title}" if len(studies) == 1 else f"{name}: {len(studies)} studies"
-        self._print(
-            f"{what}. {plural(cost.runs, 'run')} in {_processes(workers)}: at most {duration(cost.seconds)} if none is "
-            f"finished yet, {_size(cost.bytes)} on disk. Ctrl-C pauses, and the same command resumes."
-        )
-
-    def progress(self, progress: "StudyProgress") -> None:
-        """Show the progress."""
-        text = progress_text(progress)
-        self._bar.update(self._task, description=text, completed=progress.done, total=progress.total)
-        is_due = time.monotonic() - self._last_time >= QUIET_SECONDS
-        if not self._console.is_terminal and text != self._last_line and is_due:
-            self._print(f"{progress.done:,} of {progress.total:,} done, {text}")
-            self._last_line, self._last_time = text, time.monotonic()
-
-    def measuring(self, study: "Study") -> None:
-        """Say that the networks of a study are being measured, which can take minutes."""
-        if study.measures:
-            self._print(f"{study.name}: measuring its networks")
-
-    def result(self, result: "Result") -> None:
-        """Print a run that failed or diverged."""
-        if result.run is None:
-            self._print(f"failed: {result.error}")
-        elif result.run.status.state == "diverged":
-            self._print(f"diverged: {result.run.name}")
-
-    def _print(self, text: str) -> None:
-        self._console.print(filled(text), markup=False)
+def _print_failure(result: "Result", bar: "RunsBar") -> None:
+    if result.run is None:
+        bar.print(f"failed: {result.error}")
+    elif result.run.status.state == "diverged":
+        bar.print(f"diverged: {result.run.name}")
 
 
 def progress_text(progress: "StudyProgress") -> str:

@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from iterhead.cli.parsing import Command, Parser, one_of, whole_number
+from iterhead.cli.parsing import Command, Parser, declare, one_of, whole_number
 from iterhead.cli.run_command import declare_training, exit_code, loading_message, print_outcome, train_shown
 from iterhead.cli.shell import Interrupts, command_line, print_json
 from iterhead.criteria import LEARNED_ACCURACY
@@ -19,17 +19,9 @@ def _declare(parser: Parser) -> None:
 
     group = parser.add_argument_group("the transfer")
     group.add_argument("--from", dest="source", metavar="RUN", help="the run to start from: a folder or part of a name")
-    group.add_argument(
-        "--epoch", metavar="N", type=whole_number(least=0), help="which of its checkpoints [default: the last]"
-    )
-    group.add_argument(
-        "--only",
-        metavar="WORD",
-        default="all",
-        type=one_of("all", "last-mlp", "not-attention"),
-        help="which weights to train: all, those of the last MLP (last-mlp), or all but attention (not-attention) "
-        "[default: all]",
-    )
+    declare(group, "--epoch", "N", "which of its checkpoints [default: the last]", whole_number(least=0))
+    about = "weights to train: all, those of the last MLP (last-mlp), or all but attention (not-attention)"
+    declare(group, "--only", "WORD", about, one_of("all", "last-mlp", "not-attention"), "all")
     declare_training(group)
     declare_settings(parser, without=("start", "training.train"), defaults=False)
 

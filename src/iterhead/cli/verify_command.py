@@ -3,14 +3,14 @@
 import argparse
 from typing import TYPE_CHECKING, get_args
 
-from iterhead.cli.parsing import Command, Parser, declare_shared, filled, whole_number
+from iterhead.cli.parsing import Command, Parser, declare, declare_shared, filled, whole_number
 from iterhead.cli.shell import SCIENCE_SAYS_NO, Interrupts, command_line, print_json
 from iterhead.criteria import SOLVED_ACCURACY
 from iterhead.errors import UserError
 
 if TYPE_CHECKING:
     from iterhead.runs.run import Run
-    from iterhead.studies.verify import Verification
+    from iterhead.studies.verification import Verification
 
 QUICK = 32
 """Test sequences of each length at the end of `iterhead run`: a few seconds."""
@@ -19,20 +19,15 @@ QUICK = 32
 def _declare(parser: Parser) -> None:
     group = parser.add_argument_group("options")
     group.add_argument("run", metavar="RUN", help="a folder, or the start of a name")
-    group.add_argument(
-        "--sequences",
-        metavar="N",
-        type=whole_number(least=2),
-        default=64,
-        help="test sequences of each length [default: 64]",
-    )
+    declare(group, "--sequences", "N", "test sequences of each length", whole_number(least=2), 64)
     declare_shared(group, "out")
 
 
 def _verify(options: argparse.Namespace, _: Interrupts) -> int:
     """Check the claims about a run's network, and print them."""
     from iterhead.runs.run import load
-    from iterhead.studies.verify import verify, write_verification
+    from iterhead.studies.verification import verify
+    from iterhead.studies.verification_files import write_verification
 
     run = load(options.run, options.out)
     verification = verify(run, options.sequences)
@@ -75,7 +70,8 @@ def print_quick_check(run: "Run") -> None:
     """
     if run.status.state != "finished" or run.scores.best_pair is None or run.scores.accuracy < SOLVED_ACCURACY:
         return
-    from iterhead.studies.verify import read_verification, verify, write_verification
+    from iterhead.studies.verification import verify
+    from iterhead.studies.verification_files import read_verification, write_verification
 
     verification = read_verification(run)
     if verification is None:

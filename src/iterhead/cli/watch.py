@@ -1,4 +1,7 @@
-"""What `iterhead run` shows while a run trains: a table on a terminal, one line per evaluation elsewhere."""
+"""What is shown while runs train.
+
+Of one run, a table on a terminal and one line per evaluation elsewhere; of many runs, how many are done.
+"""
 
 import time
 from collections.abc import Callable
@@ -6,6 +9,7 @@ from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from iterhead.cli.parsing import filled
@@ -22,6 +26,9 @@ REDRAWS = 1.0
 
 MARGINS = 3
 """Lines beside heading, rows and footer: an empty one, the column titles, and the one with the cursor."""
+
+QUIET_SECONDS = 30.0
+"""Between two lines of progress of many runs where stdout is no terminal."""
 
 LAST_STEP = "Testing on every held-out sequence and drawing the figure."
 
@@ -41,8 +48,7 @@ class Watcher:
         self.run: Run | None = None
         self.past: list[Evaluation] = []
         self.resumed_from = 0
-        self._started_at = 0.0
-        self._full_since: tuple[int, float] | None = None
+        self._timed_from = (0, 0.0)  # epoch and time
 
     def __enter__(self) -> Self:
         """Return the watcher."""
@@ -60,13 +66,13 @@ class Watcher:
         """Remember the run and its evaluations, and start the clock."""
         self.run, self.past = run, list(past)
         self.resumed_from = self.saved_epoch
-        self._started_at = time.monotonic()
+        self._timed_from = (self.saved_epoch, time.monotonic())
 
     def evaluated(self, run: Run, evaluation: Evaluation) -> None:
-        """Remember an evaluation, and when the full epochs began."""
+        """Remember an evaluation. Short epochs, many times quicker than the others, do not count for the time left."""
         self.past.append(evaluation)
         if evaluation.epoch <= run.config.training.short_epochs:
-            self._full_since = (evaluation.epoch, time.monotonic())
+            self._timed_from = (evaluation.epoch, time.monotonic())
 
     def is_last(self) -> bool:
         """Whether training ends after the last evaluation, so that only the test and the figure are left."""
@@ -78,22 +84,13 @@ class Watcher:
 
     def time_left(self) -> str:
         """Return e.g. `at most 3 min left`; nothing before the first full epoch of this process."""
-        done = self.saved_epoch - self.resumed_from
-        if self.run is None or done == 0 or self.is_last():
+        epoch, since = self._timed_from
+        if self.run is None or self.saved_epoch == epoch or self.is_last():
             return ""
         training = self.run.config.training
-        if self.saved_epoch <= training.short_epochs:
-            return ""  # these epochs are many times shorter than those to come
-        pace = self._seconds_per_epoch(training.short_epochs, done)
+        seconds_per_epoch = (time.monotonic() - since) / (self.saved_epoch - epoch)
         bound = "at most " if training.early_stop else ""
-        return f"{bound}{duration(pace * (training.epochs - self.saved_epoch))} left"
-
-    def _seconds_per_epoch(self, short_epochs: int, done: int) -> float:
-        """Return the mean time of a full epoch in this process."""
-        if self.resumed_from >= short_epochs or self._full_since is None:
-            return (time.monotonic() - self._started_at) / done
-        epoch, since = self._full_since
-        return (time.monotonic() - since) / max(1, self.saved_epoch - epoch)
+        return f"{bound}{duration(seconds_per_epoch * (training.epochs - self.saved_epoch))} left"
 
 
 class PlainLines(Watcher):
@@ -176,6 +173,43 @@ class LiveTable(Watcher):
         left = self.time_left() or "the first epoch"
         early = ", less if the head emerges" if self.run.config.training.early_stop else ""
         return f"{self.saved_epoch:,} of {self.past[-1].epochs:,} epochs, {left}{early}. Ctrl-C pauses."
+
+
+class RunsBar:
+    """The progress of many runs: a bar on a terminal, a line now and then elsewhere. A context manager.
+
+    Args:
+        silent: show nothing.
+    """
+
+    def __init__(self, *, silent: bool) -> None:
+        self._console = Console(highlight=False, quiet=silent)
+        columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+        is_live = self._console.is_terminal and not silent
+        self._bar = Progress(*columns, console=self._console, transient=True, disable=not is_live)
+        self._task = self._bar.add_task("", total=None)
+        self._last_text, self._last_time = "", 0.0
+
+    def __enter__(self) -> Self:
+        """Start drawing."""
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Restore the terminal."""
+        self._bar.stop()
+
+    def update(self, done: int, total: int, text: str = "") -> None:
+        """Show how many runs are done, and a text beside it."""
+        self._bar.update(self._task, description=text, completed=done, total=total)
+        is_due = time.monotonic() - self._last_time >= QUIET_SECONDS
+        if not self._console.is_terminal and text != self._last_text and is_due:
+            self.print(f"{done:,} of {total:,} done, {text}")
+            self._last_text, self._last_time = text, time.monotonic()
+
+    def print(self, text: str, indent: str = "") -> None:
+        """Print a paragraph above the bar."""
+        self._console.print(filled(text, indent), markup=False)
 
 
 def make_watcher(*, silent: bool) -> Watcher:

@@ -72,7 +72,7 @@ class ProbeScore:
 
 
 @dataclass(frozen=True)
-class _Tokens:
+class ProbeData:
     """Activations [N, D] by hook name and labels [N] of the tokens probed."""
 
     features: Mapping[str, NDArray[np.float64]]
@@ -170,7 +170,7 @@ def _scores(
             raise UserError(f"label {label!r}: expected one of {', '.join(LABELS)}{nearest(label, LABELS)}")
     if method not in ("ridge", "logistic"):
         raise UserError(f"method={method!r}: expected ridge or logistic")
-    fitted, held_out = (_collect(model, sequences, names, tokens) for sequences in (train, test))
+    fitted, held_out = (probe_data(model, sequences, names, tokens) for sequences in (train, test))
     return [
         _score(name, label, fitted, held_out, IntegerStream(seed, "probe", name, label), method)
         for name in fitted.features
@@ -179,7 +179,7 @@ def _scores(
 
 
 @torch.no_grad()
-def _collect(model: Transformer, sequences: Sequences, names: Sequence[str], tokens: int) -> _Tokens:
+def probe_data(model: Transformer, sequences: Sequences, names: Sequence[str], tokens: int) -> ProbeData:
     """Return activations and labels at every step of equally many sequences of each length."""
     each = tokens // sum(sequences)
     if not each:
@@ -196,13 +196,15 @@ def _collect(model: Transformer, sequences: Sequences, names: Sequence[str], tok
             features.setdefault(name, []).append(vectors.double().cpu().numpy())
         for label, values in probe_labels(layout, rows).items():
             labels[label].append(values.ravel())
-    return _Tokens(
+    return ProbeData(
         {name: np.concatenate(parts) for name, parts in features.items()},
         {label: np.concatenate(parts) for label, parts in labels.items()},
     )
 
 
-def _score(name: str, label: str, train: _Tokens, test: _Tokens, stream: IntegerStream, method: Method) -> ProbeScore:
+def _score(
+    name: str, label: str, train: ProbeData, test: ProbeData, stream: IntegerStream, method: Method
+) -> ProbeScore:
     from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]  # takes a second to import
 
     scaler = StandardScaler().fit(train.features[name])

@@ -9,20 +9,20 @@ from iterhead.measure.records import Scores
 
 
 def is_peaked_and_right(scores: Scores) -> bool:
-    """Whether one evaluation shows the head: accuracy >= 0.99 and second peakiness >= 0.95."""
+    """Whether an evaluation shows the iteration head: accuracy >= 0.99 and second peakiness >= 0.95."""
     peakiness = scores.second_peakiness
     return scores.accuracy >= EMERGED_ACCURACY and peakiness is not None and peakiness >= EMERGED_PEAKINESS
 
 
 def has_emerged(history: Sequence[Scores]) -> bool:
-    """Whether the last three evaluations of `history` all show the head."""
+    """Whether each of the last three evaluations shows the head."""
     return len(history) >= EMERGED_EVALUATIONS and all(
         is_peaked_and_right(scores) for scores in history[-EMERGED_EVALUATIONS:]
     )
 
 
 def emergence_epoch(history: Mapping[int, Scores]) -> int | None:
-    """Return the first epoch whose evaluation and the next ones showed the head; None if it never held so long.
+    """Return the first epoch from which three evaluations in a row show the head, or None.
 
     Args:
         history: scores by epoch, in order; epoch 0, before training, does not count.
@@ -35,12 +35,14 @@ def emergence_epoch(history: Mapping[int, Scores]) -> int | None:
 
 
 def emergences(evaluations: pl.DataFrame, run: str) -> pl.DataFrame:
-    """Return `run` and `epoch` of each run's first evaluation after which `has_emerged`; no row where it never has.
+    """Return for each run the first epoch at which `has_emerged` is true; columns `run` and epoch.
+
+    Runs without such an epoch have no row.
 
     Args:
-        evaluations: rows with the columns `run`, epoch, accuracy and second_peakiness, in order of epochs; epoch 0,
-            which is before training, does not count, and neither does a score that is nan or null.
-        run: the column that tells the runs apart.
+        evaluations: rows with the columns `run`, epoch, accuracy and second_peakiness, in order of epochs. Epoch 0,
+            before training, does not count; nan and null are below any threshold.
+        run: the column that identifies the run.
     """
     scores = pl.col("accuracy", "second_peakiness").cast(pl.Float64).fill_nan(None)
     peaked = (pl.col("accuracy") >= EMERGED_ACCURACY) & (pl.col("second_peakiness") >= EMERGED_PEAKINESS)
@@ -52,10 +54,10 @@ def emergences(evaluations: pl.DataFrame, run: str) -> pl.DataFrame:
 
 
 def epochs_to(history: Mapping[int, Scores], accuracy: float = 0.9) -> int | None:
-    """Return the first evaluated epoch at which the mean accuracy is reached, or None if it never is.
+    """Return the first evaluated epoch with at least this accuracy, or None.
 
     Args:
-        history: scores by epoch, in order; epoch 0 is before training, and counts.
-        accuracy: to reach, 0 .. 1, as a mean over the lengths from 4 on (over all, if none is as long).
+        history: scores by epoch, in order; epoch 0, before training, counts.
+        accuracy: 0 .. 1, a mean over the headline lengths.
     """
     return next((epoch for epoch, scores in history.items() if scores.accuracy >= accuracy), None)

@@ -1,4 +1,4 @@
-"""One evaluation: networks on held-out sequences of every length, as rows of the tidy table."""
+"""One evaluation: the scores of networks on held-out sequences of every length, as rows of the tidy table."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,12 +10,12 @@ from torch import Tensor
 
 from iterhead.measure.accuracy import exact_match, grammatical
 from iterhead.measure.heads import ROLES, RoleScores, RoleSums
-from iterhead.measure.records import Record
+from iterhead.measure.records import HEAD_SCORES, Record
 from iterhead.model import PATTERN_HOOKS, Transformer, pattern_hook
 from iterhead.tasks import SequenceLayout, Task, Vocabulary
 
 CHUNK, CHUNK_TOKENS = 256, 2304
-"""Sequences, and tokens, in one forward pass at most: bound the memory whatever the size of the test set."""
+"""Limits on the sequences and tokens in one forward pass, so that memory does not grow with the test set."""
 
 
 def evaluate(
@@ -25,12 +25,12 @@ def evaluate(
 
     Args:
         model: one network.
-        task: what the sequences were made from.
+        task: of the sequences.
         sequences: whole sequences by length, each [B, size of its layout].
-        cot: whether they hold a chain of thought.
+        cot: whether they contain a chain of thought.
 
     Returns:
-        Records without epoch and split, which the caller knows.
+        Records without epoch and split, which the caller adds.
     """
     return evaluate_population(model, [task], [sequences], cot=cot)[0]
 
@@ -38,13 +38,13 @@ def evaluate(
 def evaluate_population(
     model: Transformer, tasks: Sequence[Task], sequences: Sequence[Mapping[int, NDArray[np.int64]]], *, cot: bool = True
 ) -> list[list[Record]]:
-    """Return what `evaluate` returns, for each of M networks.
+    """Return what `evaluate` returns for each of M networks.
 
     Args:
         model: M networks.
-        tasks: what each network's sequences were made from.
-        sequences: each network's, with as many of each length for all networks.
-        cot: whether they hold a chain of thought.
+        tasks: of each network's sequences.
+        sequences: of each network; all have equally many of a length.
+        cot: whether they contain a chain of thought.
     """
     records: list[list[Record]] = [[] for _ in tasks]
     device = model.embed.W_E.device
@@ -68,8 +68,8 @@ def _evaluate_length(
     # The last layer is computed only where the network writes: its maps begin at the first of these queries.
     starts = [0] * (layers - 1) + [layout.output_positions.start]
     sums = {
-        (role, layer): RoleSums(cells(layout), starts[layer])
-        for role, cells in roles.items()
+        (role, layer): RoleSums(pairs(layout), starts[layer])
+        for role, pairs in roles.items()
         for layer in range(layers)
     }
     right = formed = torch.zeros(len(tasks), dtype=torch.int64)
@@ -93,17 +93,17 @@ def _evaluate_length(
 
 
 def _as_lists(scores: RoleScores) -> dict[str, list[Any]]:
-    return {name: getattr(scores, name).tolist() for name in ("mass", "peakiness", "weight", "invariance")}
+    return {name: getattr(scores, name).tolist() for name in ("mass", *HEAD_SCORES)}
 
 
 def _role_records(scores: Mapping[tuple[str, int], Mapping[str, Any]]) -> list[Record]:
-    """Return one network's records of roles; `scores` holds a mass, and lists over heads, by role and layer."""
+    """Return one network's records of roles from its scores by role and layer: a mass, and lists over heads."""
     records: list[Record] = []
     masses: dict[str, float] = {}
     for (role, layer), score in scores.items():
         masses[role] = masses.get(role, 0.0) + score["mass"]
         records.append({"layer": layer, "name": f"{role}_mass", "value": score["mass"]})
-        for name in ("peakiness", "weight", "invariance"):
+        for name in HEAD_SCORES:
             records += [
                 {"layer": layer, "head": head, "name": f"{role}_{name}", "value": value}
                 for head, value in enumerate(score[name])

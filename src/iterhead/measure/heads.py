@@ -1,8 +1,9 @@
-"""Scores of attention heads against the ideal circuit (section 3 of the paper), for every layer and head.
+"""Scores of attention heads against the ideal circuit (section 3 of the paper).
 
-Two roles: the *first* head looks from every written state to EoI; the *second*, the iteration head, looks from the
-token that writes s_t to x_t. Each role is a set of cells of the attention map, `C` of them, known to `SequenceLayout`.
-Letters: `B` sequences, `H` heads, `T` tokens.
+There are two roles. The *first* head attends from every written state to EoI. The *second*, the iteration head, attends
+from the token that writes s_t to x_t. `SequenceLayout` has the pairs of query and key of each role.
+
+Letters: `B` sequences, `H` heads, `Q` queries, `T` tokens.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +20,7 @@ ROLES: Mapping[str, Callable[[SequenceLayout], QueryKeyPairs]] = {
     "first": lambda layout: layout.first_pairs,
     "second": lambda layout: layout.second_pairs,
 }
-"""The cells that each role's ideal head attends to."""
+"""The pairs of query and key of each role's ideal head."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +28,10 @@ class RoleScores:
     """How well each head of a layer plays a role; every tensor is [..., H], `mass` [...].
 
     Attributes:
-        peakiness: fraction of (sequence, query) pairs whose weight on the ideal key is above one half, 0 .. 1.
+        peakiness: fraction of sequences and queries whose weight on the ideal key is above one half, 0 .. 1.
         weight: mean weight on the ideal key, 0 .. 1.
         invariance: 1 minus the standard deviation of that weight over sequences, averaged over queries, 0.5 .. 1.
-        mass: mean over pairs of the weight on the ideal key summed over heads, 0 .. H.
+        mass: weight on the ideal key summed over heads, averaged over sequences and queries, 0 .. H.
     """
 
     peakiness: Tensor
@@ -40,21 +41,21 @@ class RoleScores:
 
 
 class RoleSums:
-    """Running sums over sequences from which `RoleScores` follow; memory does not grow with their number.
+    """Running sums over sequences that give `RoleScores`; memory does not grow with the number of sequences.
 
     Args:
-        cells: query and key positions of the role's ideal head.
-        first_query: position of the first query in the maps to come.
+        pairs: query and key positions of the role's ideal head.
+        first_query: position of the first query in the maps that will be added.
     """
 
-    def __init__(self, cells: QueryKeyPairs, first_query: int = 0):
-        queries, keys = cells
+    def __init__(self, pairs: QueryKeyPairs, first_query: int = 0):
+        queries, keys = pairs
         self._queries, self._keys = torch.from_numpy(queries - first_query), torch.from_numpy(keys)
         self._sequences = 0
         self._peaks = self._weights = self._squares = torch.zeros(())
 
     def add(self, pattern: Tensor) -> None:
-        """Take in attention maps [..., B, H, Q, T]."""
+        """Add attention maps [..., B, H, Q, T]."""
         weights = pattern[..., self._queries, self._keys].to("cpu", torch.float64)
         self._sequences += weights.shape[-3]
         self._peaks = self._peaks + (weights > PEAK).sum(-3)
@@ -62,7 +63,7 @@ class RoleSums:
         self._squares = self._squares + weights.square().sum(-3)
 
     def scores(self) -> RoleScores:
-        """Return the scores of all sequences taken in; at least one."""
+        """Return the scores over all sequences added; at least one."""
         mean = self._weights / self._sequences
         deviation = (self._squares / self._sequences - mean.square()).clamp(min=0).sqrt()
         return RoleScores(
@@ -73,8 +74,8 @@ class RoleSums:
         )
 
 
-def role_scores(pattern: Tensor, cells: QueryKeyPairs) -> RoleScores:
-    """Return the scores of each head from its attention maps [..., B, H, T, T] of sequences of one length."""
-    sums = RoleSums(cells)
+def role_scores(pattern: Tensor, pairs: QueryKeyPairs) -> RoleScores:
+    """Return the scores of each head from its attention maps [..., B, H, T, T] for sequences of one length."""
+    sums = RoleSums(pairs)
     sums.add(pattern)
     return sums.scores()

@@ -15,8 +15,9 @@ from iterhead.errors import UserError
 from iterhead.model.positions import POSITION_ENCODINGS
 from iterhead.runs.paths import run_folder_name
 from iterhead.settings import RunConfig, option_names
-from iterhead.studies.draw_grids import LABELS, on_grid, places, scores_at, stands
-from iterhead.studies.study import Cell, Contours, HeatMaps, Panel, Study
+from iterhead.studies.drawing import label
+from iterhead.studies.grid_drawings import Grid
+from iterhead.studies.study import Cell, Study
 from iterhead.studies.tables import Tables
 
 Facts = dict[str, Any]
@@ -127,7 +128,7 @@ def cells_facts(study: Study, command_of: Callable[[RunConfig], str]) -> Facts:
     common = {name: value for name, value in flat[0].items() if all(other[name] == value for other in flat)}
     return {
         "axes": list(study.axes),
-        "labels": {axis: LABELS.get(axis, axis) for axis in study.axes},
+        "labels": {axis: label(axis) for axis in study.axes},
         "settings": common,
         "cells": [
             {
@@ -170,40 +171,23 @@ def _origin(cell: Cell, command_of: Callable[[RunConfig], str], seeds: Sequence[
 
 
 def maps_facts(study: Study, tables: Tables) -> tuple[list[Facts], dict[str, NDArray[np.uint16]]]:
-    """Return the maps of the study's figures: their places and cells, and arrays `map.D.P` [3, Y, X].
+    """Return the maps of the study's figures: their axes and cells, and arrays `map.D.P` [3, Y, X].
 
-    An array has the mean over seeds, the least and the largest, of panel P of drawing D, as in the figure.
+    An array has the mean over seeds, the least and the largest, of panel P of drawing D.
     """
     facts: list[Facts] = []
     arrays = {}
     for drawing in study.drawings:
-        if not isinstance(drawing, HeatMaps | Contours):
+        if not isinstance(drawing, Grid):
             continue
-        xs, ys = (places(study, axis, drawing.panels) for axis in (drawing.x, drawing.y))
+        xs, ys = drawing.axis_values(study)
         panels = []
         for number, panel in enumerate(drawing.panels):
-            arrays[f"map.{len(facts)}.{number}"] = shares(_scores(tables, panel, drawing.x, drawing.y, xs, ys))
-            cells = _cells(study, panel, drawing.x, drawing.y, xs, ys)
+            arrays[f"map.{len(facts)}.{number}"] = shares(drawing.values(study, tables, panel))
+            cells = drawing.cells(study, panel)
             panels.append({"title": panel.title, "score": panel.score, "epoch": panel.epoch, "cells": cells})
         facts.append({"title": drawing.title, "x": drawing.x, "y": drawing.y, "xs": xs, "ys": ys, "panels": panels})
     return facts, arrays
-
-
-def _scores(tables: Tables, panel: Panel, x: str, y: str, xs: list[float], ys: list[float]) -> NDArray[np.float64]:
-    """Return mean, least and largest over seeds [3, Y, X]; places that the study has no more are left out."""
-    rows = scores_at(tables, panel)
-    if not rows.is_empty():
-        rows = rows.filter(pl.col(x).cast(pl.Float64).is_in(xs) & pl.col(y).cast(pl.Float64).is_in(ys))
-    return np.stack(on_grid(rows, x, y, xs, ys))
-
-
-def _cells(study: Study, panel: Panel, x: str, y: str, xs: list[float], ys: list[float]) -> list[list[int]]:
-    """Return the index of the cell at each place [Y, X]; -1 where the study has none."""
-    found = [[-1] * len(xs) for _ in ys]
-    for index, cell in enumerate(study.cells):
-        if stands(cell.axes, panel.where):
-            found[ys.index(float(cell.axes[y]))][xs.index(float(cell.axes[x]))] = index
-    return found
 
 
 def finite(value: float) -> float | str | None:

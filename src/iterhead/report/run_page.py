@@ -15,7 +15,7 @@ from iterhead.report.replay import left_out, plan, replay
 from iterhead.report.run_curves import curves
 from iterhead.report.summary import outcome, sentences
 from iterhead.runs.run import PROVENANCE, Run
-from iterhead.studies.verify import read_verification
+from iterhead.studies.verification_files import read_verification
 from iterhead.tasks import Task, Vocabulary
 
 REPORT = "report.html"
@@ -86,7 +86,7 @@ def _facts(run: Run, command: str) -> tuple[Facts, Arrays]:
     kinds = classify_heads(run.model, sequences) if config.data.cot else []
     facts = {
         "run": _about(run, command),
-        "task": _task(config.iterative_task),
+        "task": task_facts(config.iterative_task),
         "ids": {
             "eoi": vocabulary.end_of_input,
             "eos": vocabulary.end_of_sequence,
@@ -122,7 +122,7 @@ def _about(run: Run, command: str) -> Facts:
     }
 
 
-def _task(task: Task) -> Facts:
+def task_facts(task: Task) -> Facts:
     """Return the task as tables, from which the page computes the right states."""
     components = [
         {

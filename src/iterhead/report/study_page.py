@@ -15,7 +15,7 @@ from iterhead.report.run_page import REPORT
 from iterhead.report.seed_curves import NO_CURVES, seed_curves
 from iterhead.settings import RunConfig
 from iterhead.studies.claims import Finding
-from iterhead.studies.results import command, judge, study_folder
+from iterhead.studies.results import command, study_folder
 from iterhead.studies.study import Scale, Study
 from iterhead.studies.tables import FOLDER, Tables, read_tables
 
@@ -80,7 +80,7 @@ def measured(study: Study, out: Path, findings: Sequence[Finding] | None = None)
         UserError: there are no tables, or one cannot be read.
     """
     tables = read_tables(study.name, study_folder(study, out))
-    return Measured(study, out, tables, judge(study, tables) if findings is None else findings)
+    return Measured(study, out, tables, study.check(tables) if findings is None else findings)
 
 
 def no_tables(name: str, scale: Scale, place: Path, out: Path) -> UserError:

@@ -1,11 +1,13 @@
-"""What a checked claim is: of one network, or of a study over seeds."""
+"""Claims and their evidence: checks of one network, and findings of a study over seeds."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeAlias
 
 from iterhead.criteria import FEWEST_SEEDS
+from iterhead.estimates import NO_ESTIMATE, Estimate
+from iterhead.formatting import finite_or_none
 
 if TYPE_CHECKING:
     from iterhead.studies.tables import Tables
@@ -22,12 +24,12 @@ class Check:
     """One claim about a network, or one part of it, with its evidence.
 
     Attributes:
-        id: number of the claim in the list of docs/claims.md, and a letter for its part.
+        id: number of the claim in docs/claims.md, and a letter for its part.
         claim: one sentence.
-        value: the figure that decides.
+        value: what was measured.
         low, high: its 95% interval, over sequences.
-        threshold: what the claim asks of the figure.
-        bound: whether the figure must be at least, more than or at most the threshold.
+        threshold: what the claim asks of the value.
+        bound: whether the value must be at least, more than or at most the threshold.
     """
 
     id: str
@@ -40,7 +42,7 @@ class Check:
 
     @property
     def verdict(self) -> Verdict:
-        """Holds, or does not, if the whole interval is on one side of the threshold; else undecided."""
+        """Holds or does not hold if the whole interval is on one side of the threshold; undecided otherwise."""
         if self.bound == "at least":
             holds, fails = self.low >= self.threshold, self.high < self.threshold
         elif self.bound == "more than":
@@ -55,35 +57,99 @@ class Check:
         return f"{SIGNS[self.bound]} {self.threshold:.2f}"
 
     def as_json(self) -> dict[str, Any]:
-        """Return the fields and the verdict by name; None for what is not a number."""
-        fields = {name: None if _is_nan(value) else value for name, value in self.__dict__.items()}
+        """Return the fields and the verdict by name; None for a value that is not finite."""
+        fields = {
+            name: finite_or_none(value) if isinstance(value, float) else value for name, value in vars(self).items()
+        }
         return {**fields, "verdict": self.verdict}
 
-
-def _is_nan(value: object) -> bool:
-    return isinstance(value, float) and not math.isfinite(value)
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Self:
+        """Return what `as_json` gave; what is None was infinite, or nan if nothing was measured."""
+        known = {name: fields[name] for name in cls.__dataclass_fields__}
+        if known["value"] is None and not known.get("seeds"):
+            return cls(**{**known, **dict.fromkeys(("value", "low", "high"), math.nan)})
+        ends = {name: math.inf if known[name] is None else known[name] for name in ("value", "low", "high")}
+        return cls(**{**known, **ends})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding(Check):
-    """One claim about a study, with its evidence: the interval is over seeds.
+    """One claim about a study, with its evidence; the interval is over seeds.
 
     Attributes:
-        figure: the study that it was found in.
-        seeds: how many runs, or groups of runs of one seed, the figure is a mean over.
-        sentence: what was found, in words.
+        figure: the study that it belongs to.
+        seeds: number of runs, or groups of runs of one seed, behind the value.
+        sentence: the evidence in words.
         needed: with fewer seeds than this, nothing is decided.
     """
 
-    figure: str
+    figure: str = ""
     seeds: int
     sentence: str
     needed: int = FEWEST_SEEDS
 
     @property
     def verdict(self) -> Verdict:
-        """As for one network, but undecided where there are too few seeds."""
+        """As for one network, but undecided if there are too few seeds."""
         return super().verdict if self.seeds >= self.needed else "undecided"
+
+
+CheckClaims: TypeAlias = "Callable[[Tables], list[Finding]]"
+"""Checks claims on the tables of a study, and on nothing else. A `Claim` is one."""
+
+Evidence: TypeAlias = tuple[Estimate, str]
+"""What was measured, and a sentence about it with `{value}` and `{range}` where the numbers go."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim of a study: what it says, what it asks, and how it is measured.
+
+    Attributes:
+        id: number of the claim in docs/claims.md and docs/results.md, and a letter for its part.
+        claim: one sentence.
+        bound: whether the value must be at least, more than or at most the threshold.
+        threshold: of the value.
+        measure: returns the value and a sentence; called only if the tables have rows.
+        needed: least number of seeds.
+    """
+
+    id: str
+    claim: str
+    bound: Bound
+    threshold: float
+    measure: "Callable[[Tables], Evidence]"
+    needed: int = FEWEST_SEEDS
+
+    def __call__(self, tables: "Tables") -> "list[Finding]":
+        """Return the claim with its evidence."""
+        estimate, sentence = self.measure(tables) if tables.frames else (NO_ESTIMATE, "")
+        return [finding(self.id, self.claim, estimate, self.bound, self.threshold, sentence, self.needed)]
+
+
+def finding(
+    id_: str,
+    claim: str,
+    estimate: Estimate,
+    bound: Bound,
+    threshold: float,
+    sentence: str,
+    needed: int = FEWEST_SEEDS,
+) -> Finding:
+    """Return a claim with its evidence; arguments as in `Claim` and `Evidence`."""
+    if math.isnan(estimate.value):
+        text = "Nothing to decide it by was measured."
+    else:
+        span = f"{two_digits(estimate.low)} to {two_digits(estimate.high)}"
+        text = sentence.format(value=two_digits(estimate.value), range=span)
+    evidence = (estimate.value, estimate.low, estimate.high)
+    return Finding(id_, claim, *evidence, threshold, bound, seeds=estimate.n, sentence=text, needed=needed)
+
+
+def two_digits(value: float) -> str:
+    """Return a value with two decimals; infinity in words."""
+    return "beyond all bounds" if math.isinf(value) else f"{value:.2f}"
 
 
 class ClaimRow(NamedTuple):
@@ -107,7 +173,3 @@ def claim_rows(checks: Iterable[Check]) -> list[ClaimRow]:
             value, interval = f"{check.value:.3f}", f"{check.low:.3f} .. {check.high:.3f}{seeds}"
         rows.append(ClaimRow(check.id, check.claim, value, interval, check.asked, check.verdict))
     return rows
-
-
-Judge: TypeAlias = "Callable[[Tables], list[Finding]]"
-"""Checks claims on the tables of a study, and on nothing else."""

@@ -1,7 +1,7 @@
-"""What is measured of finished networks themselves, beside the tables that their training left."""
+"""What is measured on finished networks themselves, beside the tables that their training left."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import polars as pl
 import torch
@@ -12,59 +12,64 @@ from iterhead.intervene import classify_heads, describe_circuit
 from iterhead.model import PATTERN_HOOKS, pattern_hook
 from iterhead.runs.run import SAMPLE, Run
 from iterhead.studies.study import Cell, Measure
-from iterhead.studies.verify import verify
+from iterhead.studies.verification import verify
 from iterhead.tasks import Vocabulary
 
-Row = dict[str, Any]
-Finished = Sequence[tuple[Cell, Row, Run]]
-"""Finished runs, each with its cell and the first columns of its rows: its place on the axes, and its seed."""
+Row: TypeAlias = dict[str, Any]
+
+Finished: TypeAlias = tuple[Cell, Row, Run]
+"""A finished run with its cell and the first columns of its rows: its coordinates on the axes, and its seed."""
 
 SEQUENCES = 32
 """Test sequences of each length by which heads are classified and networks verified."""
 
 
-def circuits(finished: Finished) -> dict[str, list[Row]]:
-    """Return the table `circuits`: the networks that solve their task with second peakiness of at most 0.5.
+def circuits(finished: Sequence[Finished]) -> dict[str, list[Row]]:
+    """Return the table `circuits`: networks that solve their task with a low second peakiness (claim 11).
 
-    Columns beside the place: accuracy, second_peakiness, the kind of the last layer's heads, and a sentence.
+    Columns beside the coordinates: accuracy, second_peakiness, the kinds of the last layer's heads, and a sentence.
     """
     rows = []
-    for _, place, run in finished:
-        if run.status.state != "finished":
+    for _, coordinates, run in finished:
+        if not _solves(run):
             continue
-        scores = run.scores
-        peakiness = scores.second_peakiness
-        if peakiness is None or peakiness > OTHER_CIRCUIT_PEAKINESS or scores.accuracy < SOLVED_ACCURACY:
+        accuracy, peakiness = run.scores.accuracy, run.scores.second_peakiness
+        if peakiness is None or peakiness > OTHER_CIRCUIT_PEAKINESS:
             continue
         kinds = classify_heads(run.model, {n: tokens[:SEQUENCES] for n, tokens in run.dataset.test.items()})
-        last = [kind.kind for kind in kinds if kind.layer == run.config.model.layers - 1]
-        told = {"kind": " + ".join(last), "circuit": describe_circuit(kinds, scores.accuracy)}
-        rows.append({**place, "run": run.name, "accuracy": scores.accuracy, "second_peakiness": peakiness, **told})
+        last = " + ".join(kind.kind for kind in kinds if kind.layer == run.config.model.layers - 1)
+        scores = {"accuracy": accuracy, "second_peakiness": peakiness}
+        circuit = describe_circuit(kinds, accuracy)
+        rows.append({**coordinates, "run": run.name, **scores, "kind": last, "circuit": circuit})
     return {"circuits": rows}
 
 
-def interventions(finished: Finished) -> dict[str, list[Row]]:
-    """Return the tables `checks` and `effects`: what `iterhead verify` finds in each network that solves its task."""
+def interventions(finished: Sequence[Finished]) -> dict[str, list[Row]]:
+    """Return the tables `checks` and `effects`: the result of `verify` for each network that solves its task."""
     checks: list[Row] = []
     effects: list[Row] = []
-    for _, place, run in finished:
-        if run.status.state != "finished" or run.scores.best_pair is None or run.scores.accuracy < SOLVED_ACCURACY:
+    for _, coordinates, run in finished:
+        if not _solves(run) or run.scores.best_pair is None:
             continue
         try:
-            found = verify(run, SEQUENCES)
-        except UserError:  # too few test sequences: nothing to verify
+            verification = verify(run, SEQUENCES)
+        except UserError:  # too few test sequences
             continue
-        checks += [{**place, **check.as_json()} for check in found.checks]
+        checks += [{**coordinates, **check.as_json()} for check in verification.checks]
         effects += [
-            {**place, "name": e.name, "by_token": e.by_token, "exact": e.exact, "chance": found.chance}
-            for e in found.effects
+            {**coordinates, "name": e.name, "by_token": e.by_token, "exact": e.exact, "chance": verification.chance}
+            for e in verification.effects
         ]
     return {"checks": checks, "effects": effects}
 
 
+def _solves(run: Run) -> bool:
+    return run.status.state == "finished" and run.scores.accuracy >= SOLVED_ACCURACY
+
+
 @torch.no_grad()
-def maps(finished: Finished) -> dict[str, list[Row]]:
-    """Return what is shown of the first network of each cell: the tables `maps` and `length_curves`.
+def maps(finished: Sequence[Finished]) -> dict[str, list[Row]]:
+    """Return the tables `maps` and `length_curves`, of the first network of each cell.
 
     `maps`: every head's attention on one long test sequence, a row for each layer, head, query and key that the query
     sees; `token` is the query's. `length_curves`: accuracy at each evaluation and length.
@@ -72,39 +77,34 @@ def maps(finished: Finished) -> dict[str, list[Row]]:
     rows: list[Row] = []
     curves: list[Row] = []
     done: set[int] = set()
-    for cell, place, run in finished:
+    for cell, coordinates, run in finished:
         if id(cell) in done or run.status.state != "finished":
             continue
         done.add(id(cell))
         accuracy = run.measurements.filter((pl.col("name") == "accuracy") & (pl.col("split") == SAMPLE))
         columns = accuracy.sort("epoch", "length").select("epoch", "length", accuracy="value")
-        curves += [{**place, **row} for row in columns.iter_rows(named=True)]
-        layout = run.config.data.layout(run.config.data.max_length)
-        tokens = run.dataset.test[layout.length][:1, : layout.input_size]
-        names = Vocabulary(run.config.model.vocabulary).names(tokens[0])
-        _, cache = run.model.run_with_cache(torch.from_numpy(tokens), PATTERN_HOOKS)
-        for layer in range(run.config.model.layers):
-            pattern = cache[pattern_hook(layer)][0].double().tolist()
-            rows += [
-                {
-                    **place,
-                    "layer": layer,
-                    "head": head,
-                    "query": q,
-                    "key": k,
-                    "token": names[q],
-                    "weight": weights[q][k],
-                }
-                for head, weights in enumerate(pattern)
-                for q in range(len(names))
-                for k in range(q + 1)
-            ]
+        curves += [{**coordinates, **row} for row in columns.iter_rows(named=True)]
+        rows += [{**coordinates, **row} for row in _map_rows(run)]
     return {"maps": rows, "length_curves": curves}
 
 
-MEASURES: Mapping[Measure, Callable[[Finished], dict[str, list[Row]]]] = {
+def _map_rows(run: Run) -> list[Row]:
+    layout = run.config.data.layout(run.config.data.max_length)
+    tokens = run.dataset.test[layout.length][:1, : layout.input_size]
+    names = Vocabulary(run.config.model.vocabulary).names(tokens[0])
+    _, cache = run.model.run_with_cache(torch.from_numpy(tokens), PATTERN_HOOKS)
+    return [
+        {"layer": layer, "head": head, "query": q, "key": k, "token": names[q], "weight": weights[q][k]}
+        for layer in range(run.config.model.layers)
+        for head, weights in enumerate(cache[pattern_hook(layer)][0].double().tolist())
+        for q in range(len(names))
+        for k in range(q + 1)
+    ]
+
+
+MEASURES: Mapping[Measure, Callable[[Sequence[Finished]], dict[str, list[Row]]]] = {
     "circuits": circuits,
     "interventions": interventions,
     "maps": maps,
 }
-"""Each gives tables by name."""
+"""Each returns tables by name."""

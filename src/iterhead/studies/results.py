@@ -1,4 +1,4 @@
-"""What a study shows: tables, figures and claims, written into its folder."""
+"""The results of a study, written into its folder: tables, figures and claims."""
 
 import shlex
 from collections.abc import Callable, Sequence
@@ -14,13 +14,12 @@ from iterhead.figures.panels import add_foot
 from iterhead.figures.style import render
 from iterhead.studies.claims import Finding, claim_rows
 from iterhead.studies.collect import collect
-from iterhead.studies.draw import draw
 from iterhead.studies.study import Study
 from iterhead.studies.tables import FOLDER as TABLES
 from iterhead.studies.tables import Tables, read_tables, write_tables
 
 STUDY = "study"
-"""In the folder of runs, the folder of what studies show."""
+"""In the folder of runs, the folder of all studies' results."""
 
 CLAIMS_JSON, CLAIMS_TEXT = "claims.json", "claims.md"
 
@@ -30,13 +29,13 @@ class Reported:
     """What was written.
 
     Attributes:
-        study: that is shown.
-        folder: where.
-        measured: finished runs in the tables.
-        runs: runs that the study has.
+        study: that is reported.
+        folder: of its results.
+        measured: number of finished runs in the tables.
+        runs: number of runs of the study.
         seeds: of the finished runs, increasing.
-        seconds: that the finished runs took, one after another, evaluations included.
-        figures: the files of the figures.
+        seconds: total time of the finished runs, one after another, evaluations included.
+        figures: files of the figures.
         findings: the claims.
     """
 
@@ -69,16 +68,21 @@ def study_folder(study: Study, out: Path) -> Path:
     return out / STUDY / study.folder
 
 
+def command(study: Study, verb: str = "run") -> str:
+    """Return the command that runs (or does something else with) a study."""
+    return shlex.join(["iterhead", "study", verb, study.name, "--scale", study.scale])
+
+
 def report(
-    study: Study, out: Path, *, redraw: bool = False, tell: Callable[[str], None] = lambda _line: None
+    study: Study, out: Path, *, redraw: bool = False, warn: Callable[[str], None] = lambda _line: None
 ) -> Reported:
-    """Write what a study shows, of the runs that are finished, and return what was written.
+    """Write the results of a study's finished runs, and return what was written.
 
     Args:
-        study: to show.
+        study: to report.
         out: the folder of run folders.
-        redraw: take the tables that are there, and do not look at any run.
-        tell: is given a line about each run that cannot be read.
+        redraw: read the tables that are there instead of the runs.
+        warn: called with a line about each run that cannot be read.
 
     Raises:
         UserError: the disk refuses, or there are no tables to redraw from, or only those of another version.
@@ -87,88 +91,91 @@ def report(
     if redraw:
         tables = read_tables(study.name, folder)
     else:
-        tables = collect(study, out, tell)
+        tables = collect(study, out, warn)
         write_tables(tables, folder)
     try:
-        drawn, findings = draw(study, tables), judge(study, tables)
+        figures, findings = study.draw(tables), study.check(tables)
     except pl.exceptions.ColumnNotFoundError as error:
         missing = str(error).partition("\n")[0]
         again = command(study, "report")
         raise UserError(f"{folder / TABLES}: of another version, {missing}: {again} makes them from the runs") from None
-    figures: list[Path] = []
-    for name, figure in drawn.items():
+    paths: list[Path] = []
+    for name, figure in figures.items():
         add_foot(figure, command(study))
         for file, data in render(figure, name).items():
             atomic.write(folder / file, data)
-            figures.append(folder / file)
+            paths.append(folder / file)
+    reported = _reported(study, folder, tables, tuple(paths), tuple(findings))
+    atomic.write(folder / CLAIMS_JSON, atomic.json_bytes(_claims_json(reported)))
+    atomic.write(folder / CLAIMS_TEXT, claims_text(reported).encode())
+    return reported
+
+
+def _reported(
+    study: Study, folder: Path, tables: Tables, figures: tuple[Path, ...], findings: tuple[Finding, ...]
+) -> Reported:
+    runs = tables["runs"]
+    seeds: tuple[int, ...] = ()
+    seconds = 0.0
+    if len(runs):
+        seeds, seconds = tuple(runs["seed"].unique().sort()), float(runs["total_seconds"].sum())
     total = sum(len(cell.seeds) for cell in study.cells)
-    rows = tables["runs"]
-    seeds, seconds = (
-        ((), 0.0) if rows.is_empty() else (rows["seed"].unique().sort(), float(rows["total_seconds"].sum()))
-    )
-    done = Reported(study, folder, rows.height, total, tuple(seeds), seconds, tuple(figures), tuple(findings))
-    told = {**done.as_json(), **_about(study), "figures": _names(figures)}
-    del told["folder"]  # the file is there; and a person's paths are nobody's business
-    atomic.write(folder / CLAIMS_JSON, atomic.json_bytes(told))
-    atomic.write(folder / CLAIMS_TEXT, claims_text(done).encode())
-    return done
+    return Reported(study, folder, len(runs), total, seeds, seconds, figures, findings)
 
 
-def judge(study: Study, tables: Tables) -> list[Finding]:
-    """Return the claims of a study, checked on its tables."""
-    return [finding for check in study.judges for finding in check(tables)]
+def _claims_json(reported: Reported) -> dict[str, Any]:
+    """Return the content of claims.json, which names no path of the machine."""
+    study = reported.study
+    content = {
+        **reported.as_json(),
+        "title": study.title,
+        "published": study.published,
+        "chosen": list(study.chosen),
+        "command": command(study),
+        "figures": [path.name for path in reported.figures],
+    }
+    del content["folder"]
+    return content
 
 
-def _names(figures: Sequence[Path]) -> list[str]:
-    return [path.name for path in figures]
-
-
-def _about(study: Study) -> dict[str, Any]:
-    return {"title": study.title, "published": study.published, "chosen": list(study.chosen), "command": command(study)}
-
-
-def command(study: Study, verb: str = "run") -> str:
-    """Return what is typed to make a study again."""
-    return shlex.join(["iterhead", "study", verb, study.name, "--scale", study.scale])
-
-
-def claims_text(done: Reported) -> str:
-    """Return the claims as a page of Markdown: what was measured, what was chosen, and a table."""
-    study = done.study
+def claims_text(reported: Reported) -> str:
+    """Return the results as a page of Markdown: what was measured, what was chosen, and a table of the claims."""
+    study = reported.study
     lines = [
         f"# {study.name}: {study.title}",
         "",
-        f"Made by `{command(study)}`: {done.measured} of {done.runs} runs{_spent(done)}.",
+        f"Made by `{command(study)}`: {reported.measured} of {reported.runs} runs{_effort(reported)}.",
         "",
-        *(f"![{path.stem}]({path.name})\n" for path in done.figures if path.suffix == ".png"),
+        *(f"![{path.stem}]({path.name})\n" for path in reported.figures if path.suffix == ".png"),
         f"**Published.** {study.published}",
         "",
         "**Chosen here.**",
         "",
-        *(f"- {c}" for c in study.chosen),
+        *(f"- {choice}" for choice in study.chosen),
         "",
     ]
-    if done.findings:
-        lines += claims_table(done.findings)
+    if reported.findings:
+        lines += claims_table(reported.findings, "", [finding.sentence for finding in reported.findings])
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _spent(done: Reported) -> str:
+def _effort(reported: Reported) -> str:
     """Return the seeds, as a range unless some are missing, and the time."""
-    if not done.seeds:
+    if not reported.seeds:
         return ""
-    first, last = done.seeds[0], done.seeds[-1]
-    whole = len(done.seeds) > 2 and done.seeds == tuple(range(first, last + 1))
-    seeds = f"{first} to {last}" if whole else ", ".join(map(str, done.seeds))
-    time = f"{done.seconds:.0f} s" if done.seconds < 120 else f"{done.seconds / 60:.0f} minutes"
+    first, last = reported.seeds[0], reported.seeds[-1]
+    whole = len(reported.seeds) > 2 and reported.seeds == tuple(range(first, last + 1))
+    seeds = f"{first} to {last}" if whole else ", ".join(map(str, reported.seeds))
+    time = f"{reported.seconds:.0f} s" if reported.seconds < 120 else f"{reported.seconds / 60:.0f} minutes"
     return f", seeds {seeds}, {time} on one core"
 
 
-def claims_table(findings: Sequence[Finding]) -> list[str]:
-    """Return the lines of a Markdown table of claims."""
-    lines = ["| | claim | found | 95% over seeds | asked | verdict | |", "|---|---|---|---|---|---|---|"]
-    for finding, row in zip(findings, claim_rows(findings), strict=True):
+def claims_table(findings: Sequence[Finding], title: str, last: Sequence[str]) -> list[str]:
+    """Return the lines of a Markdown table of claims, with one more column."""
+    lines = [f"| | claim | found | 95% over seeds | asked | verdict | {title} |".replace("|  |", "| |")]
+    lines.append("|---|---|---|---|---|---|---|")
+    for row, more in zip(claim_rows(findings), last, strict=True):
         verdict = row.verdict if row.verdict == "holds" else f"**{row.verdict}**"
-        cells = (*row[:-1], verdict, finding.sentence)
+        cells = (*row[:-1], verdict, more)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return lines

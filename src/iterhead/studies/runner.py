@@ -1,7 +1,7 @@
 """Training the runs of studies: resumable at any moment, by several processes at once, whatever fails.
 
-There is no list of what is done: run folders are named by their settings, so what is finished is seen from them. The
-only note is of failures, a small file for each run that failed, so that a run that always fails is not begun for ever.
+There is no list of what is done: run folders are named by their settings, so finished runs are recognized. Only
+failures are noted, in a small file for each run that failed, so that it is not tried again forever.
 """
 
 import json
@@ -23,20 +23,20 @@ from iterhead.studies.cost import Calibration, run_seconds
 from iterhead.studies.study import Study, all_cells
 
 FAILED, DAMAGED = "study/failed", "study/damaged"
-"""Folders, in the folder of runs: notes of failures, and damaged run folders that were put aside."""
+"""In the folder of runs: notes of failures, and damaged run folders that were put aside."""
 
 State: TypeAlias = Literal["finished", "diverged", "running", "interrupted", "failed", "waiting"]
 
 
 @dataclass
 class StudyProgress:
-    """How far studies are; changes while they run.
+    """The progress of studies; changes while they run.
 
     Attributes:
-        total: runs in all.
+        total: number of runs.
         done: finished or diverged.
-        failed: that failed, now or before.
-        running: that a process here works on.
+        failed: now or before.
+        running: in a process of this call.
         seconds_left: estimated; None before anything is known.
     """
 
@@ -48,7 +48,7 @@ class StudyProgress:
 
     @property
     def left(self) -> int:
-        """Runs that are not begun here."""
+        """Number of runs that are not started here."""
         return self.total - self.done - self.failed - self.running
 
 
@@ -68,23 +68,23 @@ def train_studies(
     workers: int,
     threads: int | None = None,
     device: str = "auto",
-    watch: Callable[[StudyProgress], None] = lambda _progress: None,
-    tell: Callable[[Result], None] = lambda _result: None,
+    on_progress: Callable[[StudyProgress], None] = lambda _progress: None,
+    on_result: Callable[[Result], None] = lambda _result: None,
 ) -> StudyProgress:
-    """Train what is not finished of some studies, and return how far they are then.
+    """Train the unfinished runs of some studies, and return the progress then.
 
-    Runs that failed before are left alone; `forget_failures` makes them ready for another try. The longest runs come
+    Runs that failed before are skipped; `forget_failures` makes them ready for another try. The longest runs come
     first, so that no worker is left alone with one in the end.
 
     Args:
         studies: whose runs; a run that several share is trained once.
         out: the folder of run folders.
         calibration: of this machine, for the time left.
-        workers: processes at a time.
+        workers: number of processes.
         threads: of PyTorch in each.
         device: cpu, cuda, mps or auto.
-        watch: is told about once a second how far it is.
-        tell: is told of each run that was trained here, or failed.
+        on_progress: called about once a second.
+        on_result: called with each run that was trained here, or failed.
     """
     kept = kept_checkpoints(studies)
     failed_before = {failure.name for failure in failures(kept, out)}
@@ -98,7 +98,7 @@ def train_studies(
     def tick() -> None:
         progress.running = len(running)
         progress.seconds_left = clock.left()
-        watch(progress)
+        on_progress(progress)
 
     for result in train_many(
         wanted,
@@ -119,20 +119,20 @@ def train_studies(
         else:
             progress.done += 1
         if trained_here or result.run is None:
-            tell(result)
+            on_result(result)
             tick()
     tick()
     return progress
 
 
 class _Clock:
-    """How much time is left: the estimate, corrected by what has been seen of it."""
+    """The time left: the estimate, corrected by the pace so far."""
 
     def __init__(self, workers: int, seconds: float):
         self._workers = workers
         self._left = seconds
         self._estimated = 0.0
-        self._begun = monotonic()
+        self._start = monotonic()
 
     def done(self, seconds: float, trained_here: bool) -> None:
         """Take a run off."""
@@ -141,45 +141,42 @@ class _Clock:
             self._estimated += seconds
 
     def left(self) -> float:
-        """Return the seconds left: at the pace seen so far, once there is one."""
-        pace = 1.0
-        if self._estimated:
-            pace = (monotonic() - self._begun) * self._workers / self._estimated
+        """Return the seconds left."""
+        pace = (monotonic() - self._start) * self._workers / self._estimated if self._estimated else 1.0
         return max(0.0, self._left * pace / self._workers)
 
 
 def kept_checkpoints(studies: Iterable[Study]) -> dict[RunConfig, tuple[int, ...]]:
-    """Return every run of some studies, with the checkpoints that it keeps: those that others start from."""
+    """Return every run of some studies, with the checkpoints to keep: those that other runs start from."""
     kept: dict[RunConfig, tuple[int, ...]] = {}
     cells = all_cells(studies)
     for cell in cells:
         kept |= {config: kept.get(config, ()) for config in cell.runs.values()}
     for cell in cells:
         if cell.parent is not None and cell.parent_epoch is not None:
-            for seed in cell.seeds:
-                parent = cell.parent.run_config(seed)
+            for parent in map(cell.parent.run_config, cell.seeds):
                 kept[parent] = tuple(sorted({*kept[parent], cell.parent_epoch}))
     return kept
 
 
 def _without_failed(configs: list[RunConfig], failed: set[str], out: Path) -> list[RunConfig]:
-    """Return the runs that did not fail, nor have still to start from one that did, or from one that has still to."""
-    gone = set(failed)
-    wanted = [config for config in configs if run_folder_name(config) not in gone]
+    """Return the runs that did not fail and do not start from one that did, directly or not; finished ones stay."""
+    skipped = set(failed)
+    wanted = [config for config in configs if run_folder_name(config) not in skipped]
     while True:
-        left = [c for c in wanted if c.start is None or c.start.run not in gone or _is_done(run_folder_name(c), out)]
+        left = [c for c in wanted if c.start is None or c.start.run not in skipped or _is_done(c, out)]
         if len(left) == len(wanted):
             return left
-        gone |= {run_folder_name(config) for config in set(wanted) - set(left)}
+        skipped |= {run_folder_name(config) for config in set(wanted) - set(left)}
         wanted = left
 
 
-def _is_done(name: str, out: Path) -> bool:
-    return _state(RunFolder(out / name), failed=False) in ("finished", "diverged")
+def _is_done(config: RunConfig, out: Path) -> bool:
+    return _state(RunFolder(out / run_folder_name(config)), failed=False) in ("finished", "diverged")
 
 
 def states(study: Study, out: Path) -> dict[str, State]:
-    """Return what has become of each run of a study, by folder name."""
+    """Return the state of each run of a study, by folder name."""
     failed = {failure.name for failure in failures(study.configs(), out)}
     return {name: _state(RunFolder(out / name), name in failed) for name in map(run_folder_name, study.configs())}
 
@@ -198,15 +195,11 @@ def _state(folder: RunFolder, failed: bool) -> State:
 
 
 def failures(configs: Iterable[RunConfig], out: Path) -> list[Failure]:
-    """Return the runs, of these, of which it is noted that they failed."""
-    if not (out / FAILED).is_dir():
-        return []
-    found = []
-    for name in map(run_folder_name, configs):
-        path = out / FAILED / f"{name}.json"
-        if path.exists():
-            found.append(Failure(name, str(json.loads(path.read_bytes())["error"])))
-    return found
+    """Return the noted failures of these runs."""
+    notes = {name: out / FAILED / f"{name}.json" for name in map(run_folder_name, configs)}
+    return [
+        Failure(name, str(json.loads(path.read_bytes())["error"])) for name, path in notes.items() if path.is_file()
+    ]
 
 
 def _note_failure(result: Result, out: Path) -> None:
@@ -218,15 +211,15 @@ def _note_failure(result: Result, out: Path) -> None:
 def forget_failures(studies: Sequence[Study], out: Path) -> list[Failure]:
     """Make the failed runs of some studies ready for another try, and return them.
 
-    The folder of one that is damaged is put aside, so that the run is trained anew.
+    The folder of a damaged run is put aside, so that it is trained again from the start.
     """
-    found = failures(kept_checkpoints(studies), out)
-    for failure in found:
+    noted = failures(kept_checkpoints(studies), out)
+    for failure in noted:
         folder = out / failure.name
         if folder.exists() and _is_damaged(RunFolder(folder)):
             _put_aside(folder, out / DAMAGED)
         (out / FAILED / f"{failure.name}.json").unlink(missing_ok=True)
-    return found
+    return noted
 
 
 def _is_damaged(folder: RunFolder) -> bool:

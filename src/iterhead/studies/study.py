@@ -1,41 +1,47 @@
 """A study as a value: which runs, what to draw of them, which claims to check. Nothing here trains or reads a file.
 
-A study is a list of cells. A cell is a point of a grid or a curve of a plot: one setting, some seeds. A cell may start
-from another cell's networks, seed by seed. The same run in two studies is one folder, since folders are named by their
-settings.
+A study is a list of cells. A cell is a point of a grid or one curve of a plot: one setting, several seeds. A cell may
+start from the networks of another cell, seed by seed. Two studies that need the same run share its folder, since
+folders are named by settings.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from iterhead.runs.paths import run_folder_name
 from iterhead.settings import RunConfig, StartConfig
-from iterhead.studies.claims import Judge
+from iterhead.studies.claims import CheckClaims, Finding
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from iterhead.studies.drawing import Drawing
+    from iterhead.studies.tables import Tables
 
 Scale: TypeAlias = Literal["smoke", "laptop", "paper"]
 
 SCALES: tuple[Scale, ...] = get_args(Scale)
-"""smoke: minutes, to see that everything works; laptop: a coarse grid in hours; paper: as published."""
+"""smoke: minutes, to check that everything works; laptop: a coarse grid, in hours; paper: as published."""
 
 AxisValue: TypeAlias = str | int | float
-"""Where a cell stands on one axis; an axis has values of one type."""
+"""Coordinate of a cell on one axis; all values of an axis have one type."""
 
 Where: TypeAlias = Mapping[str, AxisValue]
-"""Some axes with the value that is wanted on each."""
+"""Selects cells: some axes, with the value wanted on each."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Runs that differ in the seed alone.
+    """Runs that differ only in the seed.
 
     Attributes:
-        axes: where the cell stands in its study, by name of the axis.
-        config: the settings of its runs, of which the seed and the start are filled in for each run.
+        axes: coordinates of the cell in its study, by name of the axis.
+        config: settings of its runs; the seed and the start are filled in for each run.
         seeds: one run each.
-        parent: the cell whose network of the same seed each run starts from; from scratch if there is none.
-        parent_epoch: which of the parent's checkpoints; its last unless given.
+        parent: the cell whose network of the same seed each run starts from; None trains from scratch.
+        parent_epoch: checkpoint of the parent to start from; the last one by default.
     """
 
     axes: Mapping[str, AxisValue]
@@ -45,138 +51,41 @@ class Cell:
     parent_epoch: int | None = None
 
     def run_config(self, seed: int) -> RunConfig:
-        """Return the settings of one run."""
+        """Return the settings of the run with this seed."""
         start = None
         if self.parent is not None:
             name = run_folder_name(self.parent.run_config(seed))
             start = StartConfig(run=name, epoch=self.parent_epoch)
         return self.config.model_copy(update={"seed": seed, "start": start})
 
+    def is_at(self, where: Where) -> bool:
+        """Whether the cell is among those that `where` selects."""
+        return all(self.axes[axis] == value for axis, value in where.items())
+
     @cached_property
     def runs(self) -> Mapping[int, RunConfig]:
-        """The settings of every run, by seed."""
+        """Settings of every run, by seed."""
         return {seed: self.run_config(seed) for seed in self.seeds}
 
 
-@dataclass(frozen=True)
-class Panel:
-    """One of several drawings side by side.
-
-    Attributes:
-        title: above it.
-        score: the column of the tables that it shows.
-        where: the cells that it shows; all unless given.
-        epoch: the score as it was at this epoch (or at the end, for runs that ended before); at the end unless given.
-    """
-
-    title: str
-    score: str = "accuracy"
-    where: Where = field(default_factory=dict)
-    epoch: int | None = None
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line of a plot: a name for the legend, and the cells that it is made of."""
-
-    label: str
-    where: Where
-
-
-@dataclass(frozen=True)
-class HeatMaps:
-    """Maps of a score over two axes."""
-
-    file: str
-    title: str
-    x: str
-    y: str
-    panels: tuple[Panel, ...]
-    columns: int = 3
-
-
-@dataclass(frozen=True)
-class Contours:
-    """Level lines of accuracy over two axes, both drawn as logarithms."""
-
-    file: str
-    title: str
-    x: str
-    y: str
-    panels: tuple[Panel, ...]
-
-
-FULL_EPOCH = "full_epoch"
-"""Of curves, the epoch counted in 1,024 sequences of each length, so that epochs of other sizes stand beside it; the
-short epochs at the beginning count as nothing."""
-
-
-@dataclass(frozen=True)
-class Curves:
-    """Means over seeds with their interval, against `FULL_EPOCH` or an axis; a panel for each score."""
-
-    file: str
-    title: str
-    x: str
-    lines: tuple[Line, ...]
-    panels: tuple[Panel, ...]
-
-
-@dataclass(frozen=True)
-class AttentionMaps:
-    """The maps of every head of a cell's first network, and its accuracy by length over epochs."""
-
-    file: str
-    title: str
-    where: Where
-
-
-@dataclass(frozen=True)
-class HeadShares:
-    """How a role is shared out among heads: the weight of each head on its ideal keys."""
-
-    file: str
-    title: str
-    where: Where
-
-
-@dataclass(frozen=True)
-class Interventions:
-    """What each intervention leaves of the accuracy, over the networks of a cell."""
-
-    file: str
-    title: str
-    where: Where
-
-
-@dataclass(frozen=True)
-class SpeedUps:
-    """Epochs from scratch over epochs after pretraining, for each pair of tasks."""
-
-    file: str
-    title: str
-
-
-Drawing: TypeAlias = HeatMaps | Contours | Curves | AttentionMaps | HeadShares | Interventions | SpeedUps
-
 Measure: TypeAlias = Literal["circuits", "interventions", "maps"]
-"""What is measured of finished networks beside their tables; see `studies.collect`."""
+"""What is measured on the finished networks themselves; see `studies.measures`."""
 
 
 @dataclass(frozen=True)
 class Study:
-    """One figure of the published study, or more of one kind.
+    """One figure of the published study, or several of one kind.
 
     Attributes:
-        name: what is typed.
-        scale: how much of it.
+        name: as typed: a key of `registry.STUDIES`, or `module:name`.
+        scale: how large it is.
         title: one line.
         published: what the paper shows.
-        chosen: what is ours: settings that the paper leaves open or that differ from its own, and why.
-        cells: the runs; all on the same axes, no two on the same place.
+        chosen: choices that are ours: settings that the paper leaves open or that differ from its own, and why.
+        cells: the runs; all on the same axes, no two at the same coordinates.
         drawings: what to draw.
-        judges: the claims to check.
-        measures: what they need beside the tables of runs.
+        claims: what to check.
+        measures: what drawings and claims need beside the tables of runs.
     """
 
     name: str
@@ -185,17 +94,17 @@ class Study:
     published: str
     chosen: tuple[str, ...]
     cells: tuple[Cell, ...]
-    drawings: tuple[Drawing, ...]
-    judges: tuple[Judge, ...] = ()
+    drawings: "tuple[Drawing, ...]"
+    claims: tuple[CheckClaims, ...] = ()
     measures: tuple[Measure, ...] = ()
 
     def __post_init__(self) -> None:
         names = {tuple(cell.axes) for cell in self.cells}
         if len(names) > 1:
-            raise ValueError(f"{self.name}: its cells stand on different axes: {sorted(names)}")
-        places = [tuple(cell.axes.values()) for cell in self.cells]
-        if len(set(places)) < len(places):
-            raise ValueError(f"{self.name}: two cells stand on one place")
+            raise ValueError(f"{self.name}: its cells have different axes: {sorted(names)}")
+        coordinates = [tuple(cell.axes.values()) for cell in self.cells]
+        if len(set(coordinates)) < len(coordinates):
+            raise ValueError(f"{self.name}: two cells have the same coordinates")
 
     @property
     def axes(self) -> tuple[str, ...]:
@@ -205,7 +114,7 @@ class Study:
     @property
     def folder(self) -> str:
         """The name of the folder of its figures, tables and claims."""
-        return f"{self.name}-{self.scale}"
+        return f"{self.name.replace(':', '.')}-{self.scale}"
 
     def runs(self) -> Iterator[tuple[Cell, int, RunConfig]]:
         """Yield every run with its cell and its seed."""
@@ -214,12 +123,21 @@ class Study:
                 yield cell, seed, config
 
     def configs(self) -> list[RunConfig]:
-        """Return the settings of every run, once each, those that others start from among them."""
+        """Return the settings of every run once, including those that other runs start from."""
         return list(dict.fromkeys(config for cell in all_cells([self]) for config in cell.runs.values()))
+
+    def draw(self, tables: "Tables") -> "dict[str, Figure]":
+        """Return its figures by file name, without those of which nothing was measured."""
+        figures = {drawing.file: drawing.draw(self, tables) for drawing in self.drawings}
+        return {file: figure for file, figure in figures.items() if figure is not None}
+
+    def check(self, tables: "Tables") -> list[Finding]:
+        """Return its claims, checked on its tables."""
+        return [replace(finding, figure=self.name) for check in self.claims for finding in check(tables)]
 
 
 def all_cells(studies: Iterable[Study]) -> list[Cell]:
-    """Return the cells of studies, and those that they start from; one that stands in several comes several times."""
+    """Return the cells of studies and those that they start from; a cell that is shared occurs several times."""
     cells = [cell for study in studies for cell in study.cells]
     parents = cells
     while parents := [cell.parent for cell in parents if cell.parent is not None]:

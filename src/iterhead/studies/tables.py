@@ -1,4 +1,4 @@
-"""The tidy tables of a study: all that its figures and claims are made from."""
+"""The tidy tables of a study: everything that its figures and claims are made from."""
 
 import io
 from collections.abc import Mapping
@@ -13,6 +13,10 @@ from iterhead.studies.study import Where
 
 FOLDER = "tables"
 
+FULL_EPOCH = "full_epoch"
+"""Column of `curves`: the epoch counted in 1,024 sequences of each length, so that epochs of other sizes compare. The
+short epochs at the beginning count as nothing."""
+
 
 @dataclass(frozen=True)
 class Tables:
@@ -22,43 +26,41 @@ class Tables:
         study: the name of the study.
         frames: the tables by name. `runs`: a row for each run, with its scores at the end (on all test sequences).
             `curves`: one for each evaluation. `lengths`: one for each length of input. `heads`: one for each head.
-            `provenance`: one for each run, with the versions that made it, its number format, device and threads.
-            Others where the study measures more: `circuits`, `checks`, `effects`, `maps`.
+            `exceptions`: one for each network whose accuracy and second peakiness disagree. `provenance`: one for each
+            run, with the versions that made it, its number format, device and threads. Others where the study measures
+            more: `circuits`, `checks`, `effects`, `maps`, `length_curves`.
     """
 
     study: str
     frames: Mapping[str, pl.DataFrame] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> pl.DataFrame:
-        """Return a table; an empty one where nothing was measured."""
+        """Return a table; an empty one, without columns, if nothing was measured."""
         return self.frames.get(name, pl.DataFrame())
+
+    def select(self, name: str, where: Where) -> pl.DataFrame:
+        """Return the rows of a table that belong to some cells; an empty table is returned as it is."""
+        frame = self[name]
+        if frame.is_empty() or not where:
+            return frame
+        return frame.filter([pl.col(axis) == value for axis, value in where.items()])
 
     def runs(self, where: Where | None = None) -> pl.DataFrame:
         """Return the rows of the runs of some cells."""
-        return chosen(self["runs"], where or {})
+        return self.select("runs", where or {})
 
-    def curves(self, where: Where | None = None) -> pl.DataFrame:
-        """Return the rows of the evaluations of some cells."""
-        return chosen(self["curves"], where or {})
-
-
-def chosen(frame: pl.DataFrame, where: Where) -> pl.DataFrame:
-    """Return the rows that stand at these places of these axes; none of an empty table."""
-    if frame.is_empty() or not where:
-        return frame
-    return frame.filter([pl.col(axis) == value for axis, value in where.items()])
+    def scores(self, name: str, where: Where | None = None) -> list[float]:
+        """Return a score of each run of some cells, ordered by seed, without those that have none."""
+        rows = self.runs(where)
+        return [] if rows.is_empty() else rows.sort("seed")[name].drop_nulls().to_list()
 
 
-def write_tables(tables: Tables, folder: Path) -> list[Path]:
-    """Write each table as Parquet into a folder, and return the files; each is whole or as it was before."""
-    written = []
+def write_tables(tables: Tables, folder: Path) -> None:
+    """Write each table as Parquet into a folder; each file is whole or as it was before."""
     for name, frame in tables.frames.items():
         buffer = io.BytesIO()
         frame.write_parquet(buffer)
-        path = folder / FOLDER / f"{name}.parquet"
-        atomic.write(path, buffer.getvalue())
-        written.append(path)
-    return written
+        atomic.write(folder / FOLDER / f"{name}.parquet", buffer.getvalue())
 
 
 def read_tables(study: str, folder: Path) -> Tables:

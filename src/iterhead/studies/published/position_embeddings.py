@@ -1,11 +1,19 @@
-"""Figures 14, 15 and 16: what position embeddings need."""
+"""Figures 14, 15 and 16: what position embeddings need; claim 17."""
 
+import math
 from collections.abc import Mapping
 from functools import cache, partial
 
-from iterhead.studies.judges import grids as judges
+from iterhead.criteria import LEARNED_ACCURACY, POSITION_COORDINATES, POSITION_WIDTH
+from iterhead.estimates import mean_over, threshold
+from iterhead.studies.claims import Claim, Evidence
+from iterhead.studies.curve_drawings import Curves, Line
+from iterhead.studies.drawing import Panel
+from iterhead.studies.grid_drawings import HeatMaps
+from iterhead.studies.published.peakiness_grids import least_widths, other_circuits
 from iterhead.studies.published.recipe import CHOSEN, SEEDS, make_config
-from iterhead.studies.study import Cell, Curves, HeatMaps, Line, Panel, Scale, Study
+from iterhead.studies.study import Cell, Scale, Study
+from iterhead.studies.tables import Tables
 
 WIDTHS: Mapping[Scale, tuple[int, ...]] = {
     "paper": tuple(range(1, 32)),
@@ -20,18 +28,18 @@ LENGTHS: Mapping[Scale, tuple[int, ...]] = {
 }
 
 EPOCHS: Mapping[Scale, tuple[int, int]] = {"paper": (1000, 5000), "laptop": (20, 40), "smoke": (2, 4)}
-"""The two epochs that are looked at; the later one is the limit."""
+"""The two epochs that are shown; the later one is the last."""
 
-ROOM: Mapping[Scale, tuple[int, ...]] = {
+COORDINATES: Mapping[Scale, tuple[int, ...]] = {
     "paper": tuple(range(2, 32)),
     "laptop": (2, 4, 8, 12, 16, 20, 24, 28, 31),
     "smoke": (4, 16),
 }
-"""Coordinates with positions, of 32."""
+"""Numbers of coordinates with positions, of `POSITION_WIDTH`."""
 
-ROOM_LONGEST: Mapping[Scale, int] = {"paper": 16, "laptop": 12, "smoke": 5}
+COORDINATES_LONGEST: Mapping[Scale, int] = {"paper": 16, "laptop": 12, "smoke": 5}
 
-ROOM_EPOCHS: Mapping[Scale, int] = {"paper": 10_000, "laptop": 40, "smoke": 4}
+COORDINATES_EPOCHS: Mapping[Scale, int] = {"paper": 10_000, "laptop": 40, "smoke": 4}
 
 LEARNED, FROZEN = "learned", "frozen"
 
@@ -67,8 +75,8 @@ def _maps(scale: Scale, file: str, title: str, score: str) -> HeatMaps:
 
 def _chosen(scale: Scale) -> tuple[str, ...]:
     early, late = EPOCHS[scale]
-    told = f"The task is the polynomial. One run gives both epochs: it is looked at after {early:,} and {late:,}."
-    return (*CHOSEN[scale], told)
+    shown = f"The task is the polynomial. One run gives both epochs: it is looked at after {early:,} and {late:,}."
+    return (*CHOSEN[scale], shown)
 
 
 def figure_14(scale: Scale) -> Study:
@@ -82,7 +90,27 @@ def figure_14(scale: Scale) -> Study:
         _chosen(scale),
         grid(scale),
         (_maps(scale, "figure-14", "Test accuracy", "accuracy"),),
-        (partial(judges.frozen_positions_need_more, learned={"positions": LEARNED}, frozen={"positions": FROZEN}),),
+        (Claim("17a", "Frozen positions need a larger width", "more than", 1.0, widths_of_frozen_positions),),
+    )
+
+
+def widths_of_frozen_positions(tables: Tables) -> Evidence:
+    """Return the least width that learns the task with frozen positions over that with learned ones (claim 17a)."""
+    learned, frozen = (
+        {
+            int(part["seed"][0]): least_widths(part, "accuracy", LEARNED_ACCURACY)
+            for part in tables.runs({"positions": positions}).partition_by("seed")
+        }
+        for positions in (LEARNED, FROZEN)
+    )
+    ratios = []
+    for seed in sorted(learned.keys() & frozen.keys()):
+        ours, theirs = learned[seed], frozen[seed]
+        if both := [length for length in ours if length in theirs]:
+            ratios.append(sum(theirs[length] / ours[length] for length in both) / len(both))
+    return mean_over(ratios, (0, math.inf)), (
+        f"The least width that reaches accuracy {LEARNED_ACCURACY} is {{value}} times as large with frozen "
+        "positions as with learned ones ({range}), over the lengths where both reach it."
     )
 
 
@@ -100,27 +128,27 @@ def figure_15(scale: Scale) -> Study:
             _maps(scale, "figure-15-first", "Peakiness of the first head, on EoI", "first_peakiness"),
             _maps(scale, "figure-15-second", "Peakiness of the iteration head, on x_t", "second_peakiness"),
         ),
-        (partial(judges.other_circuits_exist, id_="11c", of="learned and frozen positions"),),
+        (partial(other_circuits, id_="11c", of="learned and frozen positions"),),
         ("circuits",),
     )
 
 
 def figure_16(scale: Scale) -> Study:
     """Return figure 16: positions on the first coordinates only."""
-    longest = ROOM_LONGEST[scale]
+    longest = COORDINATES_LONGEST[scale]
     cells = tuple(
         Cell(
-            {"positions": positions, "position_width": room},
+            {"positions": positions, "position_width": coordinates},
             make_config(
                 scale,
                 data={"max_length": longest},
-                model={"width": 32, "positions": positions, "position_width": room},
-                training={"epochs": ROOM_EPOCHS[scale]},
+                model={"width": POSITION_WIDTH, "positions": positions, "position_width": coordinates},
+                training={"epochs": COORDINATES_EPOCHS[scale]},
             ),
             SEEDS[scale],
         )
         for positions in (LEARNED, FROZEN)
-        for room in ROOM[scale]
+        for coordinates in COORDINATES[scale]
     )
     lines = tuple(Line(f"{name} positions", {"positions": name}) for name in (LEARNED, FROZEN))
     panels = (
@@ -137,5 +165,26 @@ def figure_16(scale: Scale) -> Study:
         (*CHOSEN[scale], f"The task is the polynomial, and lengths go to {longest}: the paper leaves both open."),
         cells,
         (Curves("figure-16", "Width 32, positions on p coordinates", "position_width", lines, panels),),
-        (partial(judges.positions_need_room, where={"positions": LEARNED}, most=23),),
+        (
+            Claim(
+                "17b",
+                f"Learned positions on {POSITION_COORDINATES} of {POSITION_WIDTH} coordinates are enough",
+                "at most",
+                POSITION_COORDINATES,
+                coordinates_needed,
+            ),
+        ),
+    )
+
+
+def coordinates_needed(tables: Tables) -> Evidence:
+    """Return the least number of coordinates with learned positions that learns the task (claim 17b)."""
+    each = [
+        threshold(dict(part.select("position_width", "accuracy").iter_rows()), LEARNED_ACCURACY)
+        for part in tables.runs({"positions": LEARNED}).partition_by("seed")
+    ]
+    none = POSITION_WIDTH + 1  # for seeds in which no number is enough
+    return mean_over([min(value, none) for value in each], (0, none)), (
+        f"Accuracy {LEARNED_ACCURACY} takes positions on {{value}} coordinates at least ({{range}}); "
+        f"{sum(map(math.isfinite, each))} of {len(each)} seeds reach it, the others count as {none}."
     )

@@ -1,6 +1,6 @@
 """The claims about one network, checked by interventions and probes (claims 1, 3, 4, 5 and 6).
 
-Sequences are test sequences of the headline lengths, as many of each; intervals are over sequences.
+Sequences are test sequences of the headline lengths, equally many of each; intervals are over sequences.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,16 +11,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from iterhead.atomic import json_bytes
-from iterhead.criteria import CHANCE_MARGIN, HEAD_ABSENT, PEAK, SWAP_SEQUENCES, VERIFY_SEQUENCES
+from iterhead.criteria import (
+    CHANCE_MARGIN,
+    CONSTRUCTION_ACCURACY,
+    HARMLESS_COST,
+    HEAD_ABSENT,
+    INVARIANCE,
+    PEAK,
+    SHIFT_FOLLOWED,
+    STEP_READABLE,
+    SWAP_FOLLOWED,
+    SWAP_SEQUENCES,
+    VERIFY_SEQUENCES,
+)
 from iterhead.errors import UserError
-from iterhead.figures.bars import effects_figure
-from iterhead.figures.style import render
+from iterhead.estimates import bootstrap_interval
 from iterhead.intervene import (
     Answers,
     Hooks,
     accuracy_under,
-    bootstrap_interval,
     chance_levels,
     classify_heads,
     compose,
@@ -42,18 +51,16 @@ from iterhead.seeds import named_seed
 from iterhead.studies.claims import Check
 from iterhead.tasks import SequenceLayout, Vocabulary
 
-CLAIMS = "claims.json"
-
 
 @dataclass(frozen=True)
 class Effect:
-    """What one intervention does to the answers.
+    """The answers under one intervention.
 
     Attributes:
         name: of the intervention, in words.
-        by_token: mean fraction of right states, 0 .. 1.
+        by_token: mean fraction of correct states, 0 .. 1.
         low, high: its 95% interval over sequences.
-        exact: fraction of sequences that are right from the first state to EoS.
+        exact: fraction of sequences that are correct from the first state to EoS.
     """
 
     name: str
@@ -65,13 +72,13 @@ class Effect:
 
 @dataclass(frozen=True)
 class Verification:
-    """Everything that `verify` found.
+    """The result of `verify`.
 
     Attributes:
-        circuit: what kind of circuit it is, one sentence.
+        circuit: the kind of circuit, one sentence.
         checks: the claims.
-        effects: accuracy under each intervention, the network as it is first.
-        chance: the fraction of states that a network gets right at best whose second head looks anywhere.
+        effects: accuracy under each intervention; the unchanged network comes first.
+        chance: the best fraction of correct states that a network can have whose second head looks at random.
     """
 
     circuit: str
@@ -87,11 +94,11 @@ class Verification:
 
 
 def verify(run: Run, sequences: int = 64) -> Verification:
-    """Return the claims about a run's network, checked.
+    """Check the claims about a run's network.
 
     Args:
         run: trained with chain of thought.
-        sequences: test sequences of each length to use.
+        sequences: number of test sequences of each length.
 
     Raises:
         UserError: for a run without chain of thought, without scores, or without two test sequences of one length.
@@ -108,14 +115,14 @@ def verify(run: Run, sequences: int = 64) -> Verification:
 
 @dataclass(frozen=True)
 class _Joint:
-    """Answers to sequences of all lengths, one after the other: right to the end, and the share of right states."""
+    """Answers to sequences of all lengths, one after the other: all correct, and the share of correct states."""
 
     exact: NDArray[np.bool_]
     by_token: NDArray[np.float64]
 
 
 class _Subject:
-    """A network under test: its two heads, and the sequences it is tested on."""
+    """A network under test: its two heads, and its test sequences."""
 
     def __init__(self, run: Run, sequences: Sequences):
         assert run.scores.best_pair is not None
@@ -127,7 +134,7 @@ class _Subject:
         self.untouched = self.answers(None)
 
     def answers(self, make_hooks: MakeHooks | None) -> _Joint:
-        """Return the answers to all sequences together, per-token fractions first averaged within a sequence."""
+        """Return the answers to all sequences together; fractions are means within each sequence."""
         return _joined(accuracy_under(self.model, self.sequences, make_hooks))
 
     def verification(self) -> Verification:
@@ -141,19 +148,18 @@ class _Subject:
             *self._subtraction(),
             *self._table(),
         ]
-        effects = [_effect("as it is", self.untouched), *(_effect(name, found) for name, found in answers.items())]
+        effects = [_effect(name, joint) for name, joint in {"as it is": self.untouched, **answers}.items()]
         kinds = classify_heads(self.model, self.sequences)
         return Verification(describe_circuit(kinds, self.run.scores.accuracy), checks, effects, chance)
 
     def _interventions(self) -> dict[str, MakeHooks]:
-        def ideal(layout: SequenceLayout, role: str, head: Head) -> Hooks:
-            return ideal_attention(layout, role, *head)
-
         first, second = self.first, self.second
         return {
-            "first head: ideal map": lambda layout: ideal(layout, "first", first),
-            "iteration head: ideal map": lambda layout: ideal(layout, "second", second),
-            "both: ideal maps": lambda layout: compose(ideal(layout, "first", first), ideal(layout, "second", second)),
+            "first head: ideal map": lambda layout: ideal_attention(layout, "first", *first),
+            "iteration head: ideal map": lambda layout: ideal_attention(layout, "second", *second),
+            "both: ideal maps": lambda layout: compose(
+                ideal_attention(layout, "first", *first), ideal_attention(layout, "second", *second)
+            ),
             "both: another sequence's maps": lambda _: compose(
                 shuffled_attention(*first, seed=0, over="sequences"),
                 shuffled_attention(*second, seed=0, over="sequences"),
@@ -173,41 +179,34 @@ class _Subject:
         config = self.run.config
         built = handmade(self.task, config.data.max_length, vocabulary=config.model.vocabulary)
         exact = _joined(accuracy_under(built, self.sequences)).exact
-        return [_check("1", "weights set by hand solve this task", exact, 0.99)]
+        return [_check("1", "weights set by hand solve this task", exact, CONSTRUCTION_ACCURACY)]
 
     def _invariance(self) -> list[Check]:
-        """Claim 3: where a head is peaked, its weight is the same whatever the sequence."""
+        """Claim 3: where a head is peaked, its weight is the same for every sequence."""
         parts = [
             ("3a", "first head reads positions, not content: invariance", "first", self.first),
             ("3b", "iteration head reads positions: invariance", "second", self.second),
         ]
-        found = [
-            (id_, claim, _peaked_weights(self.model, self.sequences, role, head)) for id_, claim, role, head in parts
-        ]
-        return [self._invariance_of(id_, claim, cells) for id_, claim, cells in found if cells]
-
-    def _invariance_of(self, id_: str, claim: str, cells: list[NDArray[np.float64]]) -> Check:
-        value = 1 - float(np.mean([weights.std() for weights in cells]))
-        generator = np.random.Generator(np.random.Philox(key=named_seed(0, "invariance")))
-        sizes = {len(weights) for weights in cells}
-        drawn = []
-        for _ in range(199):
-            picks = {size: generator.integers(size, size=size) for size in sorted(sizes)}
-            drawn.append(1 - float(np.mean([weights[picks[len(weights)]].std() for weights in cells])))
-        low, high = np.quantile(drawn, [0.025, 0.975])
-        return Check(id_, claim, value, float(min(low, value)), float(max(high, value)), 0.9)
+        checks = []
+        for id_, claim, role, head in parts:
+            if weights := _peaked_weights(self.model, self.sequences, role, head):
+                checks.append(Check(id_, claim, *_invariance_interval(weights), INVARIANCE))
+        return checks
 
     def _causes(self, answers: dict[str, _Joint], chance: float) -> list[Check]:
-        """Claim 4: what the maps do to the answers."""
+        """Claim 4: how attention maps change the answers."""
         costs = [
             ("4a", "the first head's ideal map costs no accuracy", "first head: ideal map"),
             ("4b", "the iteration head's ideal map costs no accuracy", "iteration head: ideal map"),
             ("4c", "both ideal maps cost no accuracy", "both: ideal maps"),
             ("4d", "another sequence's maps cost no accuracy", "both: another sequence's maps"),
         ]
-        solved = self.untouched.exact  # a network that solves nothing has nothing to lose, and shows nothing
-        lost = {name: ~answers[name].exact[solved] for _, _, name in costs if solved.any()}
-        checks = [_check(id_, claim, lost[name], 0.02, at_most=True) for id_, claim, name in costs if name in lost]
+        solved = self.untouched.exact  # a network that solves nothing has nothing to lose
+        checks = [
+            _check(id_, claim, ~answers[name].exact[solved], HARMLESS_COST, at_most=True)
+            for id_, claim, name in costs
+            if solved.any()
+        ]
         bound = chance + CHANCE_MARGIN
         random = [("4e", "first", "first head: random map"), ("4f", "iteration", "iteration head: random map")]
         for id_, which, name in random if self.untouched.by_token.mean() > bound else []:
@@ -215,11 +214,11 @@ class _Subject:
             checks.append(_check(id_, claim, answers[name].by_token, bound, at_most=True))
         moved = shift_follows_f(self.model, self.task, self.sequences, *self.second).by_sequence
         if moved.size:
-            checks.append(_check("4g", "looking one too far, it writes F(s_{t-1}, x_{t+1})", moved, 0.9))
+            checks.append(_check("4g", "looking one too far, it writes F(s_{t-1}, x_{t+1})", moved, SHIFT_FOLLOWED))
         return checks
 
     def _subtraction(self) -> list[Check]:
-        """Claim 5: MLP 1 subtracts. Nothing to check where the two heads share a layer."""
+        """Claim 5: MLP 1 subtracts. Not checked if both heads share a layer."""
         if self.first[0] == self.second[0]:
             return []
         train = {length: self.run.dataset.train[length] for length in self.sequences}
@@ -227,18 +226,19 @@ class _Subject:
         read = probe(self.model, train, self.sequences, site, "t")
         right = np.zeros(read.n, dtype=bool)
         right[: round(read.accuracy * read.n)] = True
-        checks = [_check("5a", "t can be read at the iteration head's input", right, 0.99)]
+        checks = [_check("5a", "t can be read at the iteration head's input", right, STEP_READABLE)]
         if _peaks(self.model, self.sequences, self.second, {}).mean() > HEAD_ABSENT:
             peaks = _peaks(self.model, self.sequences, self.second, zero(f"blocks.{self.first[0]}.hook_mlp_out"))
             checks.append(_check("5b", "without MLP 1 the diagonal goes: peakiness", peaks, HEAD_ABSENT, at_most=True))
         return checks
 
     def _table(self) -> list[Check]:
-        """Claim 6: handed another x_t, the second layer writes F of it."""
+        """Claim 6: given another x_t, the second layer writes F of it."""
         each = -(-SWAP_SEQUENCES // len(self.sequences))
         few = {length: tokens[:each] for length, tokens in self.sequences.items()}
         followed = swap_follows_f(self.model, self.task, few, *self.second).counts.by_sequence
-        return [_check("6", "handed x' for x_t, it writes F(s_{t-1}, x')", followed, 0.95)] if followed.size else []
+        claim = "handed x' for x_t, it writes F(s_{t-1}, x')"
+        return [_check("6", claim, followed, SWAP_FOLLOWED)] if followed.size else []
 
 
 def _check(id_: str, claim: str, values: NDArray[Any], threshold: float, *, at_most: bool = False) -> Check:
@@ -248,8 +248,8 @@ def _check(id_: str, claim: str, values: NDArray[Any], threshold: float, *, at_m
 
 
 def _joined(answers: Mapping[int, Answers]) -> _Joint:
-    exact = np.concatenate([found.exact for found in answers.values()])
-    return _Joint(exact, np.concatenate([found.by_token for found in answers.values()]))
+    exact = np.concatenate([each.exact for each in answers.values()])
+    return _Joint(exact, np.concatenate([each.by_token for each in answers.values()]))
 
 
 def _effect(name: str, answers: _Joint) -> Effect:
@@ -270,35 +270,24 @@ def _maps(
 
 
 def _peaked_weights(model: Transformer, sequences: Sequences, role: str, head: Head) -> list[NDArray[np.float64]]:
-    """Return the weights over sequences of every cell where the head is peaked on average."""
-    weights = [cell for map_ in _maps(model, sequences, role, head) for cell in map_.T]
-    return [cell for cell in weights if cell.mean() > PEAK]
+    """Return the weights over sequences of every query-key pair at which the head is peaked on average."""
+    pairs = [pair for map_ in _maps(model, sequences, role, head) for pair in map_.T]
+    return [pair for pair in pairs if pair.mean() > PEAK]
+
+
+def _invariance_interval(pairs: list[NDArray[np.float64]]) -> tuple[float, float, float]:
+    """Return the invariance of the weights of some pairs and its interval, resampling sequences."""
+    value = 1 - float(np.mean([weights.std() for weights in pairs]))
+    generator = np.random.Generator(np.random.Philox(key=named_seed(0, "invariance")))
+    sizes = sorted({len(weights) for weights in pairs})
+    drawn = []
+    for _ in range(199):
+        picks = {size: generator.integers(size, size=size) for size in sizes}
+        drawn.append(1 - float(np.mean([weights[picks[len(weights)]].std() for weights in pairs])))
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return value, float(min(low, value)), float(max(high, value))
 
 
 def _peaks(model: Transformer, sequences: Sequences, head: Head, hooks: Hooks) -> NDArray[np.float64]:
     """Return the fraction of an iteration head's queries that are peaked under `hooks`, for each sequence."""
     return np.concatenate([(map_ > PEAK).mean(1) for map_ in _maps(model, sequences, "second", head, hooks)])
-
-
-def write_verification(run: Run, verification: Verification) -> None:
-    """Write what was found into the run's folder: claims.json, and its figure verify.png and verify.pdf."""
-    effects = verification.effects
-    figure = effects_figure(
-        f"{run.config.task}, seed {run.config.seed}: what each intervention leaves",
-        [effect.name for effect in effects],
-        [effect.by_token for effect in effects],
-        [effect.low for effect in effects],
-        [effect.high for effect in effects],
-        verification.chance,
-    )
-    with run.folder.lock():
-        run.folder.write_many({CLAIMS: json_bytes(verification.as_json()), **render(figure, "verify")})
-
-
-def read_verification(run: Run) -> Verification | None:
-    """Return what `write_verification` wrote last, or None where nothing was."""
-    if not run.folder.has(CLAIMS):
-        return None
-    found = run.folder.read_json(CLAIMS)
-    checks = [Check(**{name: value for name, value in claim.items() if name != "verdict"}) for claim in found["claims"]]
-    return Verification(found["circuit"], checks, [Effect(**effect) for effect in found["effects"]], found["chance"])

@@ -7,13 +7,24 @@ import polars as pl
 import pytest
 
 from helpers.made_tables import runs_table
-from iterhead.studies.judges import grids, network, training, transfer
+from iterhead.studies.collect import disagreeing
+from iterhead.studies.published.inside_networks import attention_replacement
+from iterhead.studies.registry import STUDIES
+from iterhead.studies.speed_ups import common_sign, median_speed_up, speed_ups
 from iterhead.studies.tables import Tables
 
 SEEDS = range(3)
 
+TWO, WITHOUT = "two layers", "two layers, no chain of thought"
 
-def grid(score, network="two layers", widths=(4, 8, 16), lengths=(4, 12), **others):
+
+def check(study, tables, *ids):
+    """These claims of a study, checked on tables; all of them unless given."""
+    findings = {finding.id: finding for finding in STUDIES[study]("laptop").check(tables)}
+    return [findings[id_] for id_ in ids or findings]
+
+
+def grid(score, network=TWO, widths=(4, 8, 16), lengths=(4, 12), **others):
     """Rows of a grid over three seeds; `score(width, longest, seed)` gives some of the columns."""
     return [
         {"network": network, "width": w, "longest": n, "seed": s, **score(w, n, s), **others}
@@ -23,11 +34,8 @@ def grid(score, network="two layers", widths=(4, 8, 16), lengths=(4, 12), **othe
     ]
 
 
-def without_chain(rows, most=0.2):
-    found = grids.not_learnt_at_any_width(
-        runs_table(rows), id_="7a", claim="", what="Without", where={"network": "without"}, longest=8, most=most
-    )
-    (finding,) = found
+def without_chain(rows):
+    (finding,) = check("figure-7", runs_table(rows), "7a")
     return finding
 
 
@@ -36,8 +44,8 @@ def without_chain(rows, most=0.2):
 ])  # fmt: skip
 def test_the_best_cell_of_each_seed_decides(best, verdict):
     # At length 12 width 16 is best; what other networks, and shorter lengths, get does not count.
-    rows = grid(lambda w, n, s: {"accuracy": best[s] if w == 16 else 0.05}, "without", lengths=(12,))
-    rows += grid(lambda w, n, s: {"accuracy": 1.0}, "without", lengths=(4,)) + grid(lambda w, n, s: {"accuracy": 1.0})
+    rows = grid(lambda w, n, s: {"accuracy": best[s] if w == 16 else 0.05}, WITHOUT, lengths=(12,))
+    rows += grid(lambda w, n, s: {"accuracy": 1.0}, WITHOUT, lengths=(4,)) + grid(lambda w, n, s: {"accuracy": 1.0})
     finding = without_chain(rows)
     assert finding.verdict == verdict
     assert finding.value == pytest.approx(sum(best) / 3)
@@ -47,14 +55,16 @@ def test_the_best_cell_of_each_seed_decides(best, verdict):
 
 
 def test_two_seeds_decide_nothing():
-    rows = [{"network": "without", "width": 8, "longest": 8, "seed": s, "accuracy": 0.1} for s in (0, 1)]
+    rows = [{"network": WITHOUT, "width": 8, "longest": 8, "seed": s, "accuracy": 0.1} for s in (0, 1)]
     assert without_chain(rows).verdict == "undecided"
     assert without_chain([*rows, {**rows[0], "seed": 2}]).verdict == "holds"
 
 
 def test_nothing_measured_is_undecided_and_says_so():
-    for rows in ([], grid(lambda w, n, s: {}, "without", lengths=(4,))):
-        finding = without_chain(rows) if rows else grids.other_circuits_exist(Tables("s"), id_="11", of="")[0]
+    findings = [without_chain(grid(lambda w, n, s: {}, WITHOUT, lengths=(4,)))]
+    findings += [finding for study in STUDIES for finding in check(study, Tables(study))]
+    assert len({finding.id for finding in findings}) == 30
+    for finding in findings:
         assert (finding.verdict, finding.seeds) == ("undecided", 0)
         assert finding.sentence == "Nothing to decide it by was measured."
         assert finding.as_json()["value"] is None
@@ -66,7 +76,7 @@ def test_the_first_head_where_the_second_is_broken(first, verdict):
         # Broken (0.1) at width 4: first peakiness as given; elsewhere it is 0 and must not count.
         return {"second_peakiness": 0.1 if w == 4 else 0.9, "first_peakiness": first + 0.01 * s if w == 4 else 0.0}
 
-    finding = grids.small_widths_break_the_subtraction(runs_table(grid(score)), where={"network": "two layers"})[0]
+    (finding,) = check("figure-8", runs_table(grid(score)), "9a")
     assert finding.value == pytest.approx(first + 0.01)
     assert finding.verdict == verdict
 
@@ -79,7 +89,7 @@ def test_the_first_head_where_the_second_is_broken(first, verdict):
 ])  # fmt: skip
 def test_the_width_that_grows_with_length(needed, value, verdict):
     rows = grid(lambda w, n, s: {"second_peakiness": 0.9 if w >= needed[n] else 0.1, "first_peakiness": 0.5})
-    finding = grids.small_widths_break_the_subtraction(runs_table(rows), where={"network": "two layers"})[1]
+    (finding,) = check("figure-8", runs_table(rows), "9b")
     assert finding.value == pytest.approx(value, nan_ok=True)
     assert finding.verdict == verdict
 
@@ -87,14 +97,24 @@ def test_the_width_that_grows_with_length(needed, value, verdict):
 @pytest.mark.parametrize(("sign", "verdict"), [(1, "holds"), (-1, "does not hold"), (0, "undecided")])
 def test_accuracy_with_peakiness(sign, verdict):
     rows = grid(lambda w, n, s: {"accuracy": w / 16, "second_peakiness": 0.5 + sign * (w + n / 100) / 40})
-    (finding,) = grids.accuracy_goes_with_peakiness(runs_table(rows), where={"network": "two layers"})
+    (finding,) = check("figure-8", runs_table(rows), "10")
     assert finding.verdict == verdict
+
+
+def test_exceptions_to_it_are_counted():
+    rows = grid(
+        lambda w, n, s: {"accuracy": 1.0 if w == 16 and s == 0 else w / 16, "second_peakiness": w / 16 - n / 16}
+    )
+    runs = runs_table(rows)
+    tables = runs_table(rows, exceptions=disagreeing(runs.runs()))
+    (finding,) = check("figure-8", tables, "10")
+    assert "in 9 of 18 networks" in finding.sentence  # at length 12, three widths and three seeds
 
 
 def test_networks_that_disagree_are_listed_the_farthest_first():
     scores = ((4, 1.0, 0.6), (8, 0.9, 0.8), (16, 0.0, 1.0))
     rows = [{"width": width, "accuracy": a, "second_peakiness": p} for width, a, p in scores]
-    assert grids.disagreeing(runs_table(rows).runs())["width"].to_list() == [16, 4]
+    assert disagreeing(runs_table(rows).runs())["width"].to_list() == [16, 4]
 
 
 @pytest.mark.parametrize(("solved", "others", "verdict"), [
@@ -103,7 +123,7 @@ def test_networks_that_disagree_are_listed_the_farthest_first():
 def test_other_circuits(solved, others, verdict):
     rows = [{"seed": s, "accuracy": 0.96, "second_peakiness": 0.9} for s in range(solved)] or [{"accuracy": 0.5}]
     tables = runs_table(rows, circuits=pl.DataFrame([{"kind": "strided"}] * others))
-    (finding,) = grids.other_circuits_exist(tables, id_="11a", of="")
+    (finding,) = check("figure-11", tables)
     assert finding.verdict == verdict
     assert ("1 strided" in finding.sentence) == bool(others)
 
@@ -118,9 +138,7 @@ def test_frozen_positions(frozen, value, verdict):
         for w in (4, 8, 16)
         for s in SEEDS
     ]
-    (finding,) = grids.frozen_positions_need_more(
-        runs_table(rows), learned={"positions": "learned"}, frozen={"positions": "frozen"}
-    )
+    (finding,) = check("figure-14", runs_table(rows))
     assert finding.value == pytest.approx(value, nan_ok=True)
     assert finding.verdict == verdict
 
@@ -134,7 +152,7 @@ def test_room_for_positions(least, value, verdict):
         for p in (8, 16, 30)
         for s in SEEDS
     ]
-    (finding,) = grids.positions_need_room(runs_table(rows), where={"positions": "learned"}, most=23)
+    (finding,) = check("figure-16", runs_table(rows))
     assert (finding.value, finding.verdict) == (value, verdict)
 
 
@@ -148,7 +166,7 @@ def curve(name, values, score="accuracy", **others):
 ])  # fmt: skip
 def test_heads_emerge_in_the_median_of_ten(accuracy, verdict):
     tables = runs_table(curve("polynomial", accuracy, second_peakiness=0.95))
-    findings = training.heads_emerge(tables, where={"trained": "polynomial"})
+    findings = check("figure-9", tables, "2a", "2b")
     assert findings[0].verdict == verdict
     assert findings[1].verdict == ("holds" if len(accuracy) >= 10 else "undecided")
 
@@ -161,10 +179,7 @@ def test_heads_emerge_in_the_median_of_ten(accuracy, verdict):
 def test_parity_is_lower_and_varies_more(parity, verdicts):
     rows = curve("polynomial", [0.90, 0.93, 0.91, 0.92], "second_peakiness")
     rows += curve("parity", parity, "second_peakiness")
-    found = training.parity_induces_it_less(
-        runs_table(rows), polynomial={"trained": "polynomial"}, parity={"trained": "parity"}
-    )
-    assert [finding.verdict for finding in found] == verdicts
+    assert [finding.verdict for finding in check("figure-9", runs_table(rows), "12a", "12b")] == verdicts
 
 
 @pytest.mark.parametrize(("epochs", "verdict"), [
@@ -179,7 +194,7 @@ def test_longer_lengths_come_later(epochs, verdict):
         for i, e in enumerate(epochs)
     ]
     frame = pl.DataFrame(lengths, schema_overrides={"epochs_to_90": pl.Float64})
-    (finding,) = training.longer_is_later(Tables("s", {"lengths": frame}), where={"task": "parity"})
+    (finding,) = check("figure-6", Tables("s", {"lengths": frame}))
     assert finding.verdict == verdict
 
 
@@ -193,7 +208,7 @@ def test_adam_has_more_room(adam, sgd, value, verdict):
         for lr in range(4)
         for s in SEEDS
     ]
-    (finding,) = training.adam_has_more_room(runs_table(rows))
+    (finding,) = check("figure-12", runs_table(rows))
     assert (finding.value, finding.verdict) == (value, verdict)
     assert f"{adam / 4:.0%} of the cells" in finding.sentence
 
@@ -203,10 +218,13 @@ def test_adam_has_more_room(adam, sgd, value, verdict):
 ])  # fmt: skip
 def test_the_role_is_spread(best, mass, verdicts):
     tables = runs_table(curve("deep", [best] * 3, "best_second_weight", second_mass=mass))
-    assert [finding.verdict for finding in training.role_is_spread(tables, where={"trained": "deep"})] == verdicts
+    assert [finding.verdict for finding in check("figure-13", tables)] == verdicts
 
 
-def learnt(name, epochs, below=None):
+AFTER = "parity after polynomial"
+
+
+def learned(name, epochs, below=None):
     """Rows of one cell: epochs to 0.9 by seed, and the evaluation before."""
     befores = [max(0, (e or 100) - 1) for e in epochs] if below is None else below
     return [
@@ -216,12 +234,9 @@ def learnt(name, epochs, below=None):
 
 
 def transfers(parity, after, first=(20, 20, 20)):
-    rows = learnt("parity", parity) + learnt("after", after)
+    rows = learned("parity", parity) + learned(AFTER, after)
     rows += [{"trained": "polynomial", "seed": s, "full_epochs": float(e)} for s, e in enumerate(first)]
-    return transfer.transfer_is_quick(
-        runs_table(rows), scratch={"trained": "parity"}, first={"trained": "polynomial"}, transfer={"trained": "after"},
-        controls={"b": ("copy first", {"trained": "copy"})}, pretraining=None,
-    )  # fmt: skip
+    return check("figure-9", runs_table(rows), "13a", "13b", "13z")
 
 
 @pytest.mark.parametrize(("parity", "after", "value", "verdict"), [
@@ -250,47 +265,42 @@ def test_the_controls_of_transfer():
     assert transfers([40, 44, 60], [2, 4, 3], first=(200, 200, 200))[2].verdict == "does not hold"
 
 
-def test_the_bound_of_most():
-    rows = runs_table(learnt("parity", [None, None, 50]) + learnt("after", [5, 5, 5]))
-    found = transfer.speed_ups(rows.runs({"trained": "parity"}), rows.runs({"trained": "after"}))
-    assert [speed_up.bound for speed_up in found] == ["\u2265", "\u2265", ""]
-    assert transfer.common_bound(found) == "\u2265"
-    assert transfer.common_bound(found[1:]) == ""  # half is not most
+def test_the_sign_of_most():
+    rows = runs_table(learned("parity", [None, None, 50]) + learned("after", [5, 5, 5]))
+    each = speed_ups(rows.runs({"trained": "parity"}), rows.runs({"trained": "after"}))
+    assert [speed_up.sign for speed_up in each] == ["\u2265", "\u2265", ""]
+    assert common_sign(each) == "\u2265"
+    assert common_sign(each[1:]) == ""  # half is not most
 
 
-def test_what_is_known_before_training_is_learnt_infinitely_sooner():
-    rows = runs_table(learnt("parity", [40, 40, 40]) + learnt("after", [0, 0, 0]))
-    found = transfer.speed_ups(rows.runs({"trained": "parity"}), rows.runs({"trained": "after"}))
-    assert transfer.median_speed_up(found).value == math.inf
+def test_what_is_known_before_training_is_learned_infinitely_sooner():
+    rows = runs_table(learned("parity", [40, 40, 40]) + learned("after", [0, 0, 0]))
+    each = speed_ups(rows.runs({"trained": "parity"}), rows.runs({"trained": "after"}))
+    assert median_speed_up(each).value == math.inf
 
 
 @pytest.mark.parametrize(("accuracy", "verdict"), [(0.95, "holds"), (0.5, "does not hold")])
 def test_the_last_mlp_alone(accuracy, verdict):
-    rows = curve("mlp", [accuracy] * 2 + [0.1]) + curve("first", [0.95, 1.0, 0.4])
-    (finding,) = transfer.last_mlp_is_enough(runs_table(rows), first={"trained": "first"}, where={"trained": "mlp"})
+    last_mlp = "parity after polynomial, last MLP only"
+    rows = curve(last_mlp, [accuracy] * 2 + [0.1]) + curve("polynomial", [0.95, 1.0, 0.4])
+    (finding,) = check("figure-9", runs_table(rows), "14")
     assert finding.verdict == "undecided"  # the third seed pulls it down, as it should
     assert f"Of the 2 whose first network had learnt its task it is {accuracy:.2f}" in finding.sentence
-    (finding,) = transfer.last_mlp_is_enough(
-        runs_table(curve("mlp", [accuracy] * 3)), first={"trained": "first"}, where={"trained": "mlp"}
-    )
+    (finding,) = check("figure-9", runs_table(curve(last_mlp, [accuracy] * 3)), "14")
     assert finding.verdict == verdict
 
 
 @pytest.mark.parametrize(("textbook", "verdict"), [([40, 41, 50], "holds"), ([5, 6, 7], "does not hold")])
 def test_the_residual_convention(textbook, verdict):
-    rows = runs_table(learnt("published", [10, 11, 12]) + learnt("textbook", textbook))
-    (finding,) = transfer.convention_decides_speed(
-        rows, published={"trained": "published"}, textbook={"trained": "textbook"}
-    )
+    rows = runs_table(learned("polynomial", [10, 11, 12]) + learned("polynomial, pre-norm", textbook))
+    (finding,) = check("figure-9", rows, "R")
     assert finding.verdict == verdict
     assert "3 of 3 runs reach it, 3 of 3 as published" in finding.sentence
 
 
 def test_the_residual_convention_is_compared_on_the_seeds_that_both_have():
-    rows = runs_table(learnt("published", [10, 11, 12, None]) + learnt("textbook", [40, 41, 50]))
-    (finding,) = transfer.convention_decides_speed(
-        rows, published={"trained": "published"}, textbook={"trained": "textbook"}
-    )
+    rows = runs_table(learned("polynomial", [10, 11, 12, None]) + learned("polynomial, pre-norm", [40, 41, 50]))
+    (finding,) = check("figure-9", rows, "R")
     assert "3 of 3 runs reach it, 3 of 3 as published" in finding.sentence
 
 
@@ -302,9 +312,9 @@ def test_checks_of_networks_together():
         for s, value in enumerate(values)
     ])  # fmt: skip
     tables = runs_table([{"seed": s} for s in range(4)], checks=checks)
-    first, second = network.verified_over_seeds(tables)
+    first, second = attention_replacement("laptop").check(tables)
     assert (first.id, first.verdict, first.seeds) == ("4a", "does not hold", 3)
     assert first.value == pytest.approx(0.8)
     assert "in 0 of the 3 of 4 networks" in first.sentence
     assert (second.id, second.verdict) == ("4b", "holds")
-    assert network.verified_over_seeds(runs_table([{}])) == []
+    assert attention_replacement("laptop").check(runs_table([{}])) == []

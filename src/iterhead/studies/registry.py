@@ -1,0 +1,92 @@
+"""Studies by name: the published ones, and a person's own as `module:name`."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from iterhead.errors import UserError, nearest
+from iterhead.studies.published import (
+    inside_networks,
+    parity_after_polynomial,
+    peakiness_grids,
+    position_embeddings,
+    pretraining,
+    sgd_and_adam,
+    width_and_length,
+)
+from iterhead.studies.study import SCALES, Scale, Study
+from iterhead.tasks.catalogue import import_module
+
+ALL = "all"
+"""The name of all published studies together."""
+
+STUDIES: Mapping[str, Callable[[Scale], Study]] = {
+    "figure-6": inside_networks.figure_6,
+    "figure-7": width_and_length.figure_7,
+    "figure-8": peakiness_grids.figure_8,
+    "figure-9": parity_after_polynomial.figure_9,
+    "figure-10": width_and_length.figure_10,
+    "figure-11": peakiness_grids.figure_11,
+    "figure-12": sgd_and_adam.figure_12,
+    "figure-13": inside_networks.figure_13,
+    "figure-14": position_embeddings.figure_14,
+    "figure-15": position_embeddings.figure_15,
+    "figure-16": position_embeddings.figure_16,
+    "attention-replacement": inside_networks.attention_replacement,
+    "transfer-matrix": pretraining.transfer_matrix,
+}
+"""The published studies; each function returns the study at a scale."""
+
+
+def find_scale(name: str) -> Scale:
+    """Return a scale by its name; raises UserError."""
+    for scale in SCALES:
+        if scale == name:
+            return scale
+    raise UserError(f"scale={name}: expected one of {', '.join(SCALES)}{nearest(name, SCALES)}")
+
+
+def is_study(name: str) -> bool:
+    """Whether a text names a study: a published one, all of them, or `module:name`."""
+    return name in (*STUDIES, ALL) or _is_own(name)
+
+
+def _is_own(name: str) -> bool:
+    module, _, attribute = name.partition(":")
+    return attribute.isidentifier() and all(part.isidentifier() for part in module.split("."))
+
+
+def find_studies(name: str, scale: Scale) -> list[Study]:
+    """Return the study of a name, or every published one for `all`.
+
+    Args:
+        name: a key of `STUDIES`, `all`, or `module:name` of a person's own: a `Study`, which has a scale of its own, or
+            a function that takes a scale and returns a `Study`. Importing that module runs it, as any import does.
+        scale: how large.
+
+    Raises:
+        UserError: in one line, if the name is no study.
+    """
+    if name == ALL:
+        return [make(scale) for make in STUDIES.values()]
+    if name in STUDIES:
+        return [STUDIES[name](scale)]
+    if _is_own(name):
+        return [_own_study(name, scale)]
+    expected = f"one of {', '.join([*STUDIES, ALL])}, or your own as module:name"
+    raise UserError(f"{name}: no such study: expected {expected}{nearest(name, STUDIES)}")
+
+
+def _own_study(name: str, scale: Scale) -> Study:
+    """Return a person's own study, renamed to the text that finds it again."""
+    module_name, _, attribute = name.partition(":")
+    value = getattr(import_module(module_name, name), attribute, None)
+    if callable(value):
+        try:
+            value = value(scale)
+        except Exception as error:  # whatever their function raises is told in a line
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(f"{name}: {attribute}({scale!r}) failed with {type(error).__name__}: {reason}") from error
+    if not isinstance(value, Study):
+        problem = "is not there" if value is None else f"has type {type(value).__name__}"
+        raise UserError(f"{name}: {attribute} {problem}; expected a Study, or a function from a scale to one")
+    return replace(value, name=name)

@@ -1,0 +1,124 @@
+"""A study of a user's own, named `module:name`: found, trained, drawn, checked and shown as a page."""
+
+import json
+
+import pytest
+
+import iterhead.studies.cost as cost_module
+from helpers.tiny_study import CALIBRATION
+from iterhead.cli import main
+from iterhead.errors import UserError
+from iterhead.studies.registry import find_studies, is_study
+
+MODULE = '''
+"""How well parity is learned at two widths."""
+
+from iterhead.settings import parse_config
+from iterhead.studies.claims import Claim
+from iterhead.studies.curve_drawings import Curves, Line
+from iterhead.studies.drawing import Panel
+from iterhead.studies.study import Cell, Study
+from iterhead.estimates import mean_over
+
+
+def config(width):
+    return parse_config(
+        {
+            "task": "parity",
+            "data": {"max_length": 4, "train_per_length": 24, "test_per_length": 8},
+            "model": {"width": width, "vocabulary": 8},
+            "training": {"batch_size": 12, "epochs": 2, "short_epochs": 0},
+        }
+    )
+
+
+def parity(scale):
+    return Study(
+        name="parity by width",
+        scale=scale,
+        title="Parity at two widths",
+        published="Nothing.",
+        chosen=("Everything.",),
+        cells=tuple(Cell({"dropout width": width}, config(width), seeds=(0, 1)) for width in (4, 8)),
+        drawings=(Curves("parity", "Parity", "dropout width", (Line("parity", {}),), (Panel("Accuracy"),)),),
+        claims=(Claim("1", "Parity is learned", "at least", 0.9, mean_accuracy),),
+    )
+
+
+def mean_accuracy(tables):
+    return mean_over(tables.scores("accuracy"), (0, 1)), "Accuracy is {value} ({range})."
+
+
+smallest = parity("smoke")
+number = 3
+
+
+def broken(scale):
+    raise ValueError(f"{scale}:\\n  no such")
+'''
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """The module's name, in the current folder."""
+    (tmp_path / "own_studies.py").write_text(MODULE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(cost_module, "_measure", lambda _device: CALIBRATION)
+    return "own_studies"
+
+
+def test_from_its_name_to_its_page(module, tmp_path, capsys):
+    name = f"{module}:parity"
+    assert main(["study", "run", name, "--scale", "smoke", "--workers", "1", "--threads", "1", "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["done"], printed["failed"]) == (4, [])
+    folder = tmp_path / "runs/study/own_studies.parity-smoke"
+    assert {path.name for path in folder.iterdir()} == {
+        *("parity.png", "parity.pdf", "claims.json", "claims.md", "tables", "report.html"),
+    }
+    (claim,) = json.loads((folder / "claims.json").read_text())["claims"]
+    assert (claim["figure"], claim["seeds"], claim["verdict"]) == (name, 4, "does not hold")
+    command = f"iterhead study run {name} --scale smoke"
+    assert command in (folder / "claims.md").read_text()
+    assert command in (folder / "report.html").read_text()
+    assert main(["report", name, "--scale", "smoke"]) == 0
+    assert capsys.readouterr().out == "runs/study/own_studies.parity-smoke/report.html\n"
+
+
+def test_a_study_has_a_scale_of_its_own_and_the_list_stays_the_published_ones(module, capsys):
+    (study,) = find_studies(f"{module}:smallest", "paper")
+    assert (study.name, study.scale) == ("own_studies:smallest", "smoke")
+    assert main(["study", "list", study.name]) == 0
+    assert "Parity at two widths" in capsys.readouterr().out
+    assert main(["study", "list", "--scale", "smoke"]) == 0
+    assert "own_studies" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("name", "message"), [
+    ("number", "own_studies:number: number has type int; expected a Study, or a function from a scale to one"),
+    ("party", "own_studies:party: party is not there; expected a Study, or a function from a scale to one"),
+    ("broken", "own_studies:broken: broken('smoke') failed with ValueError: smoke: no such"),
+    ("config", "own_studies:config: config('smoke') failed with UserError: model.width='smoke': "),
+])  # fmt: skip
+def test_what_is_no_study_is_refused_in_a_line(module, name, message):
+    with pytest.raises(UserError) as error:
+        find_studies(f"{module}:{name}", "smoke")
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_module_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"^no_such_module:parity: no module 'no_such_module' among the installed ones"):
+        find_studies("no_such_module:parity", "smoke")
+
+
+@pytest.mark.parametrize("name", ["figure-7", "all", "a.b:c"])
+def test_names_of_studies(name):
+    assert is_study(name)
+
+
+@pytest.mark.parametrize("name", ["figure-77", "parity", "runs/a:b", "a:", ":b", "polynomial:p=7"])
+def test_other_names(name):
+    assert not is_study(name)
