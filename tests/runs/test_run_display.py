@@ -34,7 +34,7 @@ class Tags(HTMLParser):
         self.tags, self.text = [], ""
         self.feed(page)
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag, _attrs):
         self.tags.append(tag)
 
     def handle_data(self, data):
