@@ -139,7 +139,7 @@ def test_a_map_without_chain_of_thought(tmp_path, draw):
     [
         ({"layer": 2}, "layer=2: expected 0 .. 1"),
         ({"head": 1}, "head=1: expected 0 .. 0"),
-        ({"length": 5}, "length=5: expected 1 .. 4"),
+        ({"length": 5}, "length=5: expected one of this run's lengths 1 to 4"),
         ({"length": 1, "sequence": -1}, "sequence=-1: expected 0 .. 1, the test sequences of length 1"),
         ({"tokens": [1, 2, 3]}, "tokens shaped [3]: expected one sequence: problem, x_1 .. x_L, EoI (14), s_1 .. s_L"),
         ({"tokens": [13, 1, 14]}, "tokens shaped [3]: expected one sequence: problem"),

@@ -128,14 +128,11 @@ def attention_map(
 
 def _test_sequence(run: Run, length: int | None, sequence: int) -> tuple[np.ndarray, SequenceLayout]:
     """Return a test sequence without EoS, and its layout."""
-    data = run.config.data
-    length = data.max_length if length is None else length
-    if length not in run.dataset.test:
-        raise UserError(f"length={length}: expected {data.min_length} .. {data.max_length}")
-    test = run.dataset.test[length]
-    if not 0 <= sequence < len(test):
-        raise UserError(f"sequence={sequence}: expected 0 .. {len(test) - 1}, the test sequences of length {length}")
-    return test[sequence, :-1], data.layout(length)
+    length = run.config.data.max_length if length is None else length
+    tokens = run.tokens(length)
+    if not 0 <= sequence < len(tokens):
+        raise UserError(f"sequence={sequence}: expected 0 .. {len(tokens) - 1}, the test sequences of length {length}")
+    return tokens[sequence].numpy(), run.config.data.layout(length)
 
 
 def _given_sequence(network: Run | Transformer, ids: np.ndarray) -> tuple[np.ndarray, SequenceLayout]:

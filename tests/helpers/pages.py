@@ -1,7 +1,14 @@
-"""Runs whose network grows from noise to the one set by hand, as if trained: quick to make, every number known."""
+"""Pages of runs, and runs for them whose network grows from noise to the one set by hand, as if trained."""
 
+import base64
+import gzip
+import json
+import math
+import re
+from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from helpers.stored_runs import settings
@@ -19,6 +26,39 @@ NAMELESS = """() => {
   return [...document.querySelectorAll(kinds)].filter((e) => !named(e)).map((e) => e.outerHTML.slice(0, 80));
 }"""
 """What a screen reader has no name for: buttons, inputs and pictures."""
+
+
+ATTACK = "</script><script>document.title='taken'</script><img src=x onerror=alert(1)> {{data}} & \"x_1\" <img src=y>"
+"""A name that tries to bring markup into a page."""
+
+
+def data_of(page):
+    """The header of a page's data, and the bytes of its arrays."""
+    data = re.search(r'id="data">([^<]*)<', page.decode()).group(1)
+    raw = gzip.decompress(base64.b64decode(data))
+    end = 4 + int.from_bytes(raw[:4], "little")
+    return json.loads(raw[4:end]), raw[end:]
+
+
+def facts_of(page):
+    return data_of(page)[0]["facts"]
+
+
+def arrays_of(page):
+    header, raw = data_of(page)
+    return {
+        name: np.frombuffer(raw, array["type"], math.prod(array["shape"]), array["start"]).reshape(array["shape"])
+        for name, array in header["arrays"].items()
+    }
+
+
+class Tags(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def handle_starttag(self, tag, attributes):
+        self.found.append((tag, dict(attributes)))
 
 
 @torch.no_grad()

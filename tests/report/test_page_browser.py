@@ -160,7 +160,7 @@ PROBLEMS = {
 }
 
 
-def test_an_illegal_input_is_told(page):
+def test_an_illegal_input_shows_the_problem(page):
     before = written(page)
     for text, problem in PROBLEMS.items():
         page.get_by_label("Input").fill(text)

@@ -4,12 +4,11 @@ import base64
 import gzip
 import json
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
-from helpers.pages import grown, staged
+from helpers.pages import ATTACK, Tags, facts_of, grown, staged
 from helpers.stored_runs import stored, untrained
 from iterhead.errors import UserError
 from iterhead.model.handmade import handmade
@@ -21,28 +20,6 @@ from iterhead.runs.run import PROVENANCE, load
 from iterhead.tasks import task
 
 COMMAND = "iterhead run --task parity"
-ATTACK = "</script><script>document.title='taken'</script><img src=x onerror=alert(1)> {{data}} & \"x_1\" <img src=y>"
-
-
-def data_of(page):
-    """The header of a page's data, and the bytes of its arrays."""
-    data = re.search(r'id="data">([^<]*)<', page.decode()).group(1)
-    raw = gzip.decompress(base64.b64decode(data))
-    end = 4 + int.from_bytes(raw[:4], "little")
-    return json.loads(raw[4:end]), raw[end:]
-
-
-def facts_of(page):
-    return data_of(page)[0]["facts"]
-
-
-class Tags(HTMLParser):
-    def __init__(self):
-        super().__init__()
-        self.found = []
-
-    def handle_starttag(self, tag, attributes):
-        self.found.append((tag, dict(attributes)))
 
 
 def test_pack_can_be_read_again_and_is_the_same_each_time():

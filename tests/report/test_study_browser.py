@@ -85,7 +85,7 @@ def test_a_cell_chosen_by_the_pointer_shows_its_runs(study_page):
     cell(study_page, "With chain", 6, 8).click()
     expect(cell(study_page, "With chain", 6, 8)).to_have_attribute("aria-pressed", "true")
     expect(cell(study_page, "With chain", 4, 16)).to_have_attribute("aria-pressed", "false")
-    expect(study_page.locator("#cell-told")).to_have_text(
+    expect(study_page.locator("#cell-text")).to_have_text(
         "Network: chain, width d 8, longest length 6: 2 of 3 seeds measured."
     )
     found = runs(study_page)
@@ -109,7 +109,7 @@ def test_a_cell_chosen_by_keyboard(study_page):
     assert grid.locator("button[tabindex='0']").count() == 1
     study_page.keyboard.press("ArrowDown")
     study_page.keyboard.press("Enter")
-    expect(study_page.locator("#cell-told")).to_contain_text("width d 8, longest length 4")
+    expect(study_page.locator("#cell-text")).to_contain_text("width d 8, longest length 4")
     assert [row[3] for row in runs(study_page)] == ["0.50", "0.60", "0.70"]
     study_page.keyboard.press("Tab")
     assert study_page.evaluate("document.activeElement.closest('[role=grid]').ariaLabel").startswith("Without:")
@@ -223,7 +223,7 @@ def test_the_seed_is_chosen_in_the_table(study_page):
     expect(study_page.locator("#settings div").filter(has_text="mlp_width")).to_have_text("model.mlp_width64")
     expect(study_page.locator("#settings div").filter(has_text="seed")).to_have_text("seed2")
     expect(study_page.locator("#settings div").filter(has_text="model.width")).to_have_text("model.width16")
-    expect(study_page.locator("#curve-told")).to_have_text("Seed 2, epoch 4: accuracy 100%.")
+    expect(study_page.locator("#curve-text")).to_have_text("Seed 2, epoch 4: accuracy 100%.")
 
 
 def test_commands_make_the_runs(study_page):
@@ -280,7 +280,7 @@ def at_evaluation(page, seed, epoch, value):
 def test_curves_tell_their_numbers(study_page):
     cell(study_page, "With chain", 4, 8).click()
     assert study_page.locator("#curves path").count() == 3
-    told = study_page.locator("#curve-told")
+    told = study_page.locator("#curve-text")
     for seed, epoch in ((0, 4), (1, 3), (2, 1)):
         value = ACCURACY[CHAIN, 8, 4][seed] * epoch / 4
         at_evaluation(study_page, seed, epoch, value)
@@ -330,7 +330,7 @@ def test_what_is_missing_is_said_and_not_drawn(study_page):
     expect(study_page.locator("#run-command")).to_contain_text("iterhead run ")
     cell(study_page, "With chain", 6, 8).click()
     study_page.get_by_role("button", name="Seed 2").click()
-    expect(study_page.locator("#curve-told")).to_have_text("Seed 2: not measured yet.")
+    expect(study_page.locator("#curve-text")).to_have_text("Seed 2: not measured yet.")
 
 
 def test_everything_has_a_name(study_page):

@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from test_run_report import ATTACK, Tags, arrays_of, facts_of
 
 from helpers.made_study import ACCURACY, CHAIN, FINDINGS, VERSIONS, finding, made_study, made_tables, write_made
-from helpers.pages import staged
+from helpers.pages import ATTACK, Tags, arrays_of, facts_of, staged
 from helpers.stored_runs import settings
 from iterhead.errors import UserError
 from iterhead.model.handmade import handmade

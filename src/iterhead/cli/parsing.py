@@ -202,13 +202,7 @@ class Command:
 
 
 def filled(text: str, indent: str = "", hanging: str | None = None) -> str:
-    """Return a paragraph broken into lines.
-
-    Args:
-        text: the paragraph.
-        indent: what each line starts with.
-        hanging: what each line but the first starts with, where that differs.
-    """
+    """Return a paragraph broken into lines that start with `indent` or, after the first line, with `hanging`."""
     later = indent if hanging is None else hanging
     return textwrap.fill(
         text, WIDTH, initial_indent=indent, subsequent_indent=later, break_long_words=False, break_on_hyphens=False

@@ -90,7 +90,7 @@ def train_shown(
         config: its settings.
         options: with those of `declare_training`.
         interrupts: gets the message to print when interrupted.
-        parents: the folder with the run that it starts from, as for `runs.train`.
+        parents: as for `runs.train`.
 
     Returns:
         The run, and its watcher, whose `run` is None if the run was finished before.

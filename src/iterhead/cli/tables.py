@@ -68,13 +68,7 @@ def glyphs_for(encoding: str | None) -> str:
 
 
 def plain_table(*titles: str, left: Collection[str] = (), wrapped: Collection[str] = ()) -> Table:
-    """Return a table without lines.
-
-    Args:
-        titles: of its columns, which are right-aligned and never wrapped, with these exceptions:
-        left: titles of columns that are left-aligned.
-        wrapped: titles of columns of text: left-aligned and wrapped.
-    """
+    """Return a table without lines. Columns are right-aligned, or `left`; none is wrapped but those in `wrapped`."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for title in titles:
         table.add_column(title, justify="left" if title in (*left, *wrapped) else "right", no_wrap=title not in wrapped)
@@ -161,12 +155,7 @@ def heads_table(run: Run) -> Table:
 
 
 def claims_table(checks: Sequence[Check], interval: str) -> Table:
-    """Return a row for each claim.
-
-    Args:
-        checks: of a network or of a study.
-        interval: title of the column of intervals.
-    """
+    """Return a row for each claim of a network or a study; `interval` is the title of the column of intervals."""
     table = plain_table(
         "", "claim", "found", interval, "asked", "verdict", left=["", interval, "asked", "verdict"], wrapped=["claim"]
     )
@@ -177,10 +166,7 @@ def claims_table(checks: Sequence[Check], interval: str) -> Table:
 
 
 def runs_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return a listing of runs, from the rows of `messages.run_row`.
-
-    Each run has two or more lines: its outcome and scores, and its settings or the reason why it cannot be read.
-    """
+    """Return a list of runs from the rows of `messages.run_row`: outcome and scores, then settings or problem."""
     width = max(len(Path(row["run"]).name) for row in rows)
     titles = ("epochs", "accuracy", "iteration head")
     lines = [f"{'run':{width}}  {'outcome':15}  {'  '.join(titles)}"]

@@ -1,4 +1,4 @@
-"""What can be set, the defaults, and what does not go together."""
+"""The settings of a run, with their defaults and checks."""
 
 import hashlib
 from typing import Any, Literal
@@ -9,11 +9,11 @@ from iterhead.errors import UserError, shortened
 from iterhead.tasks import SequenceLayout, Task, Vocabulary, catalogue, task
 
 MAX_LENGTH, MAX_WIDTH, MAX_LAYERS = 1024, 8192, 96
-"""Far beyond what these networks are for; a slip of the keyboard is told in one line, not by the memory's end."""
+"""Limits, so that a typo raises an error instead of exhausting memory."""
 
 
 class StrictConfig(BaseModel):
-    """Immutable settings: unknown keys refused, no silent conversion of types, finite numbers."""
+    """Immutable settings: no unknown keys, no silent conversion of types, finite numbers only."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
@@ -21,7 +21,7 @@ class StrictConfig(BaseModel):
 
 
 class DataConfig(StrictConfig):
-    """Which sequences a network learns from and is tested on."""
+    """The training and test sequences (section 2 of the paper)."""
 
     min_length: int = Field(default=1, ge=1)
     """shortest number of inputs L"""
@@ -53,7 +53,7 @@ class DataConfig(StrictConfig):
         return range(self.min_length, self.max_length + 1)
 
     def layout(self, length: int) -> SequenceLayout:
-        """Return the geometry of a sequence of `length` inputs."""
+        """Return the layout of sequences of `length` inputs."""
         return SequenceLayout(length, cot=self.cot)
 
 
@@ -70,7 +70,7 @@ class ModelConfig(StrictConfig):
     """attention heads H in each layer; must divide the width"""
 
     mlp_width: int | None = Field(default=None, ge=1, le=4 * MAX_WIDTH)
-    """hidden width of the MLPs; four times the width unless given"""
+    """hidden width of the MLPs; four times the width if not set"""
 
     residual: Literal["published", "pre-norm"] = "published"
     """published: x <- norm1(x); x <- x + attn(x); x <- x + mlp(norm2(x)). pre-norm: x <- x + attn(norm1(x)); ..."""
@@ -82,10 +82,10 @@ class ModelConfig(StrictConfig):
     """position embedding; frozen: random and not trained"""
 
     position_width: int | None = Field(default=None, ge=1)
-    """positions use the first so many coordinates (of the heads together, for rotary); all unless given"""
+    """coordinates that carry positions, from the first on (for rotary: of all heads together); all if not set"""
 
     context: int | None = Field(default=None, ge=4)
-    """how many positions the network knows; as many as the longest sequence has tokens unless given"""
+    """number of positions; if not set, as many as the longest sequence has tokens"""
 
     dropout: float = Field(default=0.1, ge=0, lt=1)
     """dropout on the embedding while training"""
@@ -123,7 +123,7 @@ class ModelConfig(StrictConfig):
 
 
 class TrainingConfig(StrictConfig):
-    """How the network is trained, and when it is looked at."""
+    """How the network is trained and when it is evaluated."""
 
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     """update rule"""
@@ -150,7 +150,7 @@ class TrainingConfig(StrictConfig):
     """steps of linear warm-up"""
 
     clip: float | None = Field(default=None, gt=0)
-    """largest norm of the gradient; no clipping unless given"""
+    """largest norm of the gradient; no clipping if not set"""
 
     batch_size: int = Field(default=64, ge=1)
     """sequences in a batch at most: equal numbers of each length, so it is rounded down to a multiple"""
@@ -177,7 +177,7 @@ class TrainingConfig(StrictConfig):
     """number format of the training steps; bfloat16 keeps weights in float32; auto: bfloat16 where that is fast"""
 
     train: Literal["all", "last-mlp", "not-attention"] = "all"
-    """which weights move: all, those of the last layer's MLP, or all but those of attention"""
+    """which weights are trained: all, those of the last layer's MLP, or all but those of attention"""
 
 
 class StartConfig(StrictConfig):
@@ -187,7 +187,7 @@ class StartConfig(StrictConfig):
     """folder name of the run whose network this one starts from, beside this one's folder"""
 
     epoch: int | None = Field(default=None, ge=0)
-    """which of its checkpoints; the last unless given"""
+    """which of its checkpoints; the last if not set"""
 
     @model_validator(mode="after")
     def _run_is_a_folder_name(self) -> "StartConfig":
@@ -197,10 +197,10 @@ class StartConfig(StrictConfig):
 
 
 class RunConfig(StrictConfig):
-    """Everything that decides a run's science; its hash names the run folder.
+    """Everything that a run's results depend on; its hash names the run folder.
 
-    Its bits depend on the machine as well: on the number of threads and, where the precision is auto, on the number
-    format that this means there. Both stand in the run's status.
+    To the last bit they also depend on the number of threads and, where the precision is auto, on the number format
+    that this means on the machine. Both are in the run's status.
     """
 
     task: str = "polynomial"
@@ -239,23 +239,23 @@ class RunConfig(StrictConfig):
 
     @property
     def iterative_task(self) -> Task:
-        """The task that `task` names; not kept, since a lambda in it could not be pickled with the settings."""
+        """The task that `task` names; not stored, since a lambda in it could not be pickled with the settings."""
         return task(self.task)
 
     @property
     def context(self) -> int:
-        """Number of positions that the network knows."""
+        """P, the number of positions."""
         return self.model.context or self.data.layout(self.data.max_length).size
 
     @property
     def digest(self) -> str:
         """Ten hex digits that name the run: a hash of every setting, and of what the task does if it is a user's.
 
-        What a run that starts from scratch and trains all weights has nothing to say of is left out, as if those
-        settings did not exist: so such a run has the name that it had before they did.
+        `start` and `training.train` were added later: where they have their defaults they are left out, so that runs
+        keep the names that they had before.
         """
-        unsaid: dict[str, Any] = {"training": {"train"}} if self.training.train == "all" else {}
-        content = self.model_dump_json(exclude=unsaid if self.start else {**unsaid, "start": True})
+        left_out: dict[str, Any] = {"training": {"train"}} if self.training.train == "all" else {}
+        content = self.model_dump_json(exclude=left_out if self.start else {**left_out, "start": True})
         iterative = self.iterative_task
         if _is_own(iterative):
             content += iterative.digest
@@ -263,6 +263,6 @@ class RunConfig(StrictConfig):
 
 
 def _is_own(iterative: Task) -> bool:
-    """Whether the task, or one in the mixture, is a user's own, so that its name does not tell what F is."""
-    ours = {entry.spec.partition(":")[0] for entry in catalogue()}
-    return any(part.name.partition(":")[0] not in ours for part in (iterative, *iterative.components))
+    """Whether the task, or one in the mixture, is a user's own, so that its name does not say what F is."""
+    listed = {entry.spec.partition(":")[0] for entry in catalogue()}
+    return any(part.name.partition(":")[0] not in listed for part in (iterative, *iterative.components))

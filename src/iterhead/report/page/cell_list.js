@@ -17,7 +17,7 @@ class CellList {
     const button = make("button", { type: "button", class: "link" }, this.cells.place(index));
     const { length } = this.cells.measured(index);
     const epochs = this.cells.mean(index, "epochs");
-    const told = [
+    const columns = [
       `${length} of ${this.cells.list[index].seeds.length}`,
       ...["accuracy", "second_peakiness", "first_peakiness"].map((name) => score(this.cells.mean(index, name))),
       Number.isNaN(epochs) ? "–" : String(Math.round(epochs * 10) / 10),
@@ -27,7 +27,7 @@ class CellList {
       "tr",
       { click: choose },
       make("th", { scope: "row" }, button),
-      ...told.map((text) => make("td", { class: "number" }, text)),
+      ...columns.map((text) => make("td", { class: "number" }, text)),
     );
     return { index, button, row };
   }

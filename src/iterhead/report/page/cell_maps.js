@@ -45,13 +45,13 @@ class CellMaps {
         const [mean, low, high] = [0, 1, 2].map((part) =>
           share(this.arrays[name].values[part * size + row * xs.length + column]),
         );
-        const told = `${labels[drawing.x]} ${x}, ${labels[drawing.y]} ${y}: ${this.told(cell, mean, low, high, what)}`;
+        const text = `${labels[drawing.x]} ${x}, ${labels[drawing.y]} ${y}: ${this.describe(cell, mean, low, high, what)}`;
         const button = make(
           "button",
           {
             type: "button",
             tabindex: "-1",
-            "aria-label": told,
+            "aria-label": text,
             click: () => {
               rove(grid, button);
               this.state.set({ cell, seed: 0 });
@@ -59,9 +59,9 @@ class CellMaps {
             keydown: (event) => this.move(event, grid, column, row),
             focus: () => {
               rove(grid, button);
-              readout.textContent = `${panel.title}. ${told}.`;
+              readout.textContent = `${panel.title}. ${text}.`;
             },
-            pointerenter: () => (readout.textContent = `${panel.title}. ${told}.`),
+            pointerenter: () => (readout.textContent = `${panel.title}. ${text}.`),
             pointerleave: () => (readout.textContent = rest),
           },
           !isDense(drawing) && !Number.isNaN(mean) ? short(mean) : "",
@@ -92,8 +92,8 @@ class CellMaps {
     );
   }
 
-  told(cell, mean, low, high, what) {
-    const seeds = this.cells.seedsTold(cell);
+  describe(cell, mean, low, high, what) {
+    const seeds = this.cells.seedsText(cell);
     if (!this.cells.measured(cell).length) return `not measured yet (${seeds})`;
     if (Number.isNaN(mean)) return `${what} is not defined here (${seeds})`;
     const range = high > low ? `, from ${score(low)} to ${score(high)}` : "";

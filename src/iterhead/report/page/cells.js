@@ -37,7 +37,7 @@ class Cells {
   }
 
   /** Return how many of a cell's seeds are measured, in words. */
-  seedsTold(index) {
+  seedsText(index) {
     return `${this.measured(index).length} of ${counted(this.list[index].seeds.length, "seed")}`;
   }
 
@@ -93,9 +93,9 @@ class Cells {
       const epoch = (start?.epoch ?? null) === null ? "" : ` --start.epoch ${start.epoch}`;
       return `${command} --seed ${this.list[index].seeds[seed]}${run}${epoch}${this.facts.out}`;
     };
-    const found = [];
-    for (let at = this.list[index]; at; at = at.start) found.unshift(typed(at));
-    return found;
+    const commands = [];
+    for (let at = this.list[index]; at; at = at.start) commands.unshift(typed(at));
+    return commands;
   }
 
   /** Whether a cell's networks write a chain of thought. */

@@ -9,7 +9,7 @@ class RunList {
 
   fill() {
     const index = this.state.get("cell");
-    setText(byId("cell-told"), `${capital(this.cells.place(index))}: ${this.cells.seedsTold(index)} measured.`);
+    setText(byId("cell-text"), `${capital(this.cells.place(index))}: ${this.cells.seedsText(index)} measured.`);
     byId("no-peakiness").hidden = this.cells.hasChain(index);
     this.rows = this.cells.list[index].seeds.map((seed, i) => this.row(index, seed, i));
     byId("runs").tBodies[0].replaceChildren(...this.rows.map(({ row }) => row));
@@ -55,8 +55,8 @@ class RunList {
     byId("parent-commands").replaceChildren(...commands.map((text) => make("li", {}, make("code", {}, text))));
     byId("run-report").textContent = `iterhead report ${facts.names[run]}${facts.out}`;
     const versions = facts.versions[arrays.version.values[run]];
-    const told = Object.entries(versions ?? {}).map(([name, value]) => `${name} ${value}`);
-    setText(byId("run-versions"), `Versions: ${told.join(", ") || "not recorded"}.`);
+    const names = Object.entries(versions ?? {}).map(([name, value]) => `${name} ${value}`);
+    setText(byId("run-versions"), `Versions: ${names.join(", ") || "not recorded"}.`);
     byId("settings").replaceChildren(...pairs(this.cells.settings(index, chosen)));
   }
 }

@@ -19,13 +19,13 @@ class SeedCurves {
     this.key = key;
     const cell = this.cells.list[index];
     this.curves = cell.runs.map((run) => this.cells.curve(run, name));
-    const known = this.curves.flatMap(({ values }) => values.filter((value) => !Number.isNaN(value)));
+    const measured = this.curves.flatMap(({ values }) => values.filter((value) => !Number.isNaN(value)));
     byId("score").value = name;
-    if (!known.length) return this.absent(index, name);
+    if (!measured.length) return this.absent(index, name);
     const epochs = this.curves.flatMap((curve) => curve.epochs);
     this.box = chartBox(width);
     const last = epochs.reduce((most, epoch) => Math.max(most, epoch), 0);
-    const most = known.reduce((least, value) => Math.max(least, value), 0);
+    const most = measured.reduce((least, value) => Math.max(least, value), 0);
     const levels = name === "loss" ? levelsTo(most || 1) : shareLevels;
     this.x = scale(0, last || 1, MARGIN.left, this.box.right);
     this.y = scale(0, levels.at(-1), this.box.bottom, MARGIN.top);
@@ -66,7 +66,7 @@ class SeedCurves {
     else if (name.endsWith("peakiness") && !this.cells.hasChain(index))
       why = "Without a chain of thought there is no peakiness.";
     byId("curves").replaceChildren(make("p", { class: "notice" }, why));
-    byId("curve-told").textContent = "";
+    byId("curve-text").textContent = "";
     this.describe(0, 0, why);
   }
 
@@ -74,44 +74,44 @@ class SeedCurves {
   nearest(event) {
     const box = event.currentTarget.getBoundingClientRect();
     const [left, top] = [event.clientX - box.left, event.clientY - box.top];
-    let found = this.at;
+    let nearest = this.at;
     let least = Infinity;
     this.curves.forEach(({ epochs, values }, seed) =>
       epochs.forEach((epoch, at) => {
         const distance = Math.hypot(this.x(epoch) - left, this.y(values[at]) - top);
-        if (distance < least) [least, found] = [distance, { seed, at }];
+        if (distance < least) [least, nearest] = [distance, { seed, at }];
       }),
     );
-    this.point(found);
-    return found;
+    this.point(nearest);
+    return nearest;
   }
 
   /** Show one evaluation of one seed. */
-  point(found) {
-    this.at = found;
-    const { epochs, values } = this.curves[found.seed];
-    const seed = this.cells.list[this.state.get("cell")].seeds[found.seed];
-    const value = values[found.at];
-    const known = value !== undefined && !Number.isNaN(value);
+  point(nearest) {
+    this.at = nearest;
+    const { epochs, values } = this.curves[nearest.seed];
+    const seed = this.cells.list[this.state.get("cell")].seeds[nearest.seed];
+    const value = values[nearest.at];
+    const measured = value !== undefined && !Number.isNaN(value);
     const name = this.state.get("score");
-    const number = !known ? "not measured" : name === "loss" ? value.toFixed(3) : percent(value);
-    const told = epochs.length
-      ? `Seed ${seed}, epoch ${epochs[found.at]}: ${SCORES[name]} ${number}`
+    const number = !measured ? "not measured" : name === "loss" ? value.toFixed(3) : percent(value);
+    const text = epochs.length
+      ? `Seed ${seed}, epoch ${epochs[nearest.at]}: ${SCORES[name]} ${number}`
       : `Seed ${seed}: not measured yet`;
-    this.dot.setAttribute("visibility", known ? "visible" : "hidden");
-    if (known) {
-      this.dot.setAttribute("cx", this.x(epochs[found.at]));
+    this.dot.setAttribute("visibility", measured ? "visible" : "hidden");
+    if (measured) {
+      this.dot.setAttribute("cx", this.x(epochs[nearest.at]));
       this.dot.setAttribute("cy", this.y(value));
     }
-    setText(byId("curve-told"), `${told}.`);
-    this.describe(found.at, epochs.length - 1, told);
+    setText(byId("curve-text"), `${text}.`);
+    this.describe(nearest.at, epochs.length - 1, text);
   }
 
-  describe(now, most, told) {
+  describe(now, most, text) {
     const chart = byId("curves");
     chart.setAttribute("aria-valuemax", Math.max(0, most));
     chart.setAttribute("aria-valuenow", Math.max(0, now));
-    chart.setAttribute("aria-valuetext", told);
+    chart.setAttribute("aria-valuetext", text);
   }
 
   /** Arrows, Home and End: another evaluation; the page keys: another seed. */

@@ -14,7 +14,7 @@ function showStudy(data) {
   const runs = new RunList(cells, state);
   const curves = new SeedCurves(cells, state);
   const done = cells.list.filter((_, index) => cells.measured(index).length).length;
-  byId("cells-told").textContent = `${done.toLocaleString("en")} of ${counted(cells.list.length, "cell")} measured`;
+  byId("cells-text").textContent = `${done.toLocaleString("en")} of ${counted(cells.list.length, "cell")} measured`;
   const how = facts.maps.length ? "The maps of the figures again, to look into." : "One setting in each row.";
   byId("cells-how").textContent = `${how} Choosing a cell shows its runs below.`;
   const sentences = [
