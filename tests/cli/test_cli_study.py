@@ -23,7 +23,7 @@ from iterhead.studies.runner import StudyProgress
 def tiny(monkeypatch):
     """The tiny study in place of figure 7, and a machine that needs no calibration."""
     monkeypatch.setattr(registry, "STUDIES", dict.fromkeys(("figure-7", "figure-6"), lambda _scale: tiny_study()))
-    monkeypatch.setattr(cost_module, "_measure", lambda _device: CALIBRATION)
+    monkeypatch.setattr(cost_module, "calibrate", lambda _out, _device: CALIBRATION)
 
 
 @pytest.mark.usefixtures("tiny")

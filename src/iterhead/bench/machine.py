@@ -26,8 +26,8 @@ def product(dtype: torch.dtype, device: str = "cpu") -> Turn:
 
 def product_rate(dtype: torch.dtype, device: str = "cpu") -> float:
     """Return the rate of products of large square matrices, in 1e9 floating-point operations a second."""
-    (taken,) = in_turns({"": product(dtype, device)}, rounds=5, turns=8).values()
-    return PRODUCT_OPERATIONS / median(taken) / 1e9
+    (seconds,) = in_turns({"": product(dtype, device)}, rounds=5, turns=8).values()
+    return PRODUCT_OPERATIONS / median(seconds) / 1e9
 
 
 def describe_machine(device: str) -> dict[str, Any]:

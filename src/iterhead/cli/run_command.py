@@ -150,7 +150,7 @@ def print_outcome(run: "Run", watcher: "Watcher", options: argparse.Namespace) -
         return
     if watcher.run is None:
         ended = "diverged" if run.status.state == "diverged" else "is finished"
-        print(f"This run {ended} and is not trained again. Use --again to train it anew.")
+        print(f"This run {ended} and is not trained again; --again trains a new one.")
     show = command_line(["show", str(run.folder.path)])
     print(f"\n{filled(verdict(run))}\n\n{files_text(run)}\nsee every score of every head:\n  {show}\n{next_step(run)}")
 

@@ -162,8 +162,8 @@ class LiveTable(Watcher):
         if not self.past:
             return Text()
         footer = [] if self._is_over else [Text(), Text(self._footer(), style="dim")]
-        taken = sum(len(self._console.render_lines(part, pad=False)) for part in (self._heading, *footer))
-        rows = max(1, self._console.height - taken - MARGINS)
+        used = sum(len(self._console.render_lines(part, pad=False)) for part in (self._heading, *footer))
+        rows = max(1, self._console.height - used - MARGINS)
         return Group(self._heading, Text(), evaluations_table(self.past[-rows:], self._console), *footer)
 
     def _footer(self) -> str:
