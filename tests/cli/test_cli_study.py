@@ -80,6 +80,13 @@ def test_list_of_all_studies_is_a_table(call):
     lines = output.out.splitlines()
     assert re.search(r"^figure-7 +6 .*\n    A tiny study$", output.out, re.MULTILINE)
     assert any(line.startswith("all ") for line in lines)
+    entries = json.loads(call("study --scale smoke --json").out)["studies"]
+    titles = {entry["name"]: (entry["title"], entry["runs"]) for entry in entries}
+    assert titles == {
+        "figure-7": ("A tiny study", 6),
+        "figure-6": ("A tiny study", 6),
+        "all": ("all studies together", 6),
+    }
 
 
 @pytest.mark.usefixtures("tiny")
