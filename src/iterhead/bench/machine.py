@@ -12,10 +12,8 @@ from iterhead.bench.timing import Turn, in_turns
 from iterhead.machine import free_cores, has_fast_bfloat16
 
 SIZE = 1024
-"""Of the square matrices whose product is timed."""
-
 PRODUCT_OPERATIONS = 2 * SIZE**3
-"""Floating-point operations of one such product."""
+"""Floating-point operations of the product that is timed, of two square matrices of this size."""
 
 
 def product(dtype: torch.dtype, device: str = "cpu") -> Turn:
