@@ -26,10 +26,10 @@ class DataConfig(StrictConfig):
     train_per_length: int = Field(
         default=1024, ge=1, description="training sequences per length and epoch (1,024 in the paper)"
     )
-    test_per_length: int = Field(default=1024, ge=1, description="most test sequences per length (1,024 in the paper)")
+    test_per_length: int = Field(default=1024, ge=1, description="most test sequences of each length (1,024 in the paper)")
     split: Literal["disjoint", "iid"] = Field(
         default="disjoint",
-        description="disjoint: no test sequence is a training sequence; iid: drawn independently, as published",
+        description="disjoint: no test sequence is in the training set; iid: drawn independently, as published",
     )
     cot: bool = Field(default=True, description="whether all states are written (chain of thought) or only the last")
 
@@ -109,27 +109,27 @@ class TrainingConfig(StrictConfig):
     """How the network is trained and when it is evaluated."""
 
     optimizer: Literal["adam", "adamw", "sgd"] = Field(default="adam", description="update rule")
-    lr: float = Field(default=1e-3, gt=0, description="learning rate (the highest of the schedule)")
-    weight_decay: float = Field(default=0.0, ge=0, description="adamw: decoupled; adam and sgd: added to the gradient")
-    momentum: float = Field(default=0.0, ge=0, lt=1, description="sgd only")
+    lr: float = Field(default=1e-3, gt=0, description="learning rate; with a schedule, its maximum")
+    weight_decay: float = Field(default=0.0, ge=0, description="weight decay; adamw: decoupled; adam and sgd: added to the gradient")
+    momentum: float = Field(default=0.0, ge=0, lt=1, description="momentum, for sgd only")
     beta1: float = Field(default=0.9, ge=0, lt=1, description="adam and adamw: decay of the gradient's mean")
     beta2: float = Field(default=0.999, ge=0, lt=1, description="adam and adamw: decay of the gradient's mean square")
     schedule: Literal["constant", "cosine"] = Field(
-        default="constant", description="cosine falls to zero at the epoch limit"
+        default="constant", description="learning rate schedule; cosine falls to zero at the epoch limit"
     )
     warmup_steps: int = Field(default=0, ge=0, description="steps of linear warm-up")
     clip: float | None = Field(default=None, gt=0, description="largest norm of the gradient; no clipping if not set")
     batch_size: int = Field(
-        default=64, ge=1, description="most sequences in a batch; rounded down to equally many of each length"
+        default=64, ge=1, description="most sequences in a batch, which has equal numbers of each length"
     )
     epochs: int = Field(default=100, ge=1, description="epoch limit")
     evaluate_every: int = Field(default=1, ge=1, description="epochs between evaluations")
     evaluation_per_length: int = Field(
         default=64, ge=1, description="held-out sequences of each length in an evaluation"
     )
-    early_stop: bool = Field(default=True, description="stop when the head has held for three evaluations")
-    short_epochs: int = Field(default=4, ge=0, description="epochs at the beginning that see only the shortest lengths")
-    short_lengths: int = Field(default=3, ge=1, description="how many lengths, from the shortest on, those epochs see")
+    early_stop: bool = Field(default=True, description="stop once the head has shown in three evaluations in a row")
+    short_epochs: int = Field(default=4, ge=0, description="epochs at the start that train on the shortest lengths only")
+    short_lengths: int = Field(default=3, ge=1, description="number of lengths, from the shortest on, in those epochs")
     precision: Literal["auto", "float32", "float64", "bfloat16"] = Field(
         default="auto",
         description="number format of steps; bfloat16 keeps weights in float32; auto: bfloat16 where fast",
