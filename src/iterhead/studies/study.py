@@ -116,6 +116,11 @@ class Study:
         """The name of the folder of its figures, tables and claims."""
         return f"{self.name.replace(':', '.')}-{self.scale}"
 
+    @property
+    def run_count(self) -> int:
+        """Number of runs, without those of parents."""
+        return sum(len(cell.seeds) for cell in self.cells)
+
     def runs(self) -> Iterator[tuple[Cell, int, RunConfig]]:
         """Yield every run with its cell and its seed."""
         for cell in self.cells:
