@@ -25,11 +25,8 @@ Scale: TypeAlias = Literal["smoke", "laptop", "paper"]
 SCALES: tuple[Scale, ...] = get_args(Scale)
 """smoke: minutes, to check that everything works; laptop: a coarse grid, in hours; paper: as published."""
 
-AxisValue: TypeAlias = str | int | float
-"""Coordinate of a cell on one axis; all values of an axis have one type."""
-
-Where: TypeAlias = Mapping[str, AxisValue]
-"""Selects cells: some axes, with the value wanted on each."""
+AxisValue: TypeAlias = str | int | float  # all values of an axis have one type
+Where: TypeAlias = Mapping[str, AxisValue]  # selects cells: some axes, with the value wanted on each
 
 
 @dataclass(frozen=True)
