@@ -24,11 +24,7 @@ def parent_name(config: RunConfig) -> str | None:
 
 
 def find_runs(out: Path) -> list[Path]:
-    """Return the folders in `out` that hold a config.json, sorted by name; none if `out` does not exist.
-
-    Raises:
-        UserError: `out` is not a folder or cannot be read.
-    """
+    """Return the folders in `out` that hold a config.json, sorted by name; none if `out` does not exist."""
     with atomic.explained("read", out):
         try:
             entries = sorted(out.iterdir())
@@ -38,11 +34,7 @@ def find_runs(out: Path) -> list[Path]:
 
 
 def open_run(path_or_name: str, out: Path) -> RunFolder:
-    """Return the run at a path, or the run in `out` with this name or a unique beginning of it.
-
-    Raises:
-        UserError: no run or several runs match; the message names the nearest.
-    """
+    """Return the run at a path, or the run in `out` with this name or a unique beginning of it; else UserError."""
     path = Path(path_or_name)
     if RunFolder(path).has(CONFIG):
         return RunFolder(path)

@@ -84,12 +84,7 @@ class Status:
 
 
 class Run:
-    """A run folder that has been trained, or is being.
-
-    Attributes:
-        folder: its files.
-        config: its settings.
-    """
+    """A trained network, or one in training: its folder, settings, measurements and weights."""
 
     def __init__(self, folder: RunFolder):
         folder.check()

@@ -33,10 +33,10 @@ class DataConfig(StrictConfig):
     """training sequences of each length in an epoch (1,024 in the paper)"""
 
     test_per_length: int = Field(default=1024, ge=1)
-    """test sequences of each length at most (1,024 in the paper)"""
+    """most test sequences of each length (1,024 in the paper)"""
 
     split: Literal["disjoint", "iid"] = "disjoint"
-    """disjoint: no test sequence stands in the training set; iid: drawn independently, as published"""
+    """disjoint: no test sequence is in the training set; iid: drawn independently, as published"""
 
     cot: bool = True
     """with chain of thought (every state is written) or without (only the last)"""
@@ -129,13 +129,13 @@ class TrainingConfig(StrictConfig):
     """update rule"""
 
     lr: float = Field(default=1e-3, gt=0)
-    """learning rate (the highest of the schedule)"""
+    """learning rate; with a schedule, its maximum"""
 
     weight_decay: float = Field(default=0.0, ge=0)
-    """adamw: decoupled; adam and sgd: added to the gradient"""
+    """weight decay; adamw: decoupled; adam and sgd: added to the gradient"""
 
     momentum: float = Field(default=0.0, ge=0, lt=1)
-    """sgd only"""
+    """momentum, for sgd only"""
 
     beta1: float = Field(default=0.9, ge=0, lt=1)
     """adam and adamw: decay of the gradient's mean"""
@@ -144,7 +144,7 @@ class TrainingConfig(StrictConfig):
     """adam and adamw: decay of the gradient's mean square"""
 
     schedule: Literal["constant", "cosine"] = "constant"
-    """cosine falls to zero at the epoch limit"""
+    """learning rate schedule; cosine falls to zero at the epoch limit"""
 
     warmup_steps: int = Field(default=0, ge=0)
     """steps of linear warm-up"""
@@ -153,7 +153,7 @@ class TrainingConfig(StrictConfig):
     """largest norm of the gradient; no clipping if not set"""
 
     batch_size: int = Field(default=64, ge=1)
-    """sequences in a batch at most: equal numbers of each length, so it is rounded down to a multiple"""
+    """most sequences in a batch, which has equal numbers of each length"""
 
     epochs: int = Field(default=100, ge=1)
     """epoch limit"""
@@ -165,13 +165,13 @@ class TrainingConfig(StrictConfig):
     """held-out sequences of each length in an evaluation"""
 
     early_stop: bool = True
-    """stop when the head has emerged and held for three evaluations"""
+    """stop once the head has shown in three evaluations in a row"""
 
     short_epochs: int = Field(default=4, ge=0)
-    """epochs at the beginning that see only the shortest lengths"""
+    """epochs at the start that train on the shortest lengths only"""
 
     short_lengths: int = Field(default=3, ge=1)
-    """how many lengths, from the shortest on, those epochs see"""
+    """number of lengths, from the shortest on, in those epochs"""
 
     precision: Literal["auto", "float32", "float64", "bfloat16"] = "auto"
     """number format of the training steps; bfloat16 keeps weights in float32; auto: bfloat16 where that is fast"""
