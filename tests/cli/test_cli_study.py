@@ -23,7 +23,7 @@ from iterhead.studies.runner import StudyProgress
 def tiny(monkeypatch):
     """The tiny study in place of figure 7, and a machine that needs no calibration."""
     monkeypatch.setattr(registry, "STUDIES", dict.fromkeys(("figure-7", "figure-6"), lambda _scale: tiny_study()))
-    monkeypatch.setattr(cost_module, "_measure", lambda _device: CALIBRATION)
+    monkeypatch.setattr(cost_module, "calibrate", lambda _out, _device: CALIBRATION)
 
 
 @pytest.mark.usefixtures("tiny")
@@ -80,6 +80,13 @@ def test_list_of_all_studies_is_a_table(call):
     lines = output.out.splitlines()
     assert re.search(r"^figure-7 +6 .*\n    A tiny study$", output.out, re.MULTILINE)
     assert any(line.startswith("all ") for line in lines)
+    entries = json.loads(call("study --scale smoke --json").out)["studies"]
+    titles = {entry["name"]: (entry["title"], entry["runs"]) for entry in entries}
+    assert titles == {
+        "figure-7": ("A tiny study", 6),
+        "figure-6": ("A tiny study", 6),
+        "all": ("all studies together", 6),
+    }
 
 
 @pytest.mark.usefixtures("tiny")

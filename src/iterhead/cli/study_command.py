@@ -59,22 +59,19 @@ def _list(options: argparse.Namespace, _: Interrupts) -> int:
     calibration, workers = calibrate(Path(options.out), options.device), _worker_count(options)
     costs = {name: cost(studies[name], calibration, workers) for name in names}
     if options.json:
-        entries = [
-            {"name": name, "scale": studies[name][0].scale, **_about(studies[name]), **costs[name].__dict__}
-            for name in names
-        ]
+        entries = []
+        for name in names:
+            study, *others = studies[name]
+            entry = {"title": study.title, "published": study.published, "chosen": list(study.chosen)}
+            if others:
+                entry = {"title": "all studies together", "published": "", "chosen": []}
+            entries.append({"name": name, "scale": study.scale, **entry, **costs[name].__dict__})
         print_json({"studies": entries, "workers": workers, "calibration": calibration.__dict__})
     elif options.name in (None, ALL):
         print(_studies_table(studies, costs, workers))
     else:
         print(_study_text(studies[options.name][0], costs[options.name], workers))
     return 0
-
-
-def _about(studies: "Sequence[Study]") -> dict[str, Any]:
-    if len(studies) > 1:
-        return {"title": "all studies together", "published": "", "chosen": []}
-    return {"title": studies[0].title, "published": studies[0].published, "chosen": list(studies[0].chosen)}
 
 
 def _studies_table(studies: "Mapping[str, Sequence[Study]]", costs: "Mapping[str, Cost]", workers: int) -> str:

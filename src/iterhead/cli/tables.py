@@ -41,6 +41,15 @@ def score_text(value: float | None) -> str:
     return f"{math.floor(value * 100 + 1e-9) / 100:.2f}"  # 0.29 * 100 = 28.999999999999996
 
 
+def score_parts(scores: Scores) -> list[str]:
+    """Return e.g. `accuracy 98.5%`, `first head 0.52`, `iteration head 0.99`; heads only where they are scored."""
+    parts = [f"accuracy {percent(scores.accuracy)}"]
+    if scores.second_peakiness is not None:
+        parts.append(f"first head {score_text(scores.first_peakiness)}")
+        parts.append(f"iteration head {score_text(scores.second_peakiness)}")
+    return parts
+
+
 def loss_text(loss: float | None) -> str:
     """Return a loss, or a dash before training."""
     return "-" if loss is None else f"{loss:.4f}"
