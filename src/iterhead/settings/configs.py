@@ -26,7 +26,9 @@ class DataConfig(StrictConfig):
     train_per_length: int = Field(
         default=1024, ge=1, description="training sequences per length and epoch (1,024 in the paper)"
     )
-    test_per_length: int = Field(default=1024, ge=1, description="most test sequences of each length (1,024 in the paper)")
+    test_per_length: int = Field(
+        default=1024, ge=1, description="most test sequences of each length (1,024 in the paper)"
+    )
     split: Literal["disjoint", "iid"] = Field(
         default="disjoint",
         description="disjoint: no test sequence is in the training set; iid: drawn independently, as published",
@@ -110,7 +112,9 @@ class TrainingConfig(StrictConfig):
 
     optimizer: Literal["adam", "adamw", "sgd"] = Field(default="adam", description="update rule")
     lr: float = Field(default=1e-3, gt=0, description="learning rate; with a schedule, its maximum")
-    weight_decay: float = Field(default=0.0, ge=0, description="weight decay; adamw: decoupled; adam and sgd: added to the gradient")
+    weight_decay: float = Field(
+        default=0.0, ge=0, description="weight decay; adamw: decoupled; adam and sgd: added to the gradient"
+    )
     momentum: float = Field(default=0.0, ge=0, lt=1, description="momentum, for sgd only")
     beta1: float = Field(default=0.9, ge=0, lt=1, description="adam and adamw: decay of the gradient's mean")
     beta2: float = Field(default=0.999, ge=0, lt=1, description="adam and adamw: decay of the gradient's mean square")
@@ -128,7 +132,9 @@ class TrainingConfig(StrictConfig):
         default=64, ge=1, description="held-out sequences of each length in an evaluation"
     )
     early_stop: bool = Field(default=True, description="stop once the head has shown in three evaluations in a row")
-    short_epochs: int = Field(default=4, ge=0, description="epochs at the start that train on the shortest lengths only")
+    short_epochs: int = Field(
+        default=4, ge=0, description="epochs at the start that train on the shortest lengths only"
+    )
     short_lengths: int = Field(default=3, ge=1, description="number of lengths, from the shortest on, in those epochs")
     precision: Literal["auto", "float32", "float64", "bfloat16"] = Field(
         default="auto",
