@@ -100,7 +100,7 @@ def test_masks_are_causal_and_keep_to_one_sequence(shortest, longest, per_length
 
 @pytest.mark.parametrize("cot", [True, False])
 @pytest.mark.parametrize(("shortest", "longest", "per_length"), [(1, 3, 2), (1, 4, 1), (2, 7, 5), (3, 5, 3), (5, 5, 1)])
-def test_no_cell_is_padding(shortest, longest, per_length, cot):
+def test_no_token_is_padding(shortest, longest, per_length, cot):
     packing = make_packing(DataConfig(min_length=shortest, max_length=longest, cot=cot), per_length)
     tokens = [size(length, cot) for length in range(shortest, longest + 1) for _ in range(per_length)]
     is_odd = len(tokens) % 2 == 1
@@ -231,7 +231,7 @@ def test_networks_of_one_task_and_two_seeds_are_shown_different_things():
     assert not equal_steps(network_steps(population, 0, 0), network_steps(population, 0, 1))
 
 
-def test_networks_that_are_kept_go_on_with_what_is_theirs():
+def test_selected_networks_go_on_with_their_own_sequences():
     population, alone = population_of(SPECS, SEEDS)
     population.select([2, 0])
     for network, single in enumerate((alone[2], alone[0])):
@@ -289,7 +289,7 @@ def test_what_does_not_divide_is_left_for_other_epochs():
     assert len(set(left_out)) > 1
 
 
-def test_short_lengths_go_round():
+def test_short_lengths_are_repeated():
     # Parity of length 1 has 2 sequences, one of them for training: it is shown 30 times; length 2 keeps
     # 4 - round(4 * 2/32) = 3, shown 10 times each; length 3 keeps 8 - round(8 * 2/32) = 7: 30 = 4 * 7 + 2.
     batches, dataset = batches_of("parity", batch_size=15, train_per_length=30)
@@ -298,6 +298,18 @@ def test_short_lengths_go_round():
     assert Counter(numbers[:, :5].ravel().tolist()) == {0: 30}
     assert Counter(numbers[:, 5:10].ravel().tolist()) == {1: 10, 2: 10, 3: 10}
     assert Counter(Counter(numbers[:, 10:].ravel().tolist()).values()) == {4: 5, 5: 2}
+
+
+def test_each_component_of_a_mixture_has_its_share_of_every_length():
+    # 20 sequences of each length an epoch: 0.3 * 20 = 6 of the first task, whose problem token is the largest, and 14
+    # of the second; also of length 1, of which each task has only one training sequence.
+    batches, dataset = batches_of(
+        "mix:copy,parity:weights=0.3,0.7", batch_size=12, train_per_length=20, test_per_length=20, max_length=3
+    )
+    problems = np.concatenate([dataset.train[length][:, 0] for length in (1, 2, 3)])
+    shown = problems[numbers_shown(batches, dataset, 0)].reshape(5, 3, 4)
+    for length in range(3):
+        assert Counter(shown[:, length].ravel().tolist()) == {VOCABULARY.problem(0): 6, VOCABULARY.problem(1): 14}
 
 
 def test_a_batch_larger_than_the_training_set_repeats_it():
