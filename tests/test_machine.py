@@ -75,28 +75,29 @@ def pretend(monkeypatch, *, cuda, mps):
 
 
 @pytest.mark.parametrize(
-    ("cuda", "mps", "found"), [(False, False, "cpu"), (True, False, "cuda"), (False, True, "mps"), (True, True, "cuda")]
+    ("cuda", "mps", "device"),
+    [(False, False, "cpu"), (True, False, "cuda"), (False, True, "mps"), (True, True, "cuda")],
 )
-def test_auto_takes_a_gpu_where_there_is_one(monkeypatch, cuda, mps, found):
+def test_auto_takes_a_gpu_where_there_is_one(monkeypatch, cuda, mps, device):
     pretend(monkeypatch, cuda=cuda, mps=mps)
-    assert find_device("auto") == found
+    assert find_device("auto") == device
     assert find_device("cpu") == "cpu"
-    assert find_device(found) == found
+    assert find_device(device) == device
 
 
 @pytest.mark.parametrize("name", ["gpu", "CUDA", "", "cuda:0"])
 def test_what_is_no_device_is_told_in_one_line(name):
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as error:
         find_device(name)
-    assert str(told.value) == f"device={name}: expected one of auto, cpu, cuda, mps"
+    assert str(error.value) == f"device={name}: expected one of auto, cpu, cuda, mps"
 
 
 @pytest.mark.parametrize(("name", "mps", "there"), [("cuda", True, "auto, cpu, mps"), ("mps", False, "auto, cpu")])
 def test_a_device_that_is_not_there_is_told_in_one_line(monkeypatch, name, mps, there):
     pretend(monkeypatch, cuda=False, mps=mps)
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as error:
         find_device(name)
-    assert str(told.value) == f"device={name}: PyTorch finds none here: expected one of {there}"
+    assert str(error.value) == f"device={name}: PyTorch finds none here: expected one of {there}"
 
 
 # Number formats
@@ -143,34 +144,34 @@ def test_weights_are_never_in_bfloat16():
 # Compilers
 
 
-@pytest.mark.parametrize("found", ["c++", "g++", "clang++"])
-def test_any_of_three_compilers_will_do(monkeypatch, found):
-    monkeypatch.setattr(machine.shutil, "which", lambda name: "/usr/bin/" + name if name == found else None)
+@pytest.mark.parametrize("compiler", ["c++", "g++", "clang++"])
+def test_any_of_three_compilers_will_do(monkeypatch, compiler):
+    monkeypatch.setattr(machine.shutil, "which", lambda name: "/usr/bin/" + name if name == compiler else None)
     check_compiler("cpu")
 
 
 def test_no_compiler_is_told_in_one_line_where_one_is_needed(monkeypatch):
     monkeypatch.setattr(machine.shutil, "which", lambda name: None)
     check_compiler("cuda")
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as error:
         check_compiler("cpu")
-    assert str(told.value) == "compiled=True: no C++ compiler found: expected one of c++, g++, clang++ on the PATH"
+    assert str(error.value) == "compiled=True: no C++ compiler found: expected one of c++, g++, clang++ on the PATH"
 
 
 # Memory
 
 
 def test_freed_memory_is_kept_by_glibc_alone(monkeypatch):
-    told = []
-    library = SimpleNamespace(mallopt=lambda *given: told.append(given))
+    calls = []
+    library = SimpleNamespace(mallopt=lambda *given: calls.append(given))
     monkeypatch.setattr(machine.ctypes, "CDLL", lambda name: library)
     monkeypatch.setattr(sys, "platform", "linux")
     keep_freed_memory()
     # glibc's malloc.h: M_TRIM_THRESHOLD -1, M_MMAP_THRESHOLD -3; a C int holds at most 2**31 - 1.
-    assert told == [(-1, 2**31 - 1), (-3, 2**30)]
+    assert calls == [(-1, 2**31 - 1), (-3, 2**30)]
     monkeypatch.setattr(machine.ctypes, "CDLL", lambda name: SimpleNamespace())  # musl has no mallopt
     keep_freed_memory()
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.setattr(machine.ctypes, "CDLL", lambda name: library)
     keep_freed_memory()
-    assert len(told) == 2
+    assert len(calls) == 2

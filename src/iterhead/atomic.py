@@ -3,7 +3,7 @@
 A file is written under a temporary name beside its place, synced, then renamed. A process that is killed leaves the
 old file, and perhaps a temporary one. checksums.json holds for each name the sha256 digests that its file may have. It
 is replaced first and then accepts both the old file and the new one; only then is the file renamed. So every file is an
-accepted one at every moment. Each OSError becomes a UserError of one line.
+accepted one at every moment. If the disk refuses or checksums.json is damaged, functions raise UserError.
 """
 
 import errno
@@ -68,10 +68,7 @@ def explained(action: str, path: Path) -> Iterator[None]:
 def staged(files: Mapping[Path, bytes]) -> Iterator[dict[Path, Path]]:
     """Write and sync files under temporary names beside their places, and yield these names by path, for `commit`.
 
-    What is not committed is removed at the end.
-
-    Raises:
-        UserError: the disk refuses. No file has changed and no temporary one is left.
+    What is not committed is removed at the end. If the disk refuses, no file has changed and no temporary one is left.
     """
     temporaries: dict[Path, Path] = {}
     try:
@@ -89,7 +86,7 @@ def staged(files: Mapping[Path, bytes]) -> Iterator[dict[Path, Path]]:
 
 
 def commit(temporaries: Mapping[Path, Path]) -> None:
-    """Rename staged files to their places in order, each on the disk before the next one; UserError as for `write`."""
+    """Rename staged files to their places in order, each on the disk before the next one."""
     for path, temporary in temporaries.items():
         with explained("write", path):
             temporary.replace(path)
@@ -123,11 +120,7 @@ def is_name(name: str) -> bool:
 
 
 def read_checksums(folder: Path) -> dict[str, list[str]]:
-    """Return the accepted digests of each name, the newest last; none without a checksums.json.
-
-    Raises:
-        UserError: it is damaged or cannot be read.
-    """
+    """Return the accepted digests of each name, the newest last; none without a checksums.json."""
     path = folder / CHECKSUMS
     with explained("read", path):
         try:
@@ -139,11 +132,7 @@ def read_checksums(folder: Path) -> dict[str, list[str]]:
 
 
 def accept(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Let checksums.json accept, for these names, the present file and the new one, and no other.
-
-    Raises:
-        UserError: checksums.json is damaged, or the disk refuses.
-    """
+    """Let checksums.json accept, for these names, the present file and the new one, and no other."""
     checksums = read_checksums(folder)
     for name, data in files.items():
         with explained("read", folder / name):
@@ -170,9 +159,9 @@ def lock(folder: Path) -> Iterator[None]:
     with explained("lock", folder):
         make_folder(folder)
         # Not thread-local: a generator that holds the lock may be closed by another thread.
-        held = FileLock(folder / LOCK, thread_local=False, fallback_to_soft=False)
+        file_lock = FileLock(folder / LOCK, thread_local=False, fallback_to_soft=False)
         try:
-            held.acquire(blocking=False)
+            file_lock.acquire(blocking=False)
         except Timeout:
             raise LockedError(f"{folder}: {_busy(folder)}") from None
     try:
@@ -182,7 +171,7 @@ def lock(folder: Path) -> Iterator[None]:
     finally:
         with suppress(OSError):
             (folder / HOLDER).unlink()
-        held.release()
+        file_lock.release()
 
 
 def is_locked(folder: Path) -> bool:

@@ -56,9 +56,9 @@ def test_exponents_by_hand():
 
 def test_turns_alternate_and_ratios_are_medians():
     order = []
-    taken = in_turns({name: lambda name=name: order.append(name) for name in "ab"}, rounds=2, turns=3)
+    seconds = in_turns({name: lambda name=name: order.append(name) for name in "ab"}, rounds=2, turns=3)
     assert "".join(order) == "a" + "b" + "aaabbb" * 2  # one turn each to warm up
-    assert {name: len(rounds) for name, rounds in taken.items()} == {"a": 2, "b": 2}
+    assert {name: len(rounds) for name, rounds in seconds.items()} == {"a": 2, "b": 2}
     assert ratio([4.0, 6.0, 80.0], [2.0, 2.0, 8.0]) == 3  # of 2, 3 and 10
 
 

@@ -77,11 +77,11 @@ def test_every_setting_is_in_the_help(call):
     [
         "--seed N the seed of data, weights, batches and dropout [default: 0]",
         "longest number of inputs L [default: 16]",
-        "four times the width unless given [default: none]",
+        "four times the width if not set [default: none]",
         "[disjoint (default), iid]",
         "[true (default), false]",
         "[default: 0.001]",
-        "data: which sequences a network learns from and is tested on:",
+        "data: the training and test sequences (section 2 of the paper):",
     ],
 )
 def test_defaults_and_choices_are_shown(call, shown):

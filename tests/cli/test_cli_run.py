@@ -91,7 +91,7 @@ def test_nan_is_null_in_json(finished):
 def test_finished_run_is_not_trained_again(call, tiny, copied):
     before = {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()}
     out = call(f"run {tiny}").out
-    assert out.startswith("This run is finished and is not trained again. Use --again to train it anew.\n\nThe task is")
+    assert out.startswith("This run is finished and is not trained again; --again trains a new one.\n")
     assert "epoch 0" not in out
     assert {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()} == before
 

@@ -1,6 +1,7 @@
 """`iterhead study`: the list, a study trained, drawn and checked, and what is refused."""
 
 import json
+import re
 from dataclasses import replace
 
 import polars as pl
@@ -22,7 +23,7 @@ from iterhead.studies.runner import StudyProgress
 def tiny(monkeypatch):
     """The tiny study in place of figure 7, and a machine that needs no calibration."""
     monkeypatch.setattr(registry, "STUDIES", dict.fromkeys(("figure-7", "figure-6"), lambda _scale: tiny_study()))
-    monkeypatch.setattr(cost_module, "_measure", lambda _device: CALIBRATION)
+    monkeypatch.setattr(cost_module, "calibrate", lambda _out, _device: CALIBRATION)
 
 
 @pytest.mark.usefixtures("tiny")
@@ -30,8 +31,8 @@ def test_a_study_from_the_list_to_its_report(call, tmp_path):
     (listed,) = json.loads(call("study list figure-7 --scale smoke --json --workers 1").out)["studies"]
     assert (listed["name"], listed["runs"], listed["chosen"]) == ("figure-7", 6, ["everything"])
     assert "A tiny study" in call("study list figure-7 --scale smoke").out
-    waiting = call("study status figure-7").out.splitlines()[1].split()
-    assert waiting == ["tiny", "6", "0", "0", "0", "0", "0", "6"]
+    status = [line.split() for line in call("study status figure-7").out.splitlines()]
+    assert status == [["study", "runs", "waiting"], ["tiny", "6", "6"]]
     output = call("study run figure-7 --scale smoke --workers 1 --threads 1 --json")
     assert (output.code, output.err) == (0, "")
     results = json.loads(output.out)
@@ -77,8 +78,15 @@ def test_tables_of_another_version_give_one_line(call, tmp_path):
 def test_list_of_all_studies_is_a_table(call):
     output = call("study --scale smoke")
     lines = output.out.splitlines()
-    assert any(line.startswith("figure-7 ") and "A tiny study" in line for line in lines)
+    assert re.search(r"^figure-7 +6 .*\n    A tiny study$", output.out, re.MULTILINE)
     assert any(line.startswith("all ") for line in lines)
+    entries = json.loads(call("study --scale smoke --json").out)["studies"]
+    titles = {entry["name"]: (entry["title"], entry["runs"]) for entry in entries}
+    assert titles == {
+        "figure-7": ("A tiny study", 6),
+        "figure-6": ("A tiny study", 6),
+        "all": ("all studies together", 6),
+    }
 
 
 @pytest.mark.usefixtures("tiny")
@@ -153,7 +161,8 @@ def test_failed_runs_are_reported_and_retried(call, monkeypatch):
     *failures, retry = output.err.splitlines()
     assert len(failures) == 6
     assert retry == "6 runs failed. Try again with: iterhead study retry figure-7 --scale smoke --workers 1"
-    assert " 6 " in call("study status figure-7").out.splitlines()[1]
+    status = [line.split() for line in call("study status figure-7").out.splitlines()]
+    assert status[:2] == [["study", "runs", "failed"], ["tiny", "6", "6"]]
     assert call("study retry figure-7 --scale smoke --workers 1").out.startswith("Trying 6 failed runs again.\n")
 
 

@@ -68,7 +68,8 @@ def test_every_sequence_is_what_the_plain_run_of_its_task_gives(spec, cot, split
             inputs = row[1 : length + 1]
             assert set(inputs) <= set(component.symbols)
             states = component.run(inputs)
-            assert row[length + 1 :] == (EOI, *(states if cot else states[-1:]), EOS)
+            written = states if cot else states[-1:]
+            assert row[length + 1 :] == (EOI, *written, EOS)
     assert seen == {FIRST, SECOND}.intersection(range(FIRST + 1 - len(components), FIRST + 1))
 
 

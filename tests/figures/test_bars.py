@@ -28,8 +28,8 @@ def drawn():
 
 
 def parts(ax, kind):
-    (found,) = (container for container in ax.containers if isinstance(container, kind))
-    return found
+    (part,) = (container for container in ax.containers if isinstance(container, kind))
+    return part
 
 
 def test_bars_are_as_long_as_the_accuracy_and_stand_from_the_top_down():

@@ -80,8 +80,8 @@ def test_ratios_with_their_bounds():
     bounds = [["", "\u2265"], ["\u2264", ""]]
     names = ["copy", "parity"]
     ax, pixels = drawn(ratio_map, names, names, times, low, high, bounds, x_label="", y_label="")
-    told = [text.get_text() for text in ax.texts]
-    assert told == ["\u226512\u00d7", "from 10\u00d7", "\u22640.2\u00d7", "up to 0.5\u00d7", "\u221e", "from 40\u00d7"]
+    texts = [text.get_text() for text in ax.texts]
+    assert texts == ["\u226512\u00d7", "from 10\u00d7", "\u22640.2\u00d7", "up to 0.5\u00d7", "\u221e", "from 40\u00d7"]
     H, W = pixels.shape[:2]
     np.testing.assert_allclose(pixels[H // 8, W // 8], (1, 1, 1), atol=0.02)  # no task after itself
     assert pixels[7 * H // 8, W // 8, 2] < pixels[H // 8, 7 * W // 8, 2]  # later is red, sooner is blue

@@ -1,17 +1,18 @@
 """Small networks of every option, for the tests of this folder."""
 
-import itertools
-
 import torch
 
+from helpers.pairwise import each_value, pairwise
 from iterhead.model import Transformer
 from iterhead.settings import ModelConfig
 
 RESIDUALS = ("published", "pre-norm")
 NORMS = ("layer", "rms", "none")
 POSITIONS = ("learned", "frozen", "sinusoidal", "rotary", "none")
+HEADS = (1, 3)
+WIDTHS = (None, 6)
 CONTEXT = 8
-"""As many as a packed sequence of length 3 takes."""
+"""As many positions as a packed sequence of length 3 takes."""
 
 
 def config_of(**settings):
@@ -19,19 +20,22 @@ def config_of(**settings):
     return ModelConfig(**{"width": 12, "mlp_width": 5, "vocabulary": 7} | settings)
 
 
-SOME_OPTIONS = [
-    config_of(residual=residual, norm=norm, positions=positions, heads=3)
-    for residual, norm, positions in [
-        *((residual, norm, "learned") for residual in RESIDUALS for norm in NORMS),
-        *(("published", "layer", positions) for positions in POSITIONS[1:]),
-    ]
-]
+def is_allowed(options):
+    return (options.get("positions"), options.get("position_width")) != ("none", 6)
 
-EVERY_OPTION = [
-    config_of(residual=residual, norm=norm, positions=positions, heads=heads, position_width=width)
-    for residual, norm, positions, heads, width in itertools.product(RESIDUALS, NORMS, POSITIONS, (1, 3), (None, 6))
-    if positions != "none" or width is None
+
+OPTIONS = [
+    config_of(**options)
+    for options in pairwise(
+        is_allowed, residual=RESIDUALS, norm=NORMS, positions=POSITIONS, heads=HEADS, position_width=WIDTHS
+    )
 ]
+"""Every pair of values occurs."""
+
+FEW_OPTIONS = [
+    config_of(heads=3, **options) for options in each_value(residual=RESIDUALS, norm=NORMS, positions=POSITIONS)
+]
+"""Every value occurs."""
 
 
 def name_of(config):

@@ -74,7 +74,8 @@ def test_it_writes_the_right_chain_by_itself():
 def test_a_task_of_ones_own_with_the_largest_alphabet():
     maximum = IterativeTask(name="maximum", alphabet=61, init=0, step=max)
     model = handmade(maximum, 2)
-    assert scores(model, maximum, {2: every_sequence(maximum, 2, 0)}).accuracy == 1.0
+    every_seventh = every_sequence(maximum, 2, 0)[::7]  # 61 * 61 / 7 = 532, each value in both places
+    assert scores(model, maximum, {2: every_seventh}).accuracy == 1.0
 
 
 def test_another_table_is_another_answer():

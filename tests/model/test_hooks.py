@@ -1,16 +1,16 @@
-"""Sites: what a cache shows, and what an edit does."""
+"""Hooks: what an activation cache shows, and what a hook does."""
 
 import pytest
 import torch
 from torch.testing import assert_close
 
-from helpers.networks import RESIDUALS, SOME_OPTIONS, alone, config_of, name_of, network, random_tokens
+from helpers.networks import FEW_OPTIONS, RESIDUALS, alone, config_of, name_of, network, random_tokens
 from iterhead.errors import UserError
-from iterhead.model import hook_names
+from iterhead.model import PATTERN_HOOKS, hook_names, pattern_hook
 
 TIGHT = {"rtol": 1e-10, "atol": 1e-12}
 
-SITES_OF_ONE_LAYER = [
+NAMES_OF_ONE_LAYER = [
     "hook_embed",
     "hook_pos_embed",
     "blocks.0.hook_resid_pre",
@@ -35,11 +35,11 @@ SITES_OF_ONE_LAYER = [
 ]
 """TransformerLens's names, in the order in which a forward pass meets them."""
 
-some_options = pytest.mark.parametrize("config", SOME_OPTIONS, ids=name_of)
+some_options = pytest.mark.parametrize("config", FEW_OPTIONS, ids=name_of)
 
 
-def sites_met(config):
-    """The sites that a forward pass meets: nothing is added at hook_pos_embed where no table of positions is."""
+def names_met(config):
+    """The hook names that a forward pass meets: nothing is added at hook_pos_embed where no table of positions is."""
     names = hook_names(config.layers)
     return [name for name in names if name != "hook_pos_embed" or config.positions not in ("rotary", "none")]
 
@@ -47,20 +47,20 @@ def sites_met(config):
 # Names and shapes
 
 
-def test_site_names_are_those_of_transformer_lens():
-    assert hook_names(1) == SITES_OF_ONE_LAYER
+def test_hook_names_are_those_of_transformer_lens():
+    assert hook_names(1) == NAMES_OF_ONE_LAYER
     of_two = hook_names(2)
     assert len(of_two) == 2 + 2 * 18 + 1
-    assert of_two[:20] == SITES_OF_ONE_LAYER[:20]
-    assert of_two[20:38] == [name.replace("0", "1") for name in SITES_OF_ONE_LAYER[2:20]]
+    assert of_two[:20] == NAMES_OF_ONE_LAYER[:20]
+    assert of_two[20:38] == [name.replace("0", "1") for name in NAMES_OF_ONE_LAYER[2:20]]
 
 
 @some_options
-def test_a_trace_keeps_the_sites_that_a_forward_pass_meets(config):
+def test_a_cache_has_the_hook_names_that_a_forward_pass_meets(config):
     model = network(config)
     tokens = random_tokens(2, 5)
     logits, cache = model.run_with_cache(tokens)
-    assert list(cache) == sites_met(config)
+    assert list(cache) == names_met(config)
     assert torch.equal(logits, model(tokens))
 
 
@@ -83,17 +83,17 @@ SHAPES = {
 }
 
 
-def shape_of(site):
+def shape_of(name):
     [shape] = {
         SHAPES[part]
         for part in SHAPES
-        if site.endswith(part) or (part in ("embed", "resid") and f"hook_{part}" in site)
+        if name.endswith(part) or (part in ("embed", "resid") and f"hook_{part}" in name)
     }
     return shape
 
 
 @pytest.mark.parametrize("networks", [None, 17])
-def test_activations_have_the_expected_shapes_in_traces_and_in_edits(networks):
+def test_activations_have_the_expected_shapes_in_caches_and_in_hooks(networks):
     config = config_of(width=21, heads=3, mlp_width=11, vocabulary=13)
     model = network(config, seeds=range(networks or 1))
     leading = () if networks is None else (networks,)
@@ -101,11 +101,11 @@ def test_activations_have_the_expected_shapes_in_traces_and_in_edits(networks):
     seen = {}
 
     def see(name):
-        def edit(x):
+        def hook(x):
             seen[name] = tuple(x.shape)
             return x
 
-        return edit
+        return hook
 
     logits, cache = model.run_with_cache(tokens, hooks={name: see(name) for name in hook_names(2)})
     assert logits.shape == (*leading, 2, 5, 13)
@@ -122,10 +122,10 @@ def test_a_population_shows_what_each_network_shows_alone():
             assert_close(cache[name][index], found, **TIGHT)
 
 
-# Which sites
+# Which hook names
 
 
-def test_patterns_choose_sites():
+def test_patterns_choose_hook_names():
     model = network(config_of(layers=3))
     tokens = random_tokens(2, 5)
     assert list(model.run_with_cache(tokens, ["blocks.*.attn.hook_pattern"])[1]) == [
@@ -139,6 +139,8 @@ def test_patterns_choose_sites():
         "blocks.1.hook_mlp_out",
     }
     assert len(model.run_with_cache(tokens, ["*"])[1]) == 2 + 3 * 18 + 1
+    assert list(model.run_with_cache(tokens, PATTERN_HOOKS)[1]) == [pattern_hook(layer) for layer in range(3)]
+    assert list(model.run_with_cache(tokens, "blocks.2.hook_resid_pre")[1]) == ["blocks.2.hook_resid_pre"]
     assert model.run_with_cache(tokens, [])[1] == {}
 
 
@@ -154,7 +156,7 @@ def test_patterns_choose_sites():
         ("zzz", "unknown hook name 'zzz'"),
     ],
 )
-def test_unknown_sites_are_told_with_the_nearest(asked, message):
+def test_unknown_hook_names_are_errors_with_the_nearest(asked, message):
     model, tokens = network(config_of()), random_tokens(2, 5)
     with pytest.raises(UserError) as watched:
         model.run_with_cache(tokens, [asked])[1]
@@ -163,7 +165,7 @@ def test_unknown_sites_are_told_with_the_nearest(asked, message):
     assert str(watched.value) == str(edited.value) == message
 
 
-def test_edits_are_given_by_exact_name():
+def test_hooks_go_by_exact_name():
     with pytest.raises(UserError, match="unknown hook name 'blocks"):
         network(config_of())(random_tokens(2, 5), hooks={"blocks.*.hook_attn_out": torch.zeros_like})
 
@@ -177,6 +179,39 @@ def test_what_was_not_cached_is_an_error():
         network(config_of()).run_with_cache(random_tokens(2, 5), ())[1]["hook_embed"]
 
 
+def test_a_cache_shows_names_and_shapes_and_no_values():
+    _, cache = network(config_of(heads=3)).run_with_cache(random_tokens(2, 5), ["hook_embed", "blocks.1.attn.hook_z"])
+    assert repr(cache) == (
+        "ActivationCache: 2 activations\n  hook_embed            [2, 5, 12]\n  blocks.1.attn.hook_z  [2, 5, 3, 4]"
+    )
+    assert repr(network(config_of()).run_with_cache(random_tokens(2, 5), ())[1]) == "ActivationCache: 0 activations"
+    assert cache._repr_html_() == (
+        "<table><thead><tr><th>hook name</th><th>shape</th></tr></thead><tbody>"
+        "<tr><td>hook_embed</td><td>[2, 5, 12]</td></tr>"
+        "<tr><td>blocks.1.attn.hook_z</td><td>[2, 5, 3, 4]</td></tr></tbody></table>"
+    )
+
+
+def test_tokens_may_be_a_numpy_array():
+    model, tokens = network(config_of(heads=3)), random_tokens(2, 5)
+    assert torch.equal(model(tokens.numpy()), model(tokens))
+    assert torch.equal(
+        model.run_with_hooks(tokens.numpy(), {"hook_embed": torch.neg}), model(tokens, {"hook_embed": torch.neg})
+    )
+
+
+@some_options
+def test_logits_and_maps_can_be_asked_for_at_some_positions_only(config):
+    model, tokens = network(config), random_tokens(2, 5)
+    logits, cache = model.run_with_cache(tokens)
+    some_logits, some = model.run_with_cache(tokens, output_positions=slice(2, 4))
+    assert_close(some_logits, logits[:, 2:4], **TIGHT)
+    # The last layer is computed for these queries, the layer before it for all.
+    assert_close(some[pattern_hook(0)], cache[pattern_hook(0)], **TIGHT)
+    assert_close(some[pattern_hook(1)], cache[pattern_hook(1)][:, :, 2:4], **TIGHT)
+    assert some["blocks.1.hook_resid_post"].shape == (2, 2, 12)
+
+
 # How the activations hang together
 
 
@@ -187,8 +222,8 @@ def test_activations_hang_together(config):
     for layer in range(2):
         block = model.blocks[layer]
 
-        def at(site, layer=layer):
-            return cache[f"blocks.{layer}.{site}"]
+        def at(name, layer=layer):
+            return cache[f"blocks.{layer}.{name}"]
 
         normalised = block.ln1(at("hook_resid_pre"))
         assert_close(at("ln1.hook_normalized"), normalised, **TIGHT)
@@ -226,7 +261,7 @@ def test_attention_maps_are_causal_and_their_rows_sum_to_one(config):
 
 
 @some_options
-def test_an_edit_that_changes_nothing_changes_no_bit(config):
+def test_a_hook_that_changes_nothing_changes_no_bit(config):
     model = network(config, dtype=torch.float32)
     tokens = random_tokens(2, 5)
     before = model(tokens)
@@ -234,7 +269,7 @@ def test_an_edit_that_changes_nothing_changes_no_bit(config):
         assert torch.equal(model(tokens, hooks={name: torch.clone}), before), name
 
 
-def test_an_edit_that_changes_nothing_changes_no_bit_of_a_population():
+def test_a_hook_that_changes_nothing_changes_no_bit_of_a_population():
     model = network(config_of(heads=3), seeds=(5, 2), dtype=torch.float32)
     tokens = random_tokens(2, 2, 5)
     before = model(tokens)
@@ -243,7 +278,7 @@ def test_an_edit_that_changes_nothing_changes_no_bit_of_a_population():
 
 
 @some_options
-def test_an_edit_at_any_site_reaches_the_logits(config):
+def test_a_hook_at_any_name_reaches_the_logits(config):
     model = network(config)
     tokens = random_tokens(2, 5)
     before = model(tokens)
@@ -255,8 +290,8 @@ def test_an_edit_at_any_site_reaches_the_logits(config):
 
     for name in hook_names(2):
         after = model(tokens, hooks={name: disturb})
-        # Where no table of positions is added, hook_pos_embed is not met and an edit there cannot do anything.
-        assert torch.equal(after, before) is (name not in sites_met(config)), name
+        # Where no table of positions is added, hook_pos_embed is not met and a hook there cannot do anything.
+        assert torch.equal(after, before) is (name not in names_met(config)), name
 
 
 def test_what_softmax_undoes_or_the_mask_has_hidden_cannot_reach_the_logits():
@@ -276,21 +311,21 @@ def test_what_softmax_undoes_or_the_mask_has_hidden_cannot_reach_the_logits():
         assert_close(model(tokens, hooks={name: shift}), before, rtol=1e-8, atol=1e-8)
 
 
-@pytest.mark.parametrize(("edited", "moved"), [("q", "q"), ("k", "k"), ("v", "v")])
-def test_the_three_inputs_of_attention_are_edited_apart(edited, moved):
+@pytest.mark.parametrize(("hooked", "changed"), [("q", "q"), ("k", "k"), ("v", "v")])
+def test_the_three_inputs_of_attention_have_hooks_of_their_own(hooked, changed):
     model = network(config_of())
     tokens = random_tokens(2, 5)
     _, before = model.run_with_cache(tokens)
-    _, after = model.run_with_cache(tokens, hooks={f"blocks.0.hook_{edited}_input": lambda x: -x})
+    _, after = model.run_with_cache(tokens, hooks={f"blocks.0.hook_{hooked}_input": lambda x: -x})
     for name in "qkv":
-        site = f"blocks.0.attn.hook_{name}"
-        assert torch.equal(before[site], after[site]) is (name != moved)
-    # The stream itself is not edited: it carries what it carried.
+        hook_name = f"blocks.0.attn.hook_{name}"
+        assert torch.equal(before[hook_name], after[hook_name]) is (name != changed)
+    # The stream itself has no hook here: it carries what it carried.
     carried = [cache["blocks.0.hook_resid_mid"] - cache["blocks.0.hook_attn_out"] for cache in (before, after)]
     assert_close(*carried, **TIGHT)
 
 
-def test_a_trace_keeps_what_an_edit_made():
+def test_a_cache_has_what_a_hook_returned():
     model = network(config_of())
     _, cache = model.run_with_cache(
         random_tokens(2, 5), hooks={"blocks.0.hook_mlp_out": lambda x: torch.full_like(x, 3)}
@@ -299,7 +334,7 @@ def test_a_trace_keeps_what_an_edit_made():
     assert_close(cache["blocks.0.hook_resid_post"], cache["blocks.0.hook_resid_mid"] + 3, **TIGHT)
 
 
-def test_edits_of_several_sites_are_all_made():
+def test_several_hooks_all_run():
     model = network(config_of())
     names = ["blocks.0.hook_attn_out", "blocks.1.hook_attn_out", "blocks.1.mlp.hook_post"]
     _, cache = model.run_with_cache(random_tokens(2, 5), names, hooks=dict.fromkeys(names, torch.zeros_like))
@@ -314,7 +349,7 @@ def test_run_with_hooks_gives_the_logits_of_the_forward_pass_with_hooks():
     assert not torch.allclose(found, model(tokens))
 
 
-def test_an_edit_of_a_population_may_treat_its_networks_differently():
+def test_a_hook_of_a_population_may_treat_its_networks_differently():
     model = network(config_of(), seeds=(5, 2))
     tokens = random_tokens(2, 3, 5)
 
@@ -328,7 +363,7 @@ def test_an_edit_of_a_population_may_treat_its_networks_differently():
 
 
 @pytest.mark.parametrize(
-    ("site", "edit", "message"),
+    ("name", "hook", "message"),
     [
         ("hook_embed", lambda x: x[:1], "the hook at hook_embed returned shape [1, 5, 12]: expected [2, 5, 12]"),
         (
@@ -343,9 +378,9 @@ def test_an_edit_of_a_population_may_treat_its_networks_differently():
         ),
     ],
 )
-def test_an_edit_that_returns_another_shape_is_refused(site, edit, message):
+def test_a_hook_that_returns_another_shape_is_refused(name, hook, message):
     with pytest.raises(UserError) as caught:
-        network(config_of())(random_tokens(2, 5), hooks={site: edit})
+        network(config_of())(random_tokens(2, 5), hooks={name: hook})
     assert str(caught.value).startswith(f"{message}, ")
 
 

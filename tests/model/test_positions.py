@@ -1,14 +1,17 @@
 """Positions: the tables by hand, and what each kind may and may not depend on."""
 
 import math
+from typing import get_args
 
 import pytest
 import torch
 from torch.testing import assert_close
 
-from helpers.networks import CONTEXT, config_of, network, random_tokens
-from iterhead.model import Transformer
-from iterhead.model.positions import angles, rotate, sinusoidal_table
+from helpers.networks import CONTEXT, POSITIONS, config_of, network, random_tokens
+from iterhead.errors import UserError
+from iterhead.model import Transformer, generate
+from iterhead.model.positions import POSITION_ENCODINGS, angles, rotate, sinusoidal_table
+from iterhead.settings import ModelConfig
 
 DOUBLE = torch.float64
 
@@ -137,7 +140,34 @@ def test_networks_without_a_table_of_positions_take_sequences_of_any_length():
 
 @pytest.mark.parametrize("positions", ["learned", "frozen", "sinusoidal", "rotary"])
 def test_the_table_ends_with_the_context(positions):
-    model = network(config_of(positions=positions), context=5)
-    model(random_tokens(1, 5))
-    with pytest.raises((IndexError, ValueError)):
-        model(random_tokens(1, 6))
+    """In a population, too, where a row beyond the table would be the next network's first."""
+    for seeds in ((0,), (0, 1)):
+        model = network(config_of(positions=positions), seeds, context=5)
+        model(random_tokens(len(seeds), 1, 5))
+        for too_long in (model, lambda tokens, model=model: generate(model, tokens[..., :3], 4)):
+            with pytest.raises(UserError, match=r"^sequences of 6 tokens: expected at most 5, the context$"):
+                too_long(random_tokens(len(seeds), 1, 6))
+
+
+# The registry
+
+
+def test_every_name_of_the_setting_has_a_class():
+    assert set(POSITION_ENCODINGS) == set(get_args(ModelConfig.model_fields["positions"].annotation))
+
+
+@pytest.mark.parametrize("positions", POSITIONS)
+def test_a_class_says_what_its_networks_do(positions):
+    """In how many weights two networks of different context differ, what is stored, added and rotated."""
+    config = config_of(positions=positions, heads=3, position_width=None if positions == "none" else 6)
+    encoding = POSITION_ENCODINGS[positions]
+    model, longer = network(config, context=7), network(config, context=11)
+    _, cache = model.run_with_cache(random_tokens(2, 5))
+    assert type(model.pos_embed) is encoding
+    assert encoding.is_added == ("hook_pos_embed" in cache)
+    assert encoding.is_rotary == (model.pos_embed.angles(torch.arange(5)) is not None)
+    assert not (encoding.is_added and encoding.is_rotary)
+    stored, more = (sum(t.numel() for t in m.state_dict().values()) for m in (model, longer))
+    counted = encoding.weight_count(config, 11) - encoding.weight_count(config, 7)
+    assert counted == ((more - stored) if encoding.has_weights else 0)
+    assert (encoding.weight_count(config, 7) > 0) == encoding.has_weights == (positions in ("learned", "frozen"))

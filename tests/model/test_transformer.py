@@ -9,9 +9,9 @@ from torch.testing import assert_close
 from helpers import floats
 from helpers.networks import (
     CONTEXT,
-    EVERY_OPTION,
+    FEW_OPTIONS,
+    OPTIONS,
     POSITIONS,
-    SOME_OPTIONS,
     alone,
     config_of,
     name_of,
@@ -26,7 +26,7 @@ from iterhead.tasks import Vocabulary, parity_task
 
 TIGHT = {"rtol": 1e-10, "atol": 1e-12}
 
-every_option = pytest.mark.parametrize("config", EVERY_OPTION, ids=name_of)
+every_option = pytest.mark.parametrize("config", OPTIONS, ids=name_of)
 
 
 # By hand
@@ -194,7 +194,7 @@ def packed_batch(per_length, seed):
 
 
 def logits_one_by_one(model, row, packing, r):
-    """What M networks give at the reads of packed row r [M, T], each of its sequences passed alone."""
+    """What M networks give at the outputs of packed row r [M, T], each of its sequences passed alone."""
     found = {}
     slots, counts = packing.slot_RT[r], packing.counts_RT[r]
     for slot, counted in set(zip(slots.tolist(), counts.tolist(), strict=True)):
@@ -205,7 +205,7 @@ def logits_one_by_one(model, row, packing, r):
     return torch.stack([found[cell] for cell in range(packing.outputs_per_row)], dim=1)
 
 
-def check_packed_reads(config, per_length, seeds=(5, 2)):
+def check_packed_outputs(config, per_length, seeds=(5, 2)):
     """Each network gets tokens of its own; that it gives what it gives alone is tested above."""
     model = network(config, seeds)
     packed = [packed_batch(per_length, seed) for seed in seeds]
@@ -218,20 +218,20 @@ def check_packed_reads(config, per_length, seeds=(5, 2)):
 
 
 @every_option
-def test_packed_reads_are_the_logits_of_each_sequence_alone(config):
+def test_packed_outputs_are_the_logits_of_each_sequence_alone(config):
     # Lengths 1, 3 in a row, 2 and its filler in another.
-    check_packed_reads(config, per_length=1)
+    check_packed_outputs(config, per_length=1)
 
 
-@pytest.mark.parametrize("config", SOME_OPTIONS, ids=name_of)
-def test_packed_reads_in_larger_batches(config):
-    check_packed_reads(config, per_length=4)
+@pytest.mark.parametrize("config", FEW_OPTIONS, ids=name_of)
+def test_packed_outputs_in_larger_batches(config):
+    check_packed_outputs(config, per_length=4)
 
 
 @pytest.mark.parametrize("layers", [1, 3])
 @pytest.mark.parametrize("seeds", [(5,), (5, 2, 7)])
-def test_packed_reads_in_networks_of_other_depths_and_populations_of_other_sizes(layers, seeds):
-    check_packed_reads(config_of(layers=layers, positions="rotary", heads=2), 2, seeds)
+def test_packed_outputs_in_networks_of_other_depths_and_populations_of_other_sizes(layers, seeds):
+    check_packed_outputs(config_of(layers=layers, positions="rotary", heads=2), 2, seeds)
 
 
 @pytest.mark.parametrize("shape", [(2, 2, 5), (1, 2, 5), (2, 5), (4, 2, 5)])

@@ -11,12 +11,15 @@ import torch
 from polars.testing import assert_frame_equal
 
 from iterhead.errors import UserError
+from iterhead.figures.run_figure import run_figure_files
+from iterhead.runs import checkpointing
+from iterhead.runs.paths import run_folder_name
 from iterhead.runs.run import MEASUREMENTS, STATE, checkpoint_name, load
 from iterhead.runs.training import train
 from iterhead.settings import parse_config
 from iterhead.training import Trainer
 
-KILLS = 24
+KILLS, EPOCHS = 10, 48
 
 processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload(["iterhead.runs.training"])
@@ -29,7 +32,7 @@ def small_config(**training):
             "seed": 7,
             "data": {"max_length": 4, "train_per_length": 80, "test_per_length": 30},
             "model": {"width": 16},
-            "training": {"batch_size": 16, "epochs": 120, "evaluate_every": 1, "early_stop": False, **training},
+            "training": {"batch_size": 16, "epochs": EPOCHS, "evaluate_every": 1, "early_stop": False, **training},
         }
     )
 
@@ -76,7 +79,8 @@ def saved_epoch(out):
     return load(runs[0].parent).status.epoch if runs else -1
 
 
-def test_killed_at_random_moments_a_run_ends_with_the_same_bits(tmp_path):
+def test_killed_at_random_moments_a_run_ends_with_the_same_bits(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpointing, "run_figure_files", run_figure_files)
     config = small_config()
     whole = train(config, out=tmp_path / "whole", threads=1)
 
@@ -99,10 +103,11 @@ def test_killed_at_random_moments_a_run_ends_with_the_same_bits(tmp_path):
     resumed = train(config, out=tmp_path / "killed", threads=1)
     assert resumed.status.state == "finished"
     assert_frame_equal(resumed.measurements, whole.measurements, check_exact=True)
-    for name in (STATE, checkpoint_name(20), checkpoint_name(120)):
+    for name in (STATE, checkpoint_name(EPOCHS // 4), checkpoint_name(EPOCHS)):
         killed, straight = (run.folder.read_tensors(name)[0] for run in (resumed, whole))
         assert killed.keys() == straight.keys()
         assert all(torch.equal(killed[key], straight[key]) for key in killed)
+    assert resumed.folder.read("figure.png") == whole.folder.read("figure.png")
     assert {path.name for path in resumed.folder.path.iterdir()} == {path.name for path in whole.folder.path.iterdir()}
 
 
@@ -177,16 +182,16 @@ def test_measurements_hold_every_evaluation_once(tmp_path):
     assert losses["value"].to_list()[-1] < losses["value"].to_list()[0]
 
 
-@pytest.mark.parametrize("name", ["config.json", "status.json", "measurements.parquet", "checksums.json"])
-def test_again_trains_beside_a_damaged_run(tmp_path, name):
+def test_again_trains_beside_damaged_runs(tmp_path):
     """The advice given for a damaged folder must work, whichever file is damaged."""
     config = small_config(epochs=1)
-    first = train(config, out=tmp_path, threads=1)
-    path = first.folder.path / name
-    path.write_bytes(b"?" + path.read_bytes()[1:])
-    second = train(config, out=tmp_path, threads=1, again=True)
-    assert second.name == f"{first.name}-2"
-    assert second.status.state == "finished"
+    run = train(config, out=tmp_path, threads=1)
+    for number, name in enumerate(("config.json", "status.json", "measurements.parquet", "checksums.json"), start=2):
+        path = run.folder.path / name
+        path.write_bytes(b"?" + path.read_bytes()[1:])
+        run = train(config, out=tmp_path, threads=1, again=True)  # all before it are damaged
+        assert run.name == f"{run_folder_name(config)}-{number}"
+        assert run.status.state == "finished"
 
 
 def test_weights_that_are_not_finite_are_never_saved_as_good(tmp_path, monkeypatch):

@@ -34,10 +34,12 @@ def test_heads_emerge_as_soon_in_bfloat16_as_in_float32(tmp_path):
 
     Seen: epochs 12, -, -, 17, 13, 26 in float32 and 12, 32, -, 17, 12, 22 in bfloat16.
     """
-    found = {precision: epochs_to_emergence(precision, tmp_path) for precision in ("float32", "bfloat16")}
-    wide, narrow = ({s for s, epoch in zip(SEEDS, epochs, strict=True) if epoch} for epochs in found.values())
-    assert len(wide ^ narrow) <= 1, found
+    epochs_by_precision = {precision: epochs_to_emergence(precision, tmp_path) for precision in ("float32", "bfloat16")}
+    wide, narrow = (
+        {s for s, epoch in zip(SEEDS, epochs, strict=True) if epoch} for epochs in epochs_by_precision.values()
+    )
+    assert len(wide ^ narrow) <= 1, epochs_by_precision
     both = sorted(wide & narrow)
-    assert len(both) >= len(SEEDS) / 2, found
-    longer = [found["bfloat16"][seed] - found["float32"][seed] for seed in both]
-    assert abs(mean(longer)) <= max(1.0, 2 * (variance(longer) / len(longer)) ** 0.5), found
+    assert len(both) >= len(SEEDS) / 2, epochs_by_precision
+    longer = [epochs_by_precision["bfloat16"][seed] - epochs_by_precision["float32"][seed] for seed in both]
+    assert abs(mean(longer)) <= max(1.0, 2 * (variance(longer) / len(longer)) ** 0.5), epochs_by_precision

@@ -86,11 +86,11 @@ def test_json_has_no_nan_and_the_old_file_stays(run: RunFolder):
 )
 def test_any_tensors_come_back(run: RunFolder, tensors):
     run.write("state.safetensors", tensor_bytes(tensors))
-    found, metadata = run.read_tensors("state.safetensors")
-    assert (found.keys(), metadata) == (tensors.keys(), {})
+    restored, metadata = run.read_tensors("state.safetensors")
+    assert (restored.keys(), metadata) == (tensors.keys(), {})
     for name, tensor in tensors.items():
-        assert found[name].dtype == tensor.dtype
-        assert torch.equal(found[name], tensor)
+        assert restored[name].dtype == tensor.dtype
+        assert torch.equal(restored[name], tensor)
 
 
 def test_several_kinds_go_in_one_write(run: RunFolder):
@@ -196,7 +196,7 @@ def test_a_file_that_is_not_there(run: RunFolder):
     there = ", ".join(name for name in NAMES if name != "figure.png")
     for name in ("figure.png", "never.json"):  # with a checksum, as after an early kill, and without one
         assert message(run.read, name) == (
-            f"{run.path / name}: not there; this run has {there}; iterhead run goes on with it"
+            f"{run.path / name}: no such file; this run has {there}; iterhead run continues it"
         )
         assert not run.has(name)
     assert "figure.png" not in run.names()
@@ -256,5 +256,5 @@ print(sorted({"torch", "polars", "numpy", "safetensors"} & set(sys.modules)))
 
 
 def test_run_folders_need_neither_torch_nor_polars():
-    found = subprocess.run([sys.executable, "-c", ALONE], stdout=subprocess.PIPE, text=True, check=True)
-    assert found.stdout == "[]\n"
+    result = subprocess.run([sys.executable, "-c", ALONE], stdout=subprocess.PIPE, text=True, check=True)
+    assert result.stdout == "[]\n"

@@ -197,9 +197,9 @@ while True:
 def test_a_reader_beside_a_writer_never_sees_damage(run: RunFolder):
     with started(READER_BESIDE, run.path) as writer:
         assert writer.stdout.readline() == "writing\n"
-        found: set[bytes] = set()
-        while len(found) < 100:
-            found.add(run.read("config.json"))
+        contents: set[bytes] = set()
+        while len(contents) < 100:
+            contents.add(run.read("config.json"))
             assert writer.poll() is None
 
 

@@ -32,10 +32,10 @@ def trained(configs, out, **options):
 
 def test_runs_in_processes_are_what_they_are_here(tmp_path):
     configs = [config_of(seed) for seed in (3, 1, 2)]
-    results = trained(configs, tmp_path / "many", workers=2)
+    results = trained(configs, tmp_path / "many", workers=2, kept_checkpoints={})  # so that no figure is drawn
     assert {result.config.seed for result in results} == {1, 2, 3}
     for result in results:
-        alone = train(result.config, out=tmp_path / "alone", threads=1, device="cpu")
+        alone = train(result.config, out=tmp_path / "alone", threads=1, device="cpu", kept_checkpoints={})
         assert result.run.measurements.equals(alone.measurements)
         assert result.run.status.threads == 1
 
@@ -48,7 +48,7 @@ def test_finished_runs_come_first_and_are_not_trained_again(tmp_path):
     assert results[0].run.folder.path.joinpath("status.json").stat().st_mtime_ns == written
 
 
-def test_a_run_that_fails_is_told_of_and_the_others_go_on(tmp_path):
+def test_failed_runs_are_reported_and_the_others_continue(tmp_path):
     configs = [config_of(1), config_of(2)]
     broken = train(configs[0].model_copy(), out=tmp_path, threads=1, device="cpu").folder.path
     (broken / "status.json").unlink()  # so it is not finished, and its training state is damaged:
@@ -73,19 +73,23 @@ def killing(times, tmp_path):
     return tick
 
 
-@pytest.mark.parametrize(("kills", "finished"), [(2, True), (3, False)])
-def test_a_killed_worker_s_run_is_begun_again_a_few_times(tmp_path, monkeypatch, kills, finished):
+def test_a_killed_workers_run_is_started_again_to_the_same_bits(tmp_path, monkeypatch):
     monkeypatch.setattr(worker_pool, "TICK", 0.05)
-    config = config_of(1, epochs=40)
-    (result,) = trained([config], tmp_path / "killed", workers=1, tick=killing(kills, tmp_path / "killed"))
-    if not finished:
-        assert result.run is None
-        assert result.error == "its process ended with exit code -9, 3 times in a row"
-        return
-    alone = train(config, out=tmp_path / "alone", threads=1, device="cpu")
+    config, out = config_of(1, epochs=40), tmp_path / "killed"
+    kills = killing(worker_pool.MAX_ATTEMPTS - 1, out)
+    (result,) = trained([config], out, workers=1, tick=kills, kept_checkpoints={})
+    alone = train(config, out=tmp_path / "alone", threads=1, device="cpu", kept_checkpoints={})
     assert result.run.measurements.equals(alone.measurements)
     for ours, theirs in zip(result.run.model.parameters(), alone.model.parameters(), strict=True):
         assert torch.equal(ours, theirs)
+
+
+def test_a_run_whose_workers_are_always_killed_fails(tmp_path, monkeypatch):
+    monkeypatch.setattr(worker_pool, "TICK", 0.05)
+    config = config_of(1, epochs=2000)
+    (result,) = trained([config], tmp_path, workers=1, tick=killing(worker_pool.MAX_ATTEMPTS, tmp_path))
+    assert result.run is None
+    assert result.error == "its process ended with exit code -9, 3 times in a row"
 
 
 def test_who_stops_listening_stops_the_processes_and_keeps_what_was_saved(tmp_path, monkeypatch):
@@ -116,7 +120,14 @@ def test_small_networks_are_put_together_and_shared_evenly():
 
 @pytest.mark.parametrize("options", [{"workers": 0}, {"threads": -1}])
 def test_impossible_numbers_are_refused(tmp_path, options):
-    (name, value) = next(iter(options.items()))
-    with pytest.raises(UserError, match=f"{name}={value}: expected at least 1"):
+    ((name, value),) = options.items()
+    with pytest.raises(UserError, match=f"^{name}={value}: expected at least 1$"):
         list(train_many([config_of(1)], out=tmp_path, **options))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["again", "compiled"])
+def test_options_of_single_runs_are_refused(tmp_path, name):
+    with pytest.raises(UserError, match=f"^{name}=True: expected for train or train_population, not for train_many$"):
+        list(train_many([config_of(1)], out=tmp_path, **{name: True}))
     assert not list(tmp_path.iterdir())

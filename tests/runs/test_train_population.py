@@ -15,6 +15,7 @@ from iterhead.errors import UserError
 from iterhead.runs import checkpointing, training
 from iterhead.runs.paths import run_folder_name
 from iterhead.runs.run import STATE, checkpoint_name, load
+from iterhead.runs.storage import CONFIG, RunFolder
 from iterhead.runs.training import train, train_population
 
 KILLS = 4
@@ -24,7 +25,7 @@ processes.set_forkserver_preload(["iterhead.runs.training"])
 
 
 def together(configs, out, observer=None, *, draw=lambda *_: {"figure.png": b"drawn"}, again=False):
-    """Drawing takes most of the time of runs as small as these, and is tested elsewhere."""
+    """Without drawing, in other processes too."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(checkpointing, "run_figure_files", draw)
         return train_population(configs, out=out, threads=1, device="cpu", observer=observer, again=again)
@@ -46,9 +47,9 @@ def assert_equal_runs(run, expected):
     assert run.checkpoints == expected.checkpoints
     assert_frame_equal(run.measurements, expected.measurements, rel_tol=0, abs_tol=1e-9)
     for name in (STATE, *map(checkpoint_name, run.checkpoints)):
-        found, straight = (folder.read_tensors(name)[0] for folder in (run.folder, expected.folder))
-        assert found.keys() == straight.keys()
-        for key, tensor in found.items():
+        resumed, straight = (folder.read_tensors(name)[0] for folder in (run.folder, expected.folder))
+        assert resumed.keys() == straight.keys()
+        for key, tensor in resumed.items():
             assert tensor.dtype == straight[key].dtype
             assert float((tensor - straight[key]).abs().max()) < 1e-9, (name, key)
 
@@ -62,15 +63,15 @@ def content(run):
 @pytest.fixture
 def groups(monkeypatch):
     """The tasks and seeds of every computation that begins, in order."""
-    begun = []
+    started = []
 
     class Recorded(training.Trainer):
         def __init__(self, configs, **given):
-            begun.append([(config.task, config.seed) for config in configs])
+            started.append([(config.task, config.seed) for config in configs])
             super().__init__(configs, **given)
 
     monkeypatch.setattr(training, "Trainer", Recorded)
-    return begun
+    return started
 
 
 class StopError(Exception):
@@ -78,17 +79,17 @@ class StopError(Exception):
 
 
 class Watch:
-    """Keeps what it is told; stops the training when the run of a config is saved after an epoch."""
+    """Keeps its calls; stops the training when the run of a config is saved after an epoch."""
 
     def __init__(self, config=None, epoch=-1):
         self.name, self.epoch = config and run_folder_name(config), epoch
-        self.told = []
+        self.calls = []
 
     def started(self, run, progress):
-        self.told.append((run.name, [one.epoch for one in progress]))
+        self.calls.append((run.name, [one.epoch for one in progress]))
 
     def evaluated(self, run, progress):
-        self.told.append((run.name, progress.epoch))
+        self.calls.append((run.name, progress.epoch))
         if (run.name, progress.epoch) == (self.name, self.epoch):
             raise StopError
 
@@ -135,7 +136,7 @@ def test_finished_runs_are_not_touched(tmp_path, references, groups):
     assert content(runs[1]) == before
     assert len(before) > 5
     assert [len(group) for group in groups] == [1, 2]
-    assert finished.name not in {name for name, _ in watch.told}
+    assert finished.name not in {name for name, _ in watch.calls}
     for run, expected in zip(runs, references, strict=True):
         assert_equal_runs(run, expected)
     groups.clear()
@@ -181,7 +182,7 @@ def test_an_observer_is_told_of_every_run_and_epoch(tmp_path):
     watch = Watch()
     names = [run.name for run in together(configs, tmp_path, watch)]
     expected = [(name, [0]) for name in names] + [(name, epoch) for epoch in (1, 2) for name in names]
-    assert watch.told == expected
+    assert watch.calls == expected
 
 
 # Leaving at other times
@@ -252,10 +253,10 @@ def test_a_population_that_stops_between_two_saves_goes_on(tmp_path, references,
     runs = together(configs, tmp_path, watch)
     assert [[seed for _, seed in group] for group in groups] == [[4, 9], [0, 4, 9]]
     names = [run.name for run in runs]
-    assert watch.told[:2] == [(name, [0, 1]) for name in names[1:]]
-    assert watch.told[2:4] == [(name, 2) for name in names[1:]]
-    assert watch.told[4:7] == [(name, [0, 1, 2]) for name in names]
-    assert watch.told[7:] == [(name, epoch) for epoch in (3, 4) for name in names]
+    assert watch.calls[:2] == [(name, [0, 1]) for name in names[1:]]
+    assert watch.calls[2:4] == [(name, 2) for name in names[1:]]
+    assert watch.calls[4:7] == [(name, [0, 1, 2]) for name in names]
+    assert watch.calls[7:] == [(name, epoch) for epoch in (3, 4) for name in names]
     for run, expected in zip(runs, references, strict=True):
         assert_equal_runs(run, expected)
 
@@ -299,6 +300,45 @@ def test_a_run_that_another_process_holds_is_told_and_the_rest_can_go_on(tmp_pat
         process.kill()
         process.join()
     for run, expected in zip(together(configs, tmp_path), references, strict=True):
+        assert_equal_runs(run, expected)
+
+
+def test_locked_runs_are_skipped_if_wanted(tmp_path, references):
+    configs = members(**EPOCHS)
+    with RunFolder(tmp_path / run_folder_name(configs[1])).lock():
+        runs = train_population(configs, out=tmp_path, threads=1, device="cpu", skip_locked=True)
+    assert [run.config for run in runs] == [configs[0], configs[2]]
+    for run, expected in zip(runs, (references[0], references[2]), strict=True):
+        assert_equal_runs(run, expected)
+
+
+def test_a_locked_run_whose_parent_is_missing_is_skipped(tmp_path):
+    config = member(MEMBERS[0], start={"run": "copy-0123456789"})
+    folder = RunFolder(tmp_path / run_folder_name(config))
+    with folder.lock():
+        folder.write_json(CONFIG, config.model_dump(mode="json"))
+        (run,) = train_population([config], out=tmp_path, device="cpu", skip_locked=True)
+        assert run.status.epoch == 0
+    with pytest.raises(UserError, match=r"^cannot start from copy-0123456789: "):
+        train_population([config], out=tmp_path, device="cpu", skip_locked=True)
+
+
+def test_runs_that_another_process_finishes_meanwhile_are_left_to_it(tmp_path, references, monkeypatch):
+    """It finishes one run between the moment the trainer is made and the moment the runs are locked."""
+    configs = members(**EPOCHS)
+    made = []
+
+    class Slow(training.Trainer):
+        def __init__(self, configs, **given):
+            super().__init__(configs, **given)
+            made.append(len(configs))
+            if len(made) == 1:
+                alone(configs[1], tmp_path)
+
+    monkeypatch.setattr(training, "Trainer", Slow)
+    runs = together(configs, tmp_path)
+    assert made == [3, 1]
+    for run, expected in zip(runs, references, strict=True):
         assert_equal_runs(run, expected)
 
 
@@ -372,8 +412,8 @@ def wide(**training):
 
 def assert_same_bits(run, expected):
     assert_frame_equal(run.measurements, expected.measurements, check_exact=True)
-    found, straight = (folder.read_tensors(STATE)[0] for folder in (run.folder, expected.folder))
-    assert all(tensor.equal(straight[key]) for key, tensor in found.items())
+    resumed, straight = (folder.read_tensors(STATE)[0] for folder in (run.folder, expected.folder))
+    assert all(tensor.equal(straight[key]) for key, tensor in resumed.items())
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -387,8 +427,10 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path, precision):
     assert_same_bits(resumed, whole)
 
 
-@pytest.mark.parametrize(("first", "precision"), [(True, "bfloat16"), (False, "float32")])
-def test_a_resumed_run_keeps_the_precision_that_auto_meant_when_it_began(tmp_path, monkeypatch, first, precision):
+@pytest.mark.parametrize(
+    ("first", "precision", "later"), [(True, "bfloat16", "float32"), (False, "float32", "bfloat16")]
+)
+def test_a_resumed_run_keeps_the_precision_of_its_beginning(tmp_path, monkeypatch, first, precision, later):
     config = wide(precision="auto")
     explicit = alone(wide(precision=precision), tmp_path / "explicit")
     monkeypatch.setattr(machine, "has_fast_bfloat16", lambda device: first)
@@ -400,7 +442,7 @@ def test_a_resumed_run_keeps_the_precision_that_auto_meant_when_it_began(tmp_pat
     assert_same_bits(resumed, explicit)
     # A new run begins with what auto means now, and that is something else.
     other = alone(config, tmp_path / "other")
-    assert other.status.precision == ("float32" if first else "bfloat16")
+    assert other.status.precision == later
     assert not other.measurements["value"].equals(resumed.measurements["value"])
 
 

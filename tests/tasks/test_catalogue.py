@@ -237,8 +237,8 @@ def test_ones_own_task_in_a_mixture(folder):
         ("mine:IterativeTask", r"mine has 'IterativeTask' of type type;"),
         ("mix:copy,mine(both)", r"a mixture cannot stand in a mixture"),
         ("mine.part:task", r"mine\.part:task: no module 'mine\.part'"),
-        ("yours:task", r"yours:task: no module 'yours' among the installed ones or in .*; expected copy"),
-        ("partiy:task", r"no module 'partiy' .*; did you mean 'parity'\?"),
+        ("yours:task", r"yours:task: no module 'yours' among the installed ones or in .*: expected copy"),
+        ("partiy:task", r"no module 'partiy' .*: did you mean 'parity'\?"),
         ("json:dumps", r"json has 'dumps' of type function; .* \(in it: none\)$"),
     ],
 )

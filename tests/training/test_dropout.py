@@ -140,13 +140,19 @@ def test_without_dropout_it_is_idle():
     assert (Dropout(0.0, SHAPE).factors(dropout_words([0], 0, 1)[0], torch.float32) == 1).all()
 
 
-@pytest.mark.parametrize(("probability", "is_there"), [(0.0, False), (0.1, True)])
-def test_training_asks_for_factors_only_where_something_is_dropped(probability, is_there):
-    trainer = Trainer(members(model={"dropout": probability}))
-    phase = trainer.phase(0)
+def step_dropout(probability):
+    """The dropout mask of a step of three networks, with the seeds 0, 4 and 9."""
+    phase = Trainer(members(model={"dropout": probability})).phase(0)
     words = dropout_words([0, 4, 9], 0, 1)[0]
-    factors = phase.step_context(words, torch.float64).dropout
-    assert (factors is not None) is is_there
-    shape = (3, *phase.batches.packing.slot_RT.shape, 12)
-    expected = Dropout(probability, shape[1:]).factors(words, torch.float64) if is_there else None
-    assert (factors is None) or (factors.shape == shape and torch.equal(factors, expected))
+    return phase.step_context(words, torch.float64).dropout, words, phase.batches.packing.slot_RT.shape
+
+
+def test_the_context_of_a_step_has_the_factors_of_its_words():
+    factors, words, (rows, tokens) = step_dropout(0.1)
+    assert factors.shape == (3, rows, tokens, 12)
+    assert torch.equal(factors, Dropout(0.1, (rows, tokens, 12)).factors(words, torch.float64))
+    assert not torch.equal(factors[0], factors[1])
+
+
+def test_without_dropout_a_step_has_no_factors():
+    assert step_dropout(0.0)[0] is None

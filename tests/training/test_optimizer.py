@@ -7,8 +7,7 @@ import torch
 from torch import nn
 
 from iterhead.settings import TrainingConfig
-from iterhead.training.optimizer import FlatOptimizer, flatten_parameters
-from iterhead.training.schedule import rate_factor
+from iterhead.training.optimizer import FlatOptimizer, flatten_parameters, rate_factor
 
 
 class TwoParameters(nn.Module):

@@ -140,5 +140,5 @@ def test_a_wrong_batch_is_noticed():
 def test_the_plain_twin_refuses_what_it_does_not_know(part, values):
     config = small_run()
     config[part] |= values
-    with pytest.raises(UserError, match="plain twin knows"):
+    with pytest.raises(UserError, match="plain twin supports"):
         PlainTrainer(parse_config(config))

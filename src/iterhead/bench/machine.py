@@ -12,10 +12,8 @@ from iterhead.bench.timing import Turn, in_turns
 from iterhead.machine import free_cores, has_fast_bfloat16
 
 SIZE = 1024
-"""Of the square matrices whose product is timed."""
-
 PRODUCT_OPERATIONS = 2 * SIZE**3
-"""Floating-point operations of one such product."""
+"""Floating-point operations of the product that is timed, of two square matrices of this size."""
 
 
 def product(dtype: torch.dtype, device: str = "cpu") -> Turn:
@@ -26,8 +24,8 @@ def product(dtype: torch.dtype, device: str = "cpu") -> Turn:
 
 def product_rate(dtype: torch.dtype, device: str = "cpu") -> float:
     """Return the rate of products of large square matrices, in 1e9 floating-point operations a second."""
-    (taken,) = in_turns({"": product(dtype, device)}, rounds=5, turns=8).values()
-    return PRODUCT_OPERATIONS / median(taken) / 1e9
+    (seconds,) = in_turns({"": product(dtype, device)}, rounds=5, turns=8).values()
+    return PRODUCT_OPERATIONS / median(seconds) / 1e9
 
 
 def describe_machine(device: str) -> dict[str, Any]:

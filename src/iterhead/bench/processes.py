@@ -5,9 +5,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
+from typing import NamedTuple
 
 from iterhead.machine import free_cores
 from iterhead.measure import emergence_epoch
@@ -83,14 +83,8 @@ def peak_memory() -> float:
     return float(process.stdout.split()[-1])
 
 
-@dataclass(frozen=True)
-class Emergence:
-    """How long a run trained.
-
-    Attributes:
-        shown: seconds until the first of the three consecutive evaluations that show the head.
-        stopped: seconds until the third of them, where the run stops.
-    """
+class Emergence(NamedTuple):
+    """Seconds of training until the first and until the third of the three evaluations in a row that show the head."""
 
     shown: float
     stopped: float

@@ -1,10 +1,10 @@
 """Training steps of the published study at full size on one core, and the estimates of `iterhead study list`."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 from iterhead.bench.timing import endless, in_turns
 from iterhead.formatting import plural
@@ -31,16 +31,8 @@ SAMPLE: tuple[tuple[str, dict[str, AxisValue]], ...] = (
 """Cells of the published grids, small and large: the name of a study, and the cell's place on its axes."""
 
 
-@dataclass(frozen=True)
-class Epochs:
-    """The cost of one cell.
-
-    Attributes:
-        name: its study and size.
-        together: networks in one computation.
-        seconds: measured training time of an epoch of one network.
-        estimated: the same, estimated from the calibration.
-    """
+class Epochs(NamedTuple):
+    """Seconds of training of an epoch of one network, measured and estimated, with `together` networks at once."""
 
     name: str
     together: int

@@ -73,7 +73,7 @@ _SHARED_OPTIONS: Mapping[str, tuple[str, str, Callable[[str], object], object]] 
     "scale": ("WORD", "size of a study: smoke, laptop or paper [default: laptop]", str, None),
     "out": ("FOLDER", "folder of the runs", str, "runs"),
     "workers": ("N", "processes at a time [default: one per free core; one on a GPU]", whole_number(least=1), None),
-    "threads": ("N", "PyTorch threads per process [default: shared free cores]", whole_number(least=1), None),
+    "threads": ("N", "PyTorch threads per process [default: the free cores, divided]", whole_number(least=1), None),
     "device": ("NAME", "cpu, cuda, mps or auto", str, "auto"),
 }
 
@@ -202,13 +202,7 @@ class Command:
 
 
 def filled(text: str, indent: str = "", hanging: str | None = None) -> str:
-    """Return a paragraph broken into lines.
-
-    Args:
-        text: the paragraph.
-        indent: what each line starts with.
-        hanging: what each line but the first starts with, where that differs.
-    """
+    """Return a paragraph broken into lines that start with `indent` or, after the first line, with `hanging`."""
     later = indent if hanging is None else hanging
     return textwrap.fill(
         text, WIDTH, initial_indent=indent, subsequent_indent=later, break_long_words=False, break_on_hyphens=False

@@ -109,12 +109,9 @@ def write_study_pages(
 
 
 def make_final_page(run: "Run", *, is_new: bool, silent: bool) -> None:
-    """Write the page at the end of a run and print its path. A failure is reported, but does not fail the run.
+    """Write the page of a run that has ended, and print its path. A failure is reported, but does not fail the run.
 
-    Args:
-        run: that ended.
-        is_new: whether it was trained just now; else a page that exists is kept.
-        silent: print no path.
+    Unless the run `is_new`, an existing page is kept.
     """
     from iterhead.report import REPORT
 

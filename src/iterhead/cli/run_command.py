@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from iterhead.cli.parsing import Command, Parser, declare, declare_shared, filled, refused
 from iterhead.cli.shell import SCIENCE_SAYS_NO, Interrupts, command_line, print_json
 from iterhead.errors import UserError
-from iterhead.formatting import duration, out_option, percent, plural
+from iterhead.formatting import duration, out_option, plural
 
 if TYPE_CHECKING:
     from iterhead.cli.watch import Watcher
@@ -90,7 +90,7 @@ def train_shown(
         config: its settings.
         options: with those of `declare_training`.
         interrupts: gets the message to print when interrupted.
-        parents: the folder with the run that it starts from, as for `runs.train`.
+        parents: as for `runs.train`.
 
     Returns:
         The run, and its watcher, whose `run` is None if the run was finished before.
@@ -150,7 +150,7 @@ def print_outcome(run: "Run", watcher: "Watcher", options: argparse.Namespace) -
         return
     if watcher.run is None:
         ended = "diverged" if run.status.state == "diverged" else "is finished"
-        print(f"This run {ended} and is not trained again. Use --again to train it anew.")
+        print(f"This run {ended} and is not trained again; --again trains a new one.")
     show = command_line(["show", str(run.folder.path)])
     print(f"\n{filled(verdict(run))}\n\n{files_text(run)}\nsee every score of every head:\n  {show}\n{next_step(run)}")
 
@@ -203,18 +203,14 @@ def _train_seeds(config: "RunConfig", options: argparse.Namespace) -> list["Resu
 
 
 def _seed_line(result: "Result") -> str:
-    from iterhead.cli.tables import score_text
+    from iterhead.cli.tables import score_parts
 
     if result.run is None:
         return f"seed {result.config.seed}: failed: {result.error}"
-    scores, status = result.run.scores, result.run.status
-    parts = [f"accuracy {percent(scores.accuracy)}"]
-    if scores.second_peakiness is not None:
-        parts.append(f"first head {score_text(scores.first_peakiness)}")
-        parts.append(f"iteration head {score_text(scores.second_peakiness)}")
+    status = result.run.status
     ended = {"diverged": "diverged", "finished": "emerged" if status.emerged else "stopped"}[status.state]
-    parts += [f"{ended} after {plural(status.epoch, 'epoch')}", f"{duration(status.train_seconds)} of training"]
-    return f"seed {result.config.seed}: {', '.join(parts)}"
+    times = [f"{ended} after {plural(status.epoch, 'epoch')}", f"{duration(status.train_seconds)} of training"]
+    return f"seed {result.config.seed}: {', '.join([*score_parts(result.run.scores), *times])}"
 
 
 def _seeds_summary(results: Sequence["Result"], config: "RunConfig", seconds: float, out: Path) -> str:

@@ -86,11 +86,7 @@ class Interrupts:
 
 
 def print_json(value: Mapping[str, Any]) -> None:
-    """Print one JSON object on one line.
-
-    Raises:
-        ValueError: it has a NaN or an infinity.
-    """
+    """Print one JSON object on one line; raises ValueError for a NaN or an infinity, which JSON lacks."""
     print(json.dumps(value, allow_nan=False), flush=True)
 
 

@@ -6,7 +6,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from iterhead.cli.parsing import Command, Parser, declare_shared, filled
 from iterhead.cli.shell import SCIENCE_SAYS_NO, Interrupts, command_line, print_json
@@ -59,10 +59,13 @@ def _list(options: argparse.Namespace, _: Interrupts) -> int:
     calibration, workers = calibrate(Path(options.out), options.device), _worker_count(options)
     costs = {name: cost(studies[name], calibration, workers) for name in names}
     if options.json:
-        entries = [
-            {"name": name, "scale": studies[name][0].scale, **_about(studies[name]), **costs[name].__dict__}
-            for name in names
-        ]
+        entries = []
+        for name in names:
+            study, *others = studies[name]
+            entry = {"title": study.title, "published": study.published, "chosen": list(study.chosen)}
+            if others:
+                entry = {"title": "all studies together", "published": "", "chosen": []}
+            entries.append({"name": name, "scale": study.scale, **entry, **costs[name].__dict__})
         print_json({"studies": entries, "workers": workers, "calibration": calibration.__dict__})
     elif options.name in (None, ALL):
         print(_studies_table(studies, costs, workers))
@@ -71,38 +74,32 @@ def _list(options: argparse.Namespace, _: Interrupts) -> int:
     return 0
 
 
-def _about(studies: "Sequence[Study]") -> dict[str, Any]:
-    if len(studies) > 1:
-        return {"title": "all studies together", "published": "", "chosen": []}
-    return {"title": studies[0].title, "published": studies[0].published, "chosen": list(studies[0].chosen)}
-
-
 def _studies_table(studies: "Mapping[str, Sequence[Study]]", costs: "Mapping[str, Cost]", workers: int) -> str:
     scale = next(iter(studies.values()))[0].scale
-    lines = [
-        f"Scale {scale}; {_processes(workers)} on this machine. Times are upper bounds: many runs stop early.\n",
-        f"{'study':23}{'runs':>8}{'time':>14}{'disk':>10}  title",
-    ]
+    intro = f"Scale {scale}, with {_processes(workers)} on this machine. Times are upper bounds: many runs stop early."
+    lines = [filled(intro), "", f"{'study':23}{'runs':>8}{'time':>14}{'disk':>10}"]
     for name, members in studies.items():
-        title = members[0].title if len(members) == 1 else "all of them; shared runs count once"
         cost = costs[name]
-        lines.append(f"{name:23}{cost.runs:>8,}{duration(cost.seconds):>14}{_size(cost.bytes):>10}  {title}")
-    return "\n".join([*lines, "\niterhead study list NAME shows what was published and what was chosen here."])
+        lines.append(f"{name:23}{cost.runs:>8,}{duration(cost.seconds):>14}{_size(cost.bytes):>10}")
+        lines.append(filled(members[0].title if len(members) == 1 else "all of them; shared runs count once", "    "))
+    return "\n".join([*lines, "", "iterhead study list NAME shows what was published and what was chosen here."])
 
 
 def _study_text(study: "Study", cost: "Cost", workers: int) -> str:
     from iterhead.studies.results import command
 
     values = {axis: dict.fromkeys(str(cell.axes[axis]) for cell in study.cells) for axis in study.axes}
-    axes = [textwrap.shorten(f"  {axis}: {', '.join(values[axis])}", 300, placeholder=" ...") for axis in study.axes]
+    axes = [textwrap.shorten(f"{axis}: {'; '.join(values[axis])}", 300, placeholder=" ...") for axis in study.axes]
     seeds = {seed for cell in study.cells for seed in cell.seeds}
     parts = [
         f"{study.name}, scale {study.scale}: {study.title}",
         f"Published:\n{filled(study.published, '  ')}",
         "Chosen here:\n" + "\n".join(filled(text, "  - ", "    ") for text in study.chosen),
-        "Axes:\n" + "\n".join(axes),
-        f"{len(study.cells):,} cells, at most {plural(len(seeds), 'seed')} each, {plural(cost.runs, 'run')}: at most "
-        f"{duration(cost.seconds)} with {_processes(workers)}, {_size(cost.bytes)} on disk.",
+        "Axes:\n" + "\n".join(filled(axis, "  ", "    ") for axis in axes),
+        filled(
+            f"{len(study.cells):,} cells, at most {plural(len(seeds), 'seed')} each, {plural(cost.runs, 'run')}: at "
+            f"most {duration(cost.seconds)} with {_processes(workers)}, {_size(cost.bytes)} on disk."
+        ),
         command(study),
     ]
     return "\n\n".join(parts)
@@ -174,7 +171,7 @@ def _run(options: argparse.Namespace, interrupts: Interrupts) -> int:
 
 def _status(options: argparse.Namespace, _: Interrupts) -> int:
     """Print the progress of a study."""
-    from iterhead.studies.runner import failures, states
+    from iterhead.studies.runner import State, failures, states
 
     studies, out = _studies(options), Path(options.out)
     by_study = {study.name: states(study, out) for study in studies}
@@ -182,11 +179,11 @@ def _status(options: argparse.Namespace, _: Interrupts) -> int:
     if options.json:
         print_json({"studies": by_study, "failed": failed})
         return 0
-    kinds = ("finished", "diverged", "running", "interrupted", "failed", "waiting")
-    print(f"{'study':23}{'runs':>7}" + "".join(f"{kind:>13}" for kind in kinds))
-    for name, of_runs in by_study.items():
-        counts = Counter[str](of_runs.values())
-        print(f"{name:23}{len(of_runs):>7,}" + "".join(f"{counts[kind]:>13,}" for kind in kinds))
+    counts = {name: Counter[str](of_runs.values()) for name, of_runs in by_study.items()}
+    present = [kind for kind in get_args(State) if any(count[kind] for count in counts.values())]
+    print(f"{'study':23}{'runs':>7}" + "".join(f"{kind:>13}" for kind in present))
+    for name, count in counts.items():
+        print(f"{name:23}{count.total():>7,}" + "".join(f"{count[kind]:>13,}" for kind in present))
     for name, error in failed.items():
         print(filled(f"{name} failed: {error}"))
     return 0

@@ -41,6 +41,15 @@ def score_text(value: float | None) -> str:
     return f"{math.floor(value * 100 + 1e-9) / 100:.2f}"  # 0.29 * 100 = 28.999999999999996
 
 
+def score_parts(scores: Scores) -> list[str]:
+    """Return e.g. `accuracy 98.5%`, `first head 0.52`, `iteration head 0.99`; heads only where they are scored."""
+    parts = [f"accuracy {percent(scores.accuracy)}"]
+    if scores.second_peakiness is not None:
+        parts.append(f"first head {score_text(scores.first_peakiness)}")
+        parts.append(f"iteration head {score_text(scores.second_peakiness)}")
+    return parts
+
+
 def loss_text(loss: float | None) -> str:
     """Return a loss, or a dash before training."""
     return "-" if loss is None else f"{loss:.4f}"
@@ -68,13 +77,7 @@ def glyphs_for(encoding: str | None) -> str:
 
 
 def plain_table(*titles: str, left: Collection[str] = (), wrapped: Collection[str] = ()) -> Table:
-    """Return a table without lines.
-
-    Args:
-        titles: of its columns, which are right-aligned and never wrapped, with these exceptions:
-        left: titles of columns that are left-aligned.
-        wrapped: titles of columns of text: left-aligned and wrapped.
-    """
+    """Return a table without lines. Columns are right-aligned, or `left`; none is wrapped but those in `wrapped`."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for title in titles:
         table.add_column(title, justify="left" if title in (*left, *wrapped) else "right", no_wrap=title not in wrapped)
@@ -161,12 +164,7 @@ def heads_table(run: Run) -> Table:
 
 
 def claims_table(checks: Sequence[Check], interval: str) -> Table:
-    """Return a row for each claim.
-
-    Args:
-        checks: of a network or of a study.
-        interval: title of the column of intervals.
-    """
+    """Return a row for each claim of a network or a study; `interval` is the title of the column of intervals."""
     table = plain_table(
         "", "claim", "found", interval, "asked", "verdict", left=["", interval, "asked", "verdict"], wrapped=["claim"]
     )
@@ -177,10 +175,7 @@ def claims_table(checks: Sequence[Check], interval: str) -> Table:
 
 
 def runs_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return a listing of runs, from the rows of `messages.run_row`.
-
-    Each run has two or more lines: its outcome and scores, and its settings or the reason why it cannot be read.
-    """
+    """Return a list of runs from the rows of `messages.run_row`: outcome and scores, then settings or problem."""
     width = max(len(Path(row["run"]).name) for row in rows)
     titles = ("epochs", "accuracy", "iteration head")
     lines = [f"{'run':{width}}  {'outcome':15}  {'  '.join(titles)}"]

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from iterhead.cli.parsing import filled
-from iterhead.cli.tables import evaluations_table, loss_text, score_text
+from iterhead.cli.tables import evaluations_table, loss_text, score_parts
 from iterhead.criteria import EMERGED_ACCURACY, EMERGED_EVALUATIONS, EMERGED_PEAKINESS
 from iterhead.formatting import duration, length_range, percent, plural
 from iterhead.measure import has_emerged
@@ -118,13 +118,8 @@ class PlainLines(Watcher):
             self._write(LAST_STEP)
 
     def _line(self, evaluation: Evaluation) -> str:
-        scores = evaluation.scores
         parts = [f"epoch {evaluation.epoch}/{evaluation.epochs}", f"loss {loss_text(evaluation.loss)}"]
-        parts.append(f"accuracy {percent(scores.accuracy)}")
-        if scores.second_peakiness is not None:
-            parts.append(f"first head {score_text(scores.first_peakiness)}")
-            parts.append(f"iteration head {score_text(scores.second_peakiness)}")
-        return "  ".join(filter(None, [*parts, self.time_left()]))
+        return "  ".join(filter(None, [*parts, *score_parts(evaluation.scores), self.time_left()]))
 
 
 class LiveTable(Watcher):
@@ -162,8 +157,8 @@ class LiveTable(Watcher):
         if not self.past:
             return Text()
         footer = [] if self._is_over else [Text(), Text(self._footer(), style="dim")]
-        taken = sum(len(self._console.render_lines(part, pad=False)) for part in (self._heading, *footer))
-        rows = max(1, self._console.height - taken - MARGINS)
+        used = sum(len(self._console.render_lines(part, pad=False)) for part in (self._heading, *footer))
+        rows = max(1, self._console.height - used - MARGINS)
         return Group(self._heading, Text(), evaluations_table(self.past[-rows:], self._console), *footer)
 
     def _footer(self) -> str:

@@ -1,18 +1,17 @@
-"""Batches: equal numbers of each length, shuffled, packed without padding.
+"""Batches: equally many sequences of each length, shuffled, packed without padding.
 
-Two sequences of lengths L and min + max - L hold the same number of tokens together whatever L is. So a batch packs
-pairs of them into rows of constant size, and a mask keeps attention within each sequence:
+Sequences of lengths L and min + max - L have the same number of tokens together, whatever L is. So a batch packs such
+pairs into rows of one size, and the attention mask separates the two:
 
     row 0   task x | EoI s            task x x x | EoI s s s    lengths 1 and 3
     row 1   task x x | EoI s s        task x x | EoI s s        lengths 2 and 2
 
-Shapes are static, no token is padding, and the positions whose prediction the loss reads are as many in each row. They
-stand first in it: attention goes by the mask and by each cell's position, so the order of a row's cells is free, and
-this one makes the reads a slice. A batch is assembled by index from one resident tensor of tokens, for many networks
-at once where each has its own sequences.
+Shapes are static and no token is padding. Each row has equally many tokens with a target; they are put first, so that
+selecting them is a slice (attention depends on the mask and the positions, not on the order of tokens in a row). A
+batch is gathered by index from one tensor of all tokens, for many networks at once.
 
-Letters: `M` networks, `R` rows, `T` tokens of a row, `Q` reads of a row, `S` steps of an epoch, `C` sequences of a
-batch.
+Letters: `M` networks, `R` rows, `T` tokens of a row, `Q` tokens of a row that have a target, `S` steps of an epoch, `C`
+sequences of a batch.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,21 +29,21 @@ from iterhead.settings import DataConfig
 Integers = NDArray[np.int64]
 
 IGNORED = -100
-"""PyTorch's mark for a target that the loss leaves out."""
+"""PyTorch's index for a target without loss."""
 
 
 @dataclass(frozen=True)
 class Packing:
-    """The static geometry of a batch: which cell of which row holds what. The first Q cells of a row are its reads.
+    """Which token of a batch stands where; the same for every batch of a phase.
 
     Attributes:
         slots: the length of each sequence of the batch.
-        slot_RT: which sequence of the batch a cell belongs to.
-        positions_RT: position of each cell within its own sequence.
-        mask_RTT: True where a query (second axis) may look at a key: same sequence, not later.
-        weights_RQ: 1 for a read that counts; 0 for those of a filler sequence, which stands in when an odd number of
-            sequences of the middle length leaves one without a partner.
-        counts_RT: False for the cells of a filler sequence.
+        slot_RT: which sequence of the batch a token belongs to.
+        positions_RT: position of each token within its sequence.
+        mask_RTT: True where a query (second axis) may attend to a key: same sequence, not later.
+        weights_RQ: 1 for a target that counts, 0 for one of a filler. A filler is the second copy of a sequence of the
+            middle length that has no partner, because there is an odd number of them.
+        counts_RT: False for the tokens of a filler.
     """
 
     slots: tuple[int, ...]
@@ -56,7 +55,7 @@ class Packing:
 
     @property
     def outputs_per_row(self) -> int:
-        """Q, how many tokens of a row have a target: the first Q of it."""
+        """Q: the first Q tokens of each row have a target."""
         return self.weights_RQ.shape[1]
 
     @cached_property
@@ -66,7 +65,7 @@ class Packing:
 
 
 def make_packing(config: DataConfig, per_length: int) -> Packing:
-    """Return the geometry of a batch with `per_length` sequences of each length."""
+    """Return the packing of batches with `per_length` sequences of each length."""
     slots = tuple(length for length in config.lengths for _ in range(per_length))
     pairs = [(i, len(slots) - 1 - i) for i in range((len(slots) + 1) // 2)]
     rows = [_row(config, slots, pair) for pair in pairs]
@@ -78,12 +77,12 @@ def _row(config: DataConfig, slots: tuple[int, ...], pair: tuple[int, int]) -> t
     layouts = [config.layout(slots[slot]) for slot in pair]
     segment = np.repeat([0, 1], [layout.input_size for layout in layouts])
     positions = np.concatenate([np.arange(layout.input_size) for layout in layouts])
-    is_read = np.concatenate([np.arange(layout.input_size) >= layout.output_positions.start for layout in layouts])
-    order = np.argsort(~is_read, kind="stable")
-    segment, positions, is_read = segment[order], positions[order], is_read[order]
+    is_output = np.concatenate([np.arange(layout.input_size) >= layout.output_positions.start for layout in layouts])
+    order = np.argsort(~is_output, kind="stable")
+    segment, positions, is_output = segment[order], positions[order], is_output[order]
     mask = (positions[:, None] >= positions) & (segment[:, None] == segment)
     counts = np.array([True, pair[0] != pair[1]])[segment]
-    return np.asarray(pair)[segment], positions, mask, counts[is_read].astype(float), counts
+    return np.asarray(pair)[segment], positions, mask, counts[is_output].astype(float), counts
 
 
 class Batches:
@@ -92,9 +91,9 @@ class Batches:
     Args:
         datasets: each network's sequences.
         config: the settings that made them.
-        batch_size: sequences in a batch at most, one of each length at least; rounded down to equal numbers of each.
-        seeds: each network's; epoch n is shuffled by the stream ("batches", n) of this seed.
-        device: where the batches are.
+        batch_size: most sequences in a batch; rounded down to equally many of each length.
+        seeds: of each network; epoch n is shuffled by the stream ("batches", n).
+        device: of the batches.
     """
 
     def __init__(
@@ -111,11 +110,9 @@ class Batches:
         self._config = config
         self._sources: list[_Source] = []
         tokens: list[Integers] = []
-        first = 0
         for dataset, seed in zip(datasets, seeds, strict=True):
-            self._sources.append(_Source(dataset, config, seed, first))
+            self._sources.append(_Source(dataset, config, seed, first=sum(part.size for part in tokens)))
             tokens += [dataset.train[length].ravel() for length in config.lengths]
-            first += sum(dataset.train[length].size for length in config.lengths)
         self._tokens = torch.from_numpy(np.concatenate(tokens)).to(device)
         self._slot_RT, self._positions_RT = self.packing.slot_RT.to(device), self.packing.positions_RT.to(device)
 
@@ -124,7 +121,7 @@ class Batches:
         self._sources = [self._sources[network] for network in networks]
 
     def starts(self, epoch: int) -> torch.Tensor:
-        """Return where in the resident tokens each network's sequence of each slot begins, [S, M, C]."""
+        """Return where each network's sequence of each slot starts in the tensor of tokens, [S, M, C]."""
         needed = self.steps * self.per_length
         parts = [source.starts(epoch, needed) for source in self._sources]
         by_length = np.stack(parts).reshape(len(parts), len(self._config.lengths), self.steps, self.per_length)
@@ -133,13 +130,13 @@ class Batches:
     def epoch(self, epoch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Yield the inputs [M, R, T] and targets [M, R, Q] of every step of an epoch."""
         for starts_MC in self.starts(epoch).to(self._tokens.device):
-            cells_MRT = starts_MC[:, self._slot_RT] + self._positions_RT
-            yield self._tokens[cells_MRT], self._tokens[cells_MRT[:, :, : self.packing.outputs_per_row] + 1]
+            index_MRT = starts_MC[:, self._slot_RT] + self._positions_RT
+            yield self._tokens[index_MRT], self._tokens[index_MRT[:, :, : self.packing.outputs_per_row] + 1]
 
     def padded(self, epoch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Yield the first network's inputs and targets [C, T], one sequence a row, the plain way, for the plain twin.
+        """Yield the first network's inputs and targets [C, T], padded on the right, one sequence a row.
 
-        Inputs are padded with zeros on the right; targets that the loss leaves out are `IGNORED`.
+        For the plain twin. Inputs are padded with 0, targets with `IGNORED`.
         """
         layouts = [self._config.layout(length) for length in self.packing.slots]
         shape = (len(layouts), max(layout.input_size for layout in layouts))
@@ -154,48 +151,41 @@ class Batches:
 
 
 class _Source:
-    """Where one network's training sequences come from.
+    """Where one network's training sequences start in the tensor of all tokens.
 
     Args:
         dataset: the sequences.
         config: the settings that made them.
         seed: of the shuffles.
-        first: where its tokens begin in the resident tensor.
+        first: where the network's first sequence starts.
     """
 
     def __init__(self, dataset: Dataset, config: DataConfig, seed: int, first: int):
-        tokens = [dataset.train[length] for length in config.lengths]
-        ends = first + np.cumsum([part.size for part in tokens])
-        self._components = [
-            [end - part.size + part.shape[1] * rows for rows in _by_component(part)]
-            for part, end in zip(tokens, ends, strict=True)
-        ]
-        self._shares = dataset.weights
+        self._starts: list[list[Integers]] = []  # by length and component of the mixture
+        for tokens in (dataset.train[length] for length in config.lengths):
+            problems = np.unique(tokens[:, 0])[::-1]  # the first component has the largest problem token
+            components = [np.flatnonzero(tokens[:, 0] == problem) for problem in problems]
+            self._starts.append([first + tokens.shape[1] * rows for rows in components])
+            first += tokens.size
+        self._weights = dataset.weights
         self._seed = seed
 
     def starts(self, epoch: int, needed: int) -> Integers:
-        """Return where the sequences that an epoch shows begin, [lengths, needed]."""
+        """Return where the sequences of an epoch start, [lengths, needed]."""
         stream = IntegerStream(self._seed, "batches", epoch)
-        return np.stack([self._go_round(components, needed, stream) for components in self._components])
+        return np.stack([self._mixed(components, needed, stream) for components in self._starts])
 
-    def _go_round(self, components: list[Integers], needed: int, stream: IntegerStream) -> Integers:
-        """Return `needed` sequences of one length, every component of a mixture having its share, each gone round."""
+    def _mixed(self, components: list[Integers], needed: int, stream: IntegerStream) -> Integers:
+        """Return `needed` sequences of one length, with its share of each component of a mixture."""
         if len(components) == 1:
-            return _rounds(components[0], needed, stream)
-        shares = self._shares if len(components) == len(self._shares) else (1 / len(components),) * len(components)
-        parts = [
-            _rounds(part, count, stream) for part, count in zip(components, apportion(needed, shares), strict=True)
-        ]
-        return np.concatenate(parts)[stream.permutation(needed)]
+            return _repeated(components[0], needed, stream)
+        count = len(components)
+        weights = self._weights if count == len(self._weights) else (1 / count,) * count
+        shares = zip(components, apportion(needed, weights), strict=True)
+        return np.concatenate([_repeated(part, share, stream) for part, share in shares])[stream.permutation(needed)]
 
 
-def _by_component(tokens: Integers) -> list[Integers]:
-    """Return the rows of each component of a mixture, told by the problem token, the first component first."""
-    problems = np.unique(tokens[:, 0])[::-1]
-    return [np.flatnonzero(tokens[:, 0] == problem) for problem in problems]
-
-
-def _rounds(rows: Integers, needed: int, stream: IntegerStream) -> Integers:
-    """Return `needed` of `rows`: all in random order, then all again, as often as it takes."""
-    rounds = [rows[stream.permutation(len(rows))] for _ in range(-(-needed // len(rows)))]
-    return np.concatenate([rows[:0], *rounds])[:needed]
+def _repeated(starts: Integers, needed: int, stream: IntegerStream) -> Integers:
+    """Return `needed` of `starts`: all in random order, then all again in another, as often as necessary."""
+    rounds = [starts[stream.permutation(len(starts))] for _ in range(-(-needed // len(starts)))]
+    return np.concatenate([starts[:0], *rounds])[:needed]

@@ -1,9 +1,9 @@
 """Training and test sequences of each length, from a named seed.
 
-In the published data, test sequences are drawn independently of the training ones, so that at length 3 two thirds of
-the polynomial's, and for parity nearly all up to length 8, also stand in the training set (section 2 of the paper).
-Here the two sets are disjoint: long lengths are drawn without repetition, lengths with few distinct sequences are
-enumerated, shuffled and split in the proportion asked for.
+The published data are drawn independently, so that many short test sequences are training sequences too: two thirds of
+the polynomial's at length 3, nearly all of parity's up to length 8 (section 2 of the paper). Here the two sets are
+disjoint. Long sequences are drawn without repetition; lengths with few distinct sequences are enumerated, shuffled and
+split in proportion.
 """
 
 import hashlib
@@ -23,10 +23,10 @@ Tokens = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Dataset:
-    """Whole sequences of tokens, by length: `train[L]` and `test[L]` are shaped [sequences, size of the layout].
+    """Whole sequences of tokens, by length: `train[L]` and `test[L]` are [sequences, size of the layout].
 
-    Sequences of `train[L]` are distinct unless the split is iid, so short lengths hold fewer than were asked for; the
-    batches go round them again. `weights` is the share of the batches that each component of a mixture gets.
+    Sequences of `train[L]` are distinct unless the split is iid, so short lengths have fewer than were asked for, and
+    an epoch repeats them. `weights` are the shares of a mixture's components in a batch.
     """
 
     train: Mapping[int, Tokens]
@@ -35,7 +35,7 @@ class Dataset:
 
     @property
     def fingerprint(self) -> str:
-        """A hash of every token, equal wherever the same seed, task and settings are used."""
+        """A hash of every token; equal on every machine for the same seed, task and settings."""
         digest = hashlib.sha256()
         for part in (self.train, self.test):
             for length in sorted(part):
@@ -64,7 +64,7 @@ def make_dataset(task: Task, config: DataConfig, vocabulary: Vocabulary, seed: i
             for part, inputs in zip(parts, drawn, strict=True):
                 part.append(layout.assemble(vocabulary, inputs, component.states(inputs), index))
         order = IntegerStream(seed, "data", config.split, "order", length)
-        train[length], test[length] = (_shuffled_together(part, order) for part in parts)
+        train[length], test[length] = (_shuffled(part, order) for part in parts)
     return Dataset(train, test, task.weights)
 
 
@@ -77,8 +77,8 @@ def apportion(total: int, weights: tuple[float, ...]) -> list[int]:
     return [int(count) for count in counts]
 
 
-def _shuffled_together(parts: list[Tokens], stream: IntegerStream) -> Tokens:
-    """Return all rows; those of a mixture shuffled, so that the first few are a sample of every component."""
+def _shuffled(parts: list[Tokens], stream: IntegerStream) -> Tokens:
+    """Return all rows; those of a mixture shuffled, so that the first few have every component."""
     rows = np.concatenate(parts)
     return rows if len(parts) == 1 else rows[stream.permutation(len(rows))]
 

@@ -77,13 +77,8 @@ def peakiness(
 ) -> None:
     """Draw both peakinesses of the best pair of heads, and the threshold from which a head counts as emerged.
 
-    Args:
-        ax: empty axes.
-        epochs: [E], increasing, at least one.
-        first: [E], 0 .. 1; None where it is not defined (no chain of thought), which the panel then says.
-        second: likewise.
-        threshold: of emergence, 0 .. 1.
-        accuracy: [E], 0 .. 1, mean over lengths; None leaves it out.
+    Curves are shaped [E], 0 .. 1. Both peakinesses are None without a chain of thought, which the panel then says;
+    `accuracy`, the mean over lengths, is left out if None.
     """
     marker = "o" if len(epochs) <= _MAX_MARKED_EPOCHS else ""
     # Without colour, the dashes tell the lines apart.
@@ -151,16 +146,8 @@ def bands(ax: Axes, lines: Sequence[Band], *, title: str, x_label: str, legend: 
 def length_lines(
     ax: Axes, epochs: NDArray[np.integer], lengths: NDArray[np.integer], accuracy_EN: NDArray[np.floating]
 ) -> None:
-    """Draw accuracy over epochs with one line for each length, the longest darkest: stairs and spikes.
-
-    Args:
-        ax: empty axes.
-        epochs: [E], increasing.
-        lengths: [N], increasing.
-        accuracy_EN: [E, N], 0 .. 1; gaps where nan.
-    """
-    shades = np.linspace(0.25, 1.0, len(lengths))
-    colours = mpl.colormaps["viridis_r"](shades)
+    """Draw accuracy over epochs, 0 .. 1, with one line for each length, the longest darkest; gaps where nan."""
+    colours = mpl.colormaps["viridis_r"](np.linspace(0.25, 1.0, len(lengths)))
     for column, (length, colour) in enumerate(zip(lengths, colours, strict=True)):
         named = column in (0, len(lengths) // 2, len(lengths) - 1)
         label = f"length {length}" if named else None

@@ -39,19 +39,8 @@ def heat_map(
 ) -> QuadMesh:
     """Draw a score as coloured cells of one size, and return them for a scale of colours.
 
-    Args:
-        ax: empty axes.
-        xs: the values measured on the horizontal axis, increasing.
-        ys: on the vertical axis.
-        values_YX: means over seeds, 0 .. 1; nan where nothing was measured, which stays blank.
-        title: of the panel.
-        x_label: of the horizontal axis.
-        y_label: of the vertical axis.
-        low_YX: least over seeds, written under the mean where the range is wide.
-        high_YX: largest over seeds.
-
-    Raises:
-        ValueError: the shapes disagree.
+    `xs` and `ys` are the values measured on each axis, increasing. `values_YX` are means over seeds, 0 .. 1; nan stays
+    blank. `low_YX` and `high_YX`, the range over seeds, are written under the mean where it is wide.
     """
     _check_shape(values_YX, xs, ys, least=1)
     x_edges, y_edges = np.arange(len(xs) + 1) - 0.5, np.arange(len(ys) + 1) - 0.5

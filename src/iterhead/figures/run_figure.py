@@ -30,13 +30,7 @@ if TYPE_CHECKING:
 
 
 class HeadMap(NamedTuple):
-    """One head on one sequence.
-
-    Attributes:
-        label: title of its panel, such as `layer 1, head 1`.
-        weights: [T, T], query rows and key columns, 0 .. 1.
-        pairs: where the ideal head looks; None outlines nothing.
-    """
+    """One head on one sequence: title, weights [T, T] as for `attention_map`, and the pairs to outline."""
 
     label: str
     weights: NDArray[np.floating]
@@ -83,14 +77,9 @@ def run_figure_files(
 def run_picture(
     config: RunConfig, model: "Transformer", dataset: "Dataset", history: Mapping[int, "Scores"], scores: "Scores"
 ) -> RunPicture:
-    """Return what the picture of a run shows.
+    """Return what the figure of a run shows: the best pair of heads on the first test sequence of the longest length.
 
-    Args:
-        config: of the run.
-        model: as trained last.
-        dataset: its first test sequence of the longest length is shown.
-        history: the regular evaluations by epoch.
-        scores: the last ones, whose best pair of heads is shown.
+    `model` is the network after its last epoch, `history` the regular evaluations by epoch, `scores` the last ones.
     """
     layout = config.data.layout(config.data.max_length)
     tokens = dataset.test[layout.length][0][: layout.input_size]
@@ -181,12 +170,9 @@ _Place = tuple[float, float, float, float]
 
 @style()
 def run_figure(picture: RunPicture) -> Figure:
-    """Draw the picture of a run, 8 inches wide.
+    """Draw the picture of a run, 8 inches wide; ValueError if there are not one or two maps.
 
     Two maps stand above the panels of accuracy and peakiness; one map has them on its right.
-
-    Raises:
-        ValueError: if there is not one map or two.
     """
     if len(picture.maps) not in (1, 2):
         raise ValueError(f"{len(picture.maps)} maps: expected one or two")

@@ -38,11 +38,11 @@ class Attention(nn.Module):
         """Return what attention adds to the stream at each query, [M, B, Q, D].
 
         Args:
-            queries: the normalized stream at the queries, [M, B, Q, D].
-            keys: the normalized stream at all tokens, [M, B, T, D].
+            queries: normalized stream at `query_positions`, [M, B, Q, D].
+            keys: normalized stream of all tokens, [M, B, T, D].
             context: of the forward pass.
-            angles: of rotary positions, [..., T, C / 2], or None.
-            query_positions: which tokens of a row the queries are.
+            angles: of a rotary encoding, [..., T, C / 2], or None.
+            query_positions: of the tokens that are queries.
         """
         if isinstance(context, PackedContext):
             bias = context.attention_bias[:, query_positions]

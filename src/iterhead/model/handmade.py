@@ -1,23 +1,23 @@
 """The circuit with every weight set by hand: the paper's construction (section 1, figure 5) in the ordinary network.
 
-The residual stream is cut into subspaces, each of which holds one fact as a one-hot vector:
+The residual stream is divided into subspaces, each of which holds one fact as a one-hot vector:
 
-    position   own position                                     written by the position embedding
-    token      own token: a value, EoI or the problem           written by the token embedding
-    end        position of EoI (or "not yet" before it)         written by the first head
-    component  which task of a mixture this is                  written by the first layer's second head, mixtures only
-    step       t, from EoI on                                   written by MLP 1: t = own position - position of EoI + 1
-    seen       the token x_t (EoI when t = L+1: time to stop)   written by the iteration head
-    out        s_t or EoS                                       written by MLP 2: the table of F
-    blank      always zero before a norm                        written by nothing
+    position   own position                               written by the position embedding
+    token      own token: a value, EoI or the problem     written by the token embedding
+    end        position of EoI, 0 before it               written by the first head
+    component  which task of a mixture this is            written by layer 1's second head, in mixtures only
+    step       t, from EoI on                             written by MLP 1: t = own position - position of EoI + 1
+    seen       the token x_t (EoI when t = L+1: stop)     written by the iteration head
+    out        s_t or EoS                                 written by MLP 2: the table of F
+    blank      always zero before a norm                  written by nothing
 
-LayerNorm stays on and does no harm. Every token of a kind holds the same number of ones, so its standard deviation is a
-known number, which the norm's weight multiplies back; and a reading whose weights sum to zero, thanks to the blank
-coordinate, does not see the mean that the norm subtracts.
+LayerNorm does no harm. All tokens of a kind have equally many ones, so their standard deviation is known, and the
+norm's weight multiplies it back. The mean that it subtracts has no effect, because every vector of weights that reads
+the stream sums to zero (the blank coordinate balances it).
 
-An MLP's hidden unit is an AND: GELU(k (a + b - 1.5)) is k / 2 if both one-hot coordinates are 1, and zero otherwise, to
-the precision of floating point, for k = 24. The bias that the network lacks is read from the own position, of which
-exactly one coordinate is 1.
+A hidden unit of an MLP is an AND: GELU(k (a + b - 1.5)) is k / 2 if the one-hot coordinates a and b are both 1, and
+zero otherwise, to the precision of floating point for k = 24. The network has no biases; a constant is read from the
+own position, of which exactly one coordinate is 1.
 """
 
 import math
@@ -37,14 +37,14 @@ SHARPNESS = 24.0
 """k of the hidden units: GELU(-k / 2) is below 1e-30, and GELU(k / 2) is k / 2 in float64."""
 
 Subspace = dict[int, int]
-"""The coordinate of each thing that a subspace can hold, e.g. of each position."""
+"""The coordinate of each value of a subspace, e.g. of each position."""
 
 Unit = tuple[tuple[int, ...], int]
-"""A hidden unit: the coordinates that must all be 1, and the coordinate that it then sets to 1."""
+"""A hidden unit: coordinates that must all be 1, and the coordinate that it then sets to 1."""
 
 
 class Stream:
-    """Where each subspace of the residual stream stands.
+    """The coordinates of each subspace of the residual stream.
 
     Args:
         task: decides the values and the components.
@@ -52,7 +52,7 @@ class Stream:
         vocabulary: of the network.
 
     Attributes:
-        width: of the stream; even where two heads need it.
+        width: of the stream; a multiple of the number of heads.
     """
 
     def __init__(self, task: Task, max_length: int, vocabulary: Vocabulary):
@@ -71,27 +71,27 @@ class Stream:
         self.heads = 2 if self.component else 1
         self.width = self._start + 1 + (self._start + 1) % self.heads
 
-    def _subspace(self, things: Iterable[int]) -> Subspace:
-        coordinates = {thing: self._start + index for index, thing in enumerate(things)}
+    def _subspace(self, values: Iterable[int]) -> Subspace:
+        coordinates = {value: self._start + index for index, value in enumerate(values)}
         self._start += len(coordinates)
         return coordinates
 
     def read(self, weights: Mapping[int, float]) -> Tensor:
-        """Return a reading [width] of some coordinates that sums to zero, so that no subtracted mean changes it."""
-        reading = torch.zeros(self.width, dtype=torch.float64)
+        """Return the vector [width] that weighs some coordinates and sums to zero."""
+        vector = torch.zeros(self.width, dtype=torch.float64)
         for coordinate, weight in weights.items():
-            reading[coordinate] = weight
-        reading[self.blank] = -reading.sum()
-        return reading
+            vector[coordinate] = weight
+        vector[self.blank] = -vector.sum()
+        return vector
 
     def write(self, coordinate: int, value: float = 1.0) -> Tensor:
-        """Return what puts `value` at a coordinate, [width]."""
-        written = torch.zeros(self.width, dtype=torch.float64)
-        written[coordinate] = value
-        return written
+        """Return the vector [width] with `value` at a coordinate."""
+        vector = torch.zeros(self.width, dtype=torch.float64)
+        vector[coordinate] = value
+        return vector
 
     def deviation(self, ones: int) -> float:
-        """Return what LayerNorm divides by when `ones` coordinates are 1 and the others 0."""
+        """Return LayerNorm's divisor when `ones` coordinates are 1 and the others 0."""
         mean = ones / self.width
         return math.sqrt(mean - mean**2 + NORM_EPSILON)
 
@@ -104,7 +104,7 @@ def handmade(
     error: float = 1e-12,
     vocabulary: int = 64,
 ) -> Transformer:
-    """Return a two-layer network that solves `task` for every length 1 .. max_length, its weights set by hand.
+    """Return a two-layer network with hand-set weights that solves `task` for every length 1 .. max_length.
 
     Its first head is head 1 of layer 1, its iteration head is head 1 of layer 2; both peakinesses are 1.
 
@@ -112,8 +112,8 @@ def handmade(
         task: any iterative task or mixture.
         max_length: L_max, the longest number of inputs.
         residual: the convention of the residual stream.
-        error: the largest attention weight that keys other than the ideal one share, 0 < error < 1. The scores
-            differ by ln((T - 1) / error) or more, T the tokens of the longest sequence.
+        error: most attention weight that all keys but the ideal one have together, 0 < error < 1: scores differ by
+            at least ln((T - 1) / error) for the T tokens of the longest sequence.
         vocabulary: number of token ids.
 
     Raises:
@@ -138,7 +138,9 @@ def handmade(
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.zero_()
-        _embed(model, stream)
+        model.state_dict()[POSITION_TABLE][0] = torch.eye(len(stream.position))
+        for token, coordinate in stream.token.items():
+            model.embed.W_E[0, token, coordinate] = 1.0
         _first_layer(model, stream, ids, beta)
         _second_layer(model, stream, ids, beta)
         for layer, parts in enumerate(units):
@@ -156,20 +158,14 @@ def handmade_size(task: Task, max_length: int, vocabulary: int = 64) -> tuple[in
     return stream.width, max(len(_subtraction(stream)), len(_table_of_f(stream, task, ids)))
 
 
-def _embed(model: Transformer, stream: Stream) -> None:
-    for token, coordinate in stream.token.items():
-        model.embed.W_E[0, token, coordinate] = 1.0
-    model.state_dict()[POSITION_TABLE][0] = torch.eye(len(stream.position))
-
-
 def _first_layer(model: Transformer, stream: Stream, ids: Vocabulary, beta: float) -> None:
-    """Head 1 brings the position of EoI, or 0 where there is none yet; head 2, in mixtures, the problem token."""
+    """Head 1 copies the position of EoI, or 0 before it; head 2, in mixtures, the problem token."""
     attention = model.block(0).attn
     start = model.config.head_width
     always = stream.read(dict.fromkeys(stream.position.values(), 1.0))
-    problems = {token: c for token, c in stream.token.items() if token in _problems(stream, ids)}
+    problems = [coordinate for coordinate in stream.token.values() if coordinate > stream.token[ids.end_of_input]]
     attention.W_Q[0, :, 0] = always
-    preference = dict.fromkeys(problems.values(), beta) | {stream.token[ids.end_of_input]: 2 * beta}
+    preference = dict.fromkeys(problems, beta) | {stream.token[ids.end_of_input]: 2 * beta}
     attention.W_K[0, :, 0] = stream.read(preference)
     for index, (position, coordinate) in enumerate(stream.end.items()):
         attention.W_V[0, :, index] = stream.read({stream.position[position]: 1.0})
@@ -177,20 +173,20 @@ def _first_layer(model: Transformer, stream: Stream, ids: Vocabulary, beta: floa
     if not stream.component:
         return
     attention.W_Q[0, :, start] = always
-    attention.W_K[0, :, start] = stream.read(dict.fromkeys(problems.values(), beta))
+    attention.W_K[0, :, start] = stream.read(dict.fromkeys(problems, beta))
     for index, (token, coordinate) in enumerate(stream.component.items()):
         attention.W_V[0, :, start + index] = stream.read({stream.token[token]: 1.0})
         attention.W_O[0, start + index] = stream.write(coordinate)
 
 
 def _second_layer(model: Transformer, stream: Stream, ids: Vocabulary, beta: float) -> None:
-    """Head 1 asks who stands at position t and brings its token.
+    """Head 1 attends to position t and copies its token.
 
-    Tokens before EoI have no step, so one coordinate less is 1 in them, and the norm, whose weight is right for those
-    from EoI on, leaves them larger by a known ratio.
+    Tokens before EoI have no step, so they have one coordinate less that is 1, and the norm, whose weight is right from
+    EoI on, leaves them larger by a known ratio.
     """
     attention = model.block(1).attn
-    ones = _ones_at_second_layer(stream)
+    ones = 5 if stream.component else 4  # position, token, end, step (and component)
     larger = stream.deviation(ones) / stream.deviation(ones - 1)
     for index, (step, coordinate) in enumerate(stream.step.items()):
         attention.W_Q[0, :, index] = stream.read({coordinate: beta})
@@ -201,16 +197,8 @@ def _second_layer(model: Transformer, stream: Stream, ids: Vocabulary, beta: flo
         attention.W_O[0, index] = stream.write(coordinate)
 
 
-def _problems(stream: Stream, ids: Vocabulary) -> list[int]:
-    """Return the problem tokens, which stand just below EoI."""
-    return [token for token in stream.token if stream.token[token] > stream.token[ids.end_of_input]]
-
-
 def _subtraction(stream: Stream) -> list[Unit]:
-    """Return MLP 1: a unit for each position of EoI and each step t, the L + 1 of a sequence (the last writes EoS).
-
-    L_max (L_max + 3) / 2 units.
-    """
+    """Return MLP 1, L_max (L_max + 3) / 2 units: one for each position of EoI and each step t = 1 .. L + 1."""
     units: list[Unit] = []
     for end in list(stream.end)[1:]:
         layout = SequenceLayout(end - 1)
@@ -220,7 +208,7 @@ def _subtraction(stream: Stream) -> list[Unit]:
 
 
 def _table_of_f(stream: Stream, task: Task, ids: Vocabulary) -> list[Unit]:
-    """Return MLP 2: a unit for each (s, x) and each (EoI, x) of each component, and one for the end."""
+    """Return MLP 2: a unit for each (s, x) and each (EoI, x) of each component, and one for EoS."""
     units: list[Unit] = [((stream.seen[ids.end_of_input],), stream.out[ids.end_of_sequence])]
     end_of_input = stream.token[ids.end_of_input]
     for index, component in enumerate(task.components):
@@ -238,15 +226,15 @@ def _set_mlp(model: Transformer, layer: int, stream: Stream, units: list[Unit]) 
     mlp = model.block(layer).mlp
     for index, (conditions, result) in enumerate(units):
         bias = 0.5 - len(conditions)
-        reading = dict.fromkeys(stream.position.values(), SHARPNESS * bias)
+        weights = dict.fromkeys(stream.position.values(), SHARPNESS * bias)
         for condition in conditions:
-            reading[condition] = reading.get(condition, 0.0) + SHARPNESS
-        mlp.W_in[0, :, index] = stream.read(reading)
+            weights[condition] = weights.get(condition, 0.0) + SHARPNESS
+        mlp.W_in[0, :, index] = stream.read(weights)
         mlp.W_out[0, index] = stream.write(result, 2 / SHARPNESS)
 
 
 def _set_norms(model: Transformer, stream: Stream) -> None:
-    """Let each norm multiply back what it divides by, for tokens from EoI on."""
+    """Make each norm multiply back its divisor, for tokens from EoI on."""
     ones = 2  # position and token
     for layer in range(2):
         block = model.block(layer)
@@ -255,8 +243,3 @@ def _set_norms(model: Transformer, stream: Stream) -> None:
         block.ln2.w.fill_(stream.deviation(ones))
         ones += 1  # step, then out
     model.ln_final.w.fill_(stream.deviation(ones))
-
-
-def _ones_at_second_layer(stream: Stream) -> int:
-    """Return how many coordinates are 1 from EoI on when layer 2 begins: position, token, end, step (and component)."""
-    return 5 if stream.component else 4

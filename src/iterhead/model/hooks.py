@@ -64,6 +64,9 @@ class ActivationCache(Mapping[str, Tensor]):
             raise UserError(f"{name!r} was not cached; cached are: {', '.join(self) or 'none'}")
         return self._activations[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._activations
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._activations)
 

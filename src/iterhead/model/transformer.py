@@ -29,7 +29,11 @@ Tokens = Tensor | NDArray[np.int64]
 
 
 class Block(nn.Module):
-    """One layer: attention and MLP with their norms."""
+    """One layer: attention and MLP with their norms.
+
+    published:  x <- norm1(x);  x <- x + attn(x);         x <- x + mlp(norm2(x))
+    pre-norm:                   x <- x + attn(norm1(x));  x <- x + mlp(norm2(x))
+    """
 
     def __init__(self, config: ModelConfig, networks: int, layer: int):
         super().__init__()
@@ -47,17 +51,7 @@ class Block(nn.Module):
         angles: Tensor | None = None,
         query_positions: slice = EVERY_POSITION,
     ) -> Tensor:
-        """Return the residual stream after this layer, [M, B, Q, D].
-
-        published:  x <- norm1(x);  x <- x + attn(x);         x <- x + mlp(norm2(x))
-        pre-norm:                   x <- x + attn(norm1(x));  x <- x + mlp(norm2(x))
-
-        Args:
-            x: the stream before, [M, B, T, D].
-            context: of the forward pass.
-            angles: of rotary positions, [..., T, C / 2], or None.
-            query_positions: which tokens of a row to go on with.
-        """
+        """Return the residual stream [M, B, Q, D] after this layer at `query_positions`; x is [M, B, T, D]."""
         hook = context.hooks_of(self.layer)
         x = hook("hook_resid_pre", x)
         keys = queries = hook("ln1.hook_normalized", self.ln1(x))
@@ -128,16 +122,7 @@ class Transformer(nn.Module):
         self.pos_embed.compute_table()
 
     def forward(self, tokens: Tokens, hooks: Mapping[str, Hook] | None = None) -> Tensor:
-        """Return the logits of every position.
-
-        Args:
-            tokens: ids, [B, T] or [M, B, T].
-            hooks: by hook name, a function of the activation there (`hook_names` lists the names); it sees no axis of
-                networks when tokens are [B, T].
-
-        Raises:
-            UserError: for an unknown hook name, or a hook that changes the shape.
-        """
+        """Return the logits of every position; arguments and errors as in `run_with_cache`."""
         return self.run_with_cache(tokens, (), hooks)[0]
 
     def run_with_hooks(self, tokens: Tokens, hooks: Mapping[str, Hook]) -> Tensor:
@@ -156,12 +141,13 @@ class Transformer(nn.Module):
 
         Args:
             tokens: ids, [B, T] or [M, B, T].
-            names: hook names whose activations to keep; `*` matches any text. All by default.
-            hooks: as in `forward`; the cache holds what they return.
+            names: hook names whose activations to keep, all by default (`hook_names` lists them); `*` matches any text.
+            hooks: by hook name, a function that returns the activation to go on with. Neither hooks nor the cache see
+                an axis of networks when tokens are [B, T]. The cache has what the hooks return.
             output_positions: positions to return logits for; the last layer is computed for these queries only.
 
         Raises:
-            UserError: for an unknown hook name, or a hook that changes the shape.
+            UserError: for an unknown hook name, a hook that changes the shape, or more tokens than positions.
         """
         tokens = torch.as_tensor(tokens, device=self.embed.W_E.device)
         single = tokens.dim() == 2
@@ -179,17 +165,17 @@ class Transformer(nn.Module):
         output_positions: slice = EVERY_POSITION,
         key_values: KeyValueCache | None = None,
     ) -> HookedContext:
-        """Return the context for `logits` of sequences, one a row.
+        """Return the forward context of sequences with one row each, not packed.
 
         Args:
             hook_points: hooks, and the activations to keep.
-            tokens: T, of each sequence, from position `start` on.
-            start: how many tokens came before, whose keys and values `key_values` holds.
+            tokens: number of tokens, of which the first is at position `start`.
+            start: number of earlier tokens, whose keys and values are in `key_values`.
             output_positions: as in `run_with_cache`.
             key_values: for generation.
 
         Raises:
-            UserError: when the sequences are longer than the network's context.
+            UserError: for sequences longer than the network's context.
         """
         if start + tokens > self.context and (self.pos_embed.is_added or self.pos_embed.is_rotary):
             raise UserError(f"sequences of {start + tokens} tokens: expected at most {self.context}, the context")

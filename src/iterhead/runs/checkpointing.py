@@ -30,13 +30,9 @@ Sequences = Mapping[int, NDArray[np.int64]]
 class RunWriter:
     """The measurements and the status of one run, written into its folder. Its lock must be held.
 
-    Attributes:
-        run: the run.
-        status: as it will be written next.
-
     Args:
         run: the run.
-        status: with the device, threads and precision that are used from now on.
+        status: as it will be written next, with the device, threads and precision that are used from now on.
         kept_checkpoints: as in `ExecutionOptions`, for this run.
     """
 

@@ -1,4 +1,4 @@
-"""How runs are trained (`ExecutionOptions`), and who is told of it (`Observer`)."""
+"""How runs are trained (`ExecutionOptions`), and who follows them (`Observer`)."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields

@@ -24,11 +24,7 @@ def parent_name(config: RunConfig) -> str | None:
 
 
 def find_runs(out: Path) -> list[Path]:
-    """Return the folders in `out` that hold a config.json, sorted by name; none if `out` does not exist.
-
-    Raises:
-        UserError: `out` is not a folder or cannot be read.
-    """
+    """Return the folders in `out` that hold a config.json, sorted by name; none if `out` does not exist."""
     with atomic.explained("read", out):
         try:
             entries = sorted(out.iterdir())
@@ -38,11 +34,7 @@ def find_runs(out: Path) -> list[Path]:
 
 
 def open_run(path_or_name: str, out: Path) -> RunFolder:
-    """Return the run at a path, or the run in `out` with this name or a unique beginning of it.
-
-    Raises:
-        UserError: no run or several runs match; the message names the nearest.
-    """
+    """Return the run at a path, or the run in `out` with this name or a unique beginning of it; else UserError."""
     path = Path(path_or_name)
     if RunFolder(path).has(CONFIG):
         return RunFolder(path)
@@ -62,7 +54,9 @@ def open_run(path_or_name: str, out: Path) -> RunFolder:
 
 def _no_single_run(name: str, out: Path, names: Sequence[str], matches: Sequence[str]) -> str:
     if matches:
-        return f"{name}: {len(matches)} runs in {out} begin so: {listed(matches)}; give more of the name"
+        return (
+            f"{name}: {len(matches)} runs in {out} have names that begin so: {listed(matches)}; give more of the name"
+        )
     if names:
         nearest = difflib.get_close_matches(name, names, n=3, cutoff=0)
         return f"{name}: no such run in {out}; the nearest: {listed(nearest)}"

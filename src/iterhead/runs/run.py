@@ -84,12 +84,7 @@ class Status:
 
 
 class Run:
-    """A run folder that has been trained, or is being.
-
-    Attributes:
-        folder: its files.
-        config: its settings.
-    """
+    """A trained network, or one in training: its folder, settings, measurements and weights."""
 
     def __init__(self, folder: RunFolder):
         folder.check()
@@ -148,7 +143,9 @@ class Run:
     def model(self) -> Transformer:
         """The network after its last epoch; takes tokens [B, T] and gives logits [B, T, V]."""
         if not self.checkpoints:
-            raise UserError(f"{self.folder.path}: nothing trained yet: expected a checkpoint (iterhead run goes on)")
+            raise UserError(
+                f"{self.folder.path}: nothing trained yet: expected a checkpoint (iterhead run continues it)"
+            )
         return self.model_at(self.checkpoints[-1])
 
     def model_at(self, epoch: int) -> Transformer:

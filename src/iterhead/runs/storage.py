@@ -38,9 +38,6 @@ class RunFolder:
     Names are relative, with forward slashes: `status.json`, `checkpoints/epoch-00012.safetensors`. Impossible names
     (absolute, with a hidden part, checksums.json itself) raise a plain ValueError. Where a file is missing or damaged,
     or the disk refuses, methods raise UserError.
-
-    Args:
-        path: where the folder is or will be.
     """
 
     def __init__(self, path: Path):
@@ -69,11 +66,7 @@ class RunFolder:
         return [name for name in sorted(atomic.read_checksums(self.path)) if self.has(name)]
 
     def read(self, name: str) -> bytes:
-        """Return a file's content as it was written.
-
-        Raises:
-            UserError: no run here, no such file, no checksum for it, or another checksum.
-        """
+        """Return a file's content as it was written; UserError unless its checksum is right."""
         self.check()
         accepted = self._accepted(name)
         while True:
@@ -161,7 +154,7 @@ class RunFolder:
                 return path.read_bytes()
             except FileNotFoundError:
                 there = listed(self.names()) or "nothing with a checksum"
-                raise UserError(f"{path}: not there; this run has {there}; iterhead run goes on with it") from None
+                raise UserError(f"{path}: no such file; this run has {there}; iterhead run continues it") from None
 
     def _accepted(self, name: str) -> list[str]:
         accepted = atomic.read_checksums(self.path).get(name)

@@ -1,23 +1,24 @@
 """Training runs, alone or as populations: which of them are one computation, which come first, which are skipped."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Unpack
+from typing import Any, NamedTuple, Unpack
 
-from iterhead.atomic import LockedError, json_bytes
+from torch import Tensor
+
+from iterhead import atomic
 from iterhead.errors import UserError
 from iterhead.machine import find_device, find_precision, free_cores, keep_freed_memory, torch_threads
 from iterhead.runs.checkpointing import PopulationTraining, RunWriter
 from iterhead.runs.options import ExecutionKeywords, ExecutionOptions, Observer
-from iterhead.runs.parents import Start, find_start
-from iterhead.runs.paths import parent_name, run_folder_name
-from iterhead.runs.run import PROVENANCE, STATE, Run, is_finished, provenance
+from iterhead.runs.paths import open_run, parent_name, run_folder_name
+from iterhead.runs.run import PROVENANCE, STATE, Run, checkpoint_name, is_finished, provenance
 from iterhead.runs.storage import CONFIG, RunFolder
-from iterhead.settings import RunConfig
-from iterhead.training import Trainer, population_key
+from iterhead.settings import RunConfig, StartConfig
+from iterhead.training import Trainer, check_fit, population_key
 
 MAX_NETWORKS = 512
 """In one computation: each holds a lock, and systems commonly allow a process some thousand open files."""
@@ -35,7 +36,7 @@ def train(
 
     Args:
         config: the settings; the defaults unless given.
-        observer: is told of every evaluation.
+        observer: is called after every evaluation.
         options: the fields of `ExecutionOptions`, such as `out="runs", threads=1`.
 
     Raises:
@@ -61,7 +62,7 @@ def train_population(
 
     Args:
         configs: the settings of each network; duplicates are trained once.
-        observer: is told of every evaluation of every run.
+        observer: is called after every evaluation of every run.
         options: the fields of `ExecutionOptions`.
 
     Raises:
@@ -76,7 +77,7 @@ def train_population(
         group, progress, until = _next_group(waiting)
         locked = _train_group(group, progress, until, chosen, observer)
         waiting = {path: item for path, item in waiting.items() if path not in locked}
-    # Another process may hold a run that it has hardly begun.
+    # Of a skipped run there may be no settings yet.
     return [Run(folder) for folder in folders if not chosen.skip_locked or folder.has(CONFIG)]
 
 
@@ -123,6 +124,13 @@ class _SavedProgress:
         return cls(epoch, status.precision, status.threads, status.compiled)
 
 
+class _Start(NamedTuple):
+    """Weights that a run starts from, by name, and whose they are, for provenance.json; nobody's if it has begun."""
+
+    weights: Mapping[str, Tensor]
+    origin: Mapping[str, Any]
+
+
 def _next_group(waiting: dict[Path, Item]) -> tuple[list[Item], _SavedProgress, int | None]:
     """Return runs that can be trained together now, how far they all are, and the epoch to stop at, if any.
 
@@ -158,7 +166,7 @@ def _train_group(
     with torch_threads(threads), ExitStack() as locks:
         # Before any folder is made: if the start, the data or the memory refuse, nothing is left behind.
         try:
-            starts = [find_start(config, folder, options.parents) for config, folder in group]
+            starts = [_find_start(config, folder, options.parents) for config, folder in group]
         except UserError:
             locked = {folder.path for _, folder in group if folder.has(CONFIG) and folder.is_locked()}
             advanced = any(is_finished(folder) or _SavedProgress.of(folder) != progress for _, folder in group)
@@ -171,7 +179,7 @@ def _train_group(
         for network, ((config, folder), start) in enumerate(zip(group, starts, strict=True)):
             try:
                 locks.enter_context(folder.lock())
-            except LockedError:
+            except atomic.LockedError:
                 if not options.skip_locked:
                     raise
                 locked.add(folder.path)
@@ -189,10 +197,45 @@ def _train_group(
     return locked
 
 
-def _prepare(config: RunConfig, folder: RunFolder, start: Start | None) -> Run:
+def _prepare(config: RunConfig, folder: RunFolder, start: _Start | None) -> Run:
     """Return the run of a folder whose lock is held; its settings and their provenance are written if it is new."""
     folder.clean()
     if not folder.has(CONFIG) or (start and not folder.has(STATE)):
-        origin = json_bytes(provenance(config, start.origin if start else None))
-        folder.write_many({PROVENANCE: origin, CONFIG: json_bytes(config.model_dump(mode="json"))})
+        origin = atomic.json_bytes(provenance(config, start.origin if start else None))
+        folder.write_many({PROVENANCE: origin, CONFIG: atomic.json_bytes(config.model_dump(mode="json"))})
     return Run(folder)
+
+
+def _find_start(config: RunConfig, folder: RunFolder, parents: Path) -> _Start | None:
+    """Return what a run starts from, or None if its weights are drawn from its seed.
+
+    A run that has begun takes its frozen weights from a checkpoint of its own. The parent of a new one is in the
+    folder `parents`.
+    """
+    if config.start is None:
+        return None
+    if folder.has(STATE):
+        run = Run(folder)
+        return _Start(run.weights_at(run.checkpoints[-1]), {})
+    try:
+        return _read_parent(config, config.start, parents)
+    except UserError as error:
+        raise UserError(f"cannot start from {config.start.run}: {error}") from None
+
+
+def _read_parent(config: RunConfig, start: StartConfig, parents: Path) -> _Start:
+    folder = open_run(str(parents / start.run), parents)
+    if folder.path.name != start.run:
+        raise UserError(f"no such run in {parents}; did you mean {folder.path.name}?")
+    parent = Run(folder)
+    status = parent.status
+    if status.state == "running":
+        done = f"{status.epoch} of at most {parent.config.training.epochs} epochs are done"
+        raise UserError(f"{folder.path}: not finished: {done}; the iterhead run that made it continues it")
+    if status.state == "diverged":
+        raise UserError(f"{folder.path}: its training diverged: expected a run that is finished")
+    check_fit(config, parent.config)
+    epoch = parent.checkpoints[-1] if start.epoch is None else start.epoch
+    weights = parent.weights_at(epoch)
+    checksum = atomic.digest(folder.read(checkpoint_name(epoch)))
+    return _Start(weights, {"run": start.run, "epoch": epoch, "sha256": checksum})

@@ -31,7 +31,7 @@ def transfer(
         task: to train on.
         train: which weights are trained: all, those of the last layer's MLP, or all but those of attention.
         epoch: which of its checkpoints; the last unless given.
-        observer: is told of every evaluation.
+        observer: is called after every evaluation.
         settings_and_options: settings as for `parse_config`, such as `seed=3` or `data={"max_length": 8}`, the rest
             being those of `run`; and the fields of `ExecutionOptions`. `out` is the folder of `run` unless given.
 

@@ -42,13 +42,7 @@ TICK = 1.0
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one of many runs.
-
-    Attributes:
-        config: its settings.
-        run: the run, finished or diverged; None if it failed.
-        error: why it failed, in one line.
-    """
+    """One of many runs: its settings, the finished or diverged run, or None and in one line why it failed."""
 
     config: RunConfig
     run: Run | None

@@ -1,4 +1,4 @@
-"""What can be set, the defaults, and what does not go together."""
+"""The settings of a run, with their defaults and checks."""
 
 import hashlib
 from typing import Any, Literal
@@ -9,37 +9,31 @@ from iterhead.errors import UserError, shortened
 from iterhead.tasks import SequenceLayout, Task, Vocabulary, catalogue, task
 
 MAX_LENGTH, MAX_WIDTH, MAX_LAYERS = 1024, 8192, 96
-"""Far beyond what these networks are for; a slip of the keyboard is told in one line, not by the memory's end."""
+"""Limits, so that a typo raises an error instead of exhausting memory."""
 
 
 class StrictConfig(BaseModel):
-    """Immutable settings: unknown keys refused, no silent conversion of types, finite numbers."""
+    """Immutable settings: no unknown keys, no silent conversion of types, finite numbers only."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class DataConfig(StrictConfig):
-    """Which sequences a network learns from and is tested on."""
+    """The training and test sequences (section 2 of the paper)."""
 
-    min_length: int = Field(default=1, ge=1)
-    """shortest number of inputs L"""
-
-    max_length: int = Field(default=16, ge=1, le=MAX_LENGTH)
-    """longest number of inputs L"""
-
-    train_per_length: int = Field(default=1024, ge=1)
-    """training sequences of each length in an epoch (1,024 in the paper)"""
-
-    test_per_length: int = Field(default=1024, ge=1)
-    """test sequences of each length at most (1,024 in the paper)"""
-
-    split: Literal["disjoint", "iid"] = "disjoint"
-    """disjoint: no test sequence stands in the training set; iid: drawn independently, as published"""
-
-    cot: bool = True
-    """with chain of thought (every state is written) or without (only the last)"""
+    min_length: int = Field(default=1, ge=1, description="shortest number of inputs L")
+    max_length: int = Field(default=16, ge=1, le=MAX_LENGTH, description="longest number of inputs L")
+    train_per_length: int = Field(
+        default=1024, ge=1, description="training sequences per length and epoch (1,024 in the paper)"
+    )
+    test_per_length: int = Field(
+        default=1024, ge=1, description="most test sequences of each length (1,024 in the paper)"
+    )
+    split: Literal["disjoint", "iid"] = Field(
+        default="disjoint",
+        description="disjoint: no test sequence is in the training set; iid: drawn independently, as published",
+    )
+    cot: bool = Field(default=True, description="whether all states are written (chain of thought) or only the last")
 
     @model_validator(mode="after")
     def _lengths_in_order(self) -> "DataConfig":
@@ -53,45 +47,36 @@ class DataConfig(StrictConfig):
         return range(self.min_length, self.max_length + 1)
 
     def layout(self, length: int) -> SequenceLayout:
-        """Return the geometry of a sequence of `length` inputs."""
+        """Return the layout of sequences of `length` inputs."""
         return SequenceLayout(length, cot=self.cot)
 
 
 class ModelConfig(StrictConfig):
     """The network (section 4 of the paper)."""
 
-    width: int = Field(default=64, ge=1, le=MAX_WIDTH)
-    """width D of the residual stream"""
-
-    layers: int = Field(default=2, ge=1, le=MAX_LAYERS)
-    """number of layers"""
-
-    heads: int = Field(default=1, ge=1)
-    """attention heads H in each layer; must divide the width"""
-
-    mlp_width: int | None = Field(default=None, ge=1, le=4 * MAX_WIDTH)
-    """hidden width of the MLPs; four times the width unless given"""
-
-    residual: Literal["published", "pre-norm"] = "published"
-    """published: x <- norm1(x); x <- x + attn(x); x <- x + mlp(norm2(x)). pre-norm: x <- x + attn(norm1(x)); ..."""
-
-    norm: Literal["layer", "rms", "none"] = "layer"
-    """LayerNorm (a weight, no bias), RMSNorm or none"""
-
-    positions: Literal["learned", "frozen", "sinusoidal", "rotary", "none"] = "learned"
-    """position embedding; frozen: random and not trained"""
-
-    position_width: int | None = Field(default=None, ge=1)
-    """positions use the first so many coordinates (of the heads together, for rotary); all unless given"""
-
-    context: int | None = Field(default=None, ge=4)
-    """how many positions the network knows; as many as the longest sequence has tokens unless given"""
-
-    dropout: float = Field(default=0.1, ge=0, lt=1)
-    """dropout on the embedding while training"""
-
-    vocabulary: int = Field(default=64, ge=4)
-    """number of token ids: values from 0 up, special tokens at the top"""
+    width: int = Field(default=64, ge=1, le=MAX_WIDTH, description="width D of the residual stream")
+    layers: int = Field(default=2, ge=1, le=MAX_LAYERS, description="number of layers")
+    heads: int = Field(default=1, ge=1, description="attention heads H in each layer; must divide the width")
+    mlp_width: int | None = Field(
+        default=None, ge=1, le=4 * MAX_WIDTH, description="hidden width of the MLPs; four times the width if not set"
+    )
+    residual: Literal["published", "pre-norm"] = Field(
+        default="published", description="published: x <- norm1(x); x <- x + attn(x). pre-norm: x <- x + attn(norm1(x))"
+    )
+    norm: Literal["layer", "rms", "none"] = Field(
+        default="layer", description="LayerNorm (a weight, no bias), RMSNorm or none"
+    )
+    positions: Literal["learned", "frozen", "sinusoidal", "rotary", "none"] = Field(
+        default="learned", description="position embedding; frozen: random and not trained"
+    )
+    position_width: int | None = Field(
+        default=None, ge=1, description="coordinates with positions (of all heads together, for rotary); all if not set"
+    )
+    context: int | None = Field(
+        default=None, ge=4, description="number of positions; if not set, as many as the longest sequence has tokens"
+    )
+    dropout: float = Field(default=0.1, ge=0, lt=1, description="dropout on the embedding while training")
+    vocabulary: int = Field(default=64, ge=4, description="number of token ids: values from 0 up, special tokens last")
 
     @model_validator(mode="after")
     def _widths_agree(self) -> "ModelConfig":
@@ -123,71 +108,49 @@ class ModelConfig(StrictConfig):
 
 
 class TrainingConfig(StrictConfig):
-    """How the network is trained, and when it is looked at."""
+    """How the network is trained and when it is evaluated."""
 
-    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
-    """update rule"""
-
-    lr: float = Field(default=1e-3, gt=0)
-    """learning rate (the highest of the schedule)"""
-
-    weight_decay: float = Field(default=0.0, ge=0)
-    """adamw: decoupled; adam and sgd: added to the gradient"""
-
-    momentum: float = Field(default=0.0, ge=0, lt=1)
-    """sgd only"""
-
-    beta1: float = Field(default=0.9, ge=0, lt=1)
-    """adam and adamw: decay of the gradient's mean"""
-
-    beta2: float = Field(default=0.999, ge=0, lt=1)
-    """adam and adamw: decay of the gradient's mean square"""
-
-    schedule: Literal["constant", "cosine"] = "constant"
-    """cosine falls to zero at the epoch limit"""
-
-    warmup_steps: int = Field(default=0, ge=0)
-    """steps of linear warm-up"""
-
-    clip: float | None = Field(default=None, gt=0)
-    """largest norm of the gradient; no clipping unless given"""
-
-    batch_size: int = Field(default=64, ge=1)
-    """sequences in a batch at most: equal numbers of each length, so it is rounded down to a multiple"""
-
-    epochs: int = Field(default=100, ge=1)
-    """epoch limit"""
-
-    evaluate_every: int = Field(default=1, ge=1)
-    """epochs between evaluations"""
-
-    evaluation_per_length: int = Field(default=64, ge=1)
-    """held-out sequences of each length in an evaluation"""
-
-    early_stop: bool = True
-    """stop when the head has emerged and held for three evaluations"""
-
-    short_epochs: int = Field(default=4, ge=0)
-    """epochs at the beginning that see only the shortest lengths"""
-
-    short_lengths: int = Field(default=3, ge=1)
-    """how many lengths, from the shortest on, those epochs see"""
-
-    precision: Literal["auto", "float32", "float64", "bfloat16"] = "auto"
-    """number format of the training steps; bfloat16 keeps weights in float32; auto: bfloat16 where that is fast"""
-
-    train: Literal["all", "last-mlp", "not-attention"] = "all"
-    """which weights move: all, those of the last layer's MLP, or all but those of attention"""
+    optimizer: Literal["adam", "adamw", "sgd"] = Field(default="adam", description="update rule")
+    lr: float = Field(default=1e-3, gt=0, description="learning rate; with a schedule, its maximum")
+    weight_decay: float = Field(
+        default=0.0, ge=0, description="weight decay; adamw: decoupled; adam and sgd: added to the gradient"
+    )
+    momentum: float = Field(default=0.0, ge=0, lt=1, description="momentum, for sgd only")
+    beta1: float = Field(default=0.9, ge=0, lt=1, description="adam and adamw: decay of the gradient's mean")
+    beta2: float = Field(default=0.999, ge=0, lt=1, description="adam and adamw: decay of the gradient's mean square")
+    schedule: Literal["constant", "cosine"] = Field(
+        default="constant", description="learning rate schedule; cosine falls to zero at the epoch limit"
+    )
+    warmup_steps: int = Field(default=0, ge=0, description="steps of linear warm-up")
+    clip: float | None = Field(default=None, gt=0, description="largest norm of the gradient; no clipping if not set")
+    batch_size: int = Field(
+        default=64, ge=1, description="most sequences in a batch, which has equal numbers of each length"
+    )
+    epochs: int = Field(default=100, ge=1, description="epoch limit")
+    evaluate_every: int = Field(default=1, ge=1, description="epochs between evaluations")
+    evaluation_per_length: int = Field(
+        default=64, ge=1, description="held-out sequences of each length in an evaluation"
+    )
+    early_stop: bool = Field(default=True, description="stop once the head has shown in three evaluations in a row")
+    short_epochs: int = Field(
+        default=4, ge=0, description="epochs at the start that train on the shortest lengths only"
+    )
+    short_lengths: int = Field(default=3, ge=1, description="number of lengths, from the shortest on, in those epochs")
+    precision: Literal["auto", "float32", "float64", "bfloat16"] = Field(
+        default="auto",
+        description="number format of steps; bfloat16 keeps weights in float32; auto: bfloat16 where fast",
+    )
+    train: Literal["all", "last-mlp", "not-attention"] = Field(
+        default="all",
+        description="which weights are trained: all, those of the last MLP, or all but those of attention",
+    )
 
 
 class StartConfig(StrictConfig):
     """A run whose network this one starts from."""
 
-    run: str
-    """folder name of the run whose network this one starts from, beside this one's folder"""
-
-    epoch: int | None = Field(default=None, ge=0)
-    """which of its checkpoints; the last unless given"""
+    run: str = Field(description="folder name of the run whose network this one starts from, beside this run's")
+    epoch: int | None = Field(default=None, ge=0, description="which of its checkpoints; the last if not set")
 
     @model_validator(mode="after")
     def _run_is_a_folder_name(self) -> "StartConfig":
@@ -197,18 +160,17 @@ class StartConfig(StrictConfig):
 
 
 class RunConfig(StrictConfig):
-    """Everything that decides a run's science; its hash names the run folder.
+    """Everything that a run's results depend on; its hash names the run folder.
 
-    Its bits depend on the machine as well: on the number of threads and, where the precision is auto, on the number
-    format that this means there. Both stand in the run's status.
+    To the last bit they also depend on the number of threads and, where the precision is auto, on the number format
+    that this means on the machine. Both are in the run's status.
     """
 
-    task: str = "polynomial"
-    """the iterative task, e.g. parity, polynomial:p=13,f=s*x+x^2+3, mix:copy,parity, package.module:name"""
-
-    seed: int = Field(default=0, ge=0)
-    """the seed of data, weights, batches and dropout"""
-
+    task: str = Field(
+        default="polynomial",
+        description="the iterative task, e.g. parity, polynomial:p=13,f=s*x+1, mix:copy,parity, package.module:name",
+    )
+    seed: int = Field(default=0, ge=0, description="the seed of data, weights, batches and dropout")
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
@@ -239,23 +201,23 @@ class RunConfig(StrictConfig):
 
     @property
     def iterative_task(self) -> Task:
-        """The task that `task` names; not kept, since a lambda in it could not be pickled with the settings."""
+        """The task that `task` names; not stored, since a lambda in it could not be pickled with the settings."""
         return task(self.task)
 
     @property
     def context(self) -> int:
-        """Number of positions that the network knows."""
+        """P, the number of positions."""
         return self.model.context or self.data.layout(self.data.max_length).size
 
     @property
     def digest(self) -> str:
         """Ten hex digits that name the run: a hash of every setting, and of what the task does if it is a user's.
 
-        What a run that starts from scratch and trains all weights has nothing to say of is left out, as if those
-        settings did not exist: so such a run has the name that it had before they did.
+        `start` and `training.train` were added later: where they have their defaults they are left out, so that runs
+        keep the names that they had before.
         """
-        unsaid: dict[str, Any] = {"training": {"train"}} if self.training.train == "all" else {}
-        content = self.model_dump_json(exclude=unsaid if self.start else {**unsaid, "start": True})
+        left_out: dict[str, Any] = {"training": {"train"}} if self.training.train == "all" else {}
+        content = self.model_dump_json(exclude=left_out if self.start else {**left_out, "start": True})
         iterative = self.iterative_task
         if _is_own(iterative):
             content += iterative.digest
@@ -263,6 +225,6 @@ class RunConfig(StrictConfig):
 
 
 def _is_own(iterative: Task) -> bool:
-    """Whether the task, or one in the mixture, is a user's own, so that its name does not tell what F is."""
-    ours = {entry.spec.partition(":")[0] for entry in catalogue()}
-    return any(part.name.partition(":")[0] not in ours for part in (iterative, *iterative.components))
+    """Whether the task, or one in the mixture, is a user's own, so that its name does not say what F is."""
+    listed = {entry.spec.partition(":")[0] for entry in catalogue()}
+    return any(part.name.partition(":")[0] not in listed for part in (iterative, *iterative.components))

@@ -1,4 +1,4 @@
-"""Settings from nested values and TOML files, and one line about the first thing that is wrong with them."""
+"""Settings from nested values and TOML files; errors of one line about the first thing that is wrong."""
 
 import tomllib
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from iterhead.settings.configs import RunConfig
 
 
 def parse_config(values: Mapping[str, Any]) -> RunConfig:
-    """Return the settings that nested `values` describe; what is left out takes its default.
+    """Return the settings for nested `values`; what is left out takes its default.
 
     Raises:
         UserError: one line about the first thing that is wrong.
@@ -68,7 +68,7 @@ _EXPECTED = {
     "model_type": "a table of settings",
     "string_type": "text",
 }
-"""What to say that was expected, for each of pydantic's types of error."""
+"""What was expected, for each of pydantic's types of error."""
 
 
 def _explain(error: ValidationError) -> str:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeAlias
 
 from iterhead.criteria import FEWEST_SEEDS
@@ -104,47 +105,47 @@ Evidence: TypeAlias = tuple[Estimate, str]
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim of a study: what it says, what it asks, and how it is measured.
+    """A claim of a study; called with its tables, it returns a finding.
 
     Attributes:
         id: number of the claim in docs/claims.md and docs/results.md, and a letter for its part.
         claim: one sentence.
-        bound: whether the value must be at least, more than or at most the threshold.
-        threshold: of the value.
-        measure: returns the value and a sentence; called only if the tables have rows.
+        bound, threshold: what it asks of the value.
         needed: least number of seeds.
+        measure: returns the evidence; called only if there are tables.
     """
 
     id: str
     claim: str
     bound: Bound
     threshold: float
+    needed: int
     measure: "Callable[[Tables], Evidence]"
-    needed: int = FEWEST_SEEDS
 
     def __call__(self, tables: "Tables") -> "list[Finding]":
         """Return the claim with its evidence."""
         estimate, sentence = self.measure(tables) if tables.frames else (NO_ESTIMATE, "")
-        return [finding(self.id, self.claim, estimate, self.bound, self.threshold, sentence, self.needed)]
+        return [finding(self.id, self.claim, self.bound, self.threshold, estimate, sentence, self.needed)]
+
+
+def claim(
+    id_: str, text: str, bound: Bound, threshold: float, *, needed: int = FEWEST_SEEDS
+) -> "Callable[[Callable[[Tables], Evidence]], Claim]":
+    """Make the decorated function, which measures a claim, that `Claim`; see there."""
+    return partial(Claim, id_, text, bound, threshold, needed)
 
 
 def finding(
-    id_: str,
-    claim: str,
-    estimate: Estimate,
-    bound: Bound,
-    threshold: float,
-    sentence: str,
-    needed: int = FEWEST_SEEDS,
+    id_: str, text: str, bound: Bound, threshold: float, estimate: Estimate, sentence: str, needed: int = FEWEST_SEEDS
 ) -> Finding:
-    """Return a claim with its evidence; arguments as in `Claim` and `Evidence`."""
+    """Return a claim with its evidence."""
     if math.isnan(estimate.value):
-        text = "Nothing to decide it by was measured."
+        sentence = "Nothing to decide it by was measured."
     else:
         span = f"{two_digits(estimate.low)} to {two_digits(estimate.high)}"
-        text = sentence.format(value=two_digits(estimate.value), range=span)
-    evidence = (estimate.value, estimate.low, estimate.high)
-    return Finding(id_, claim, *evidence, threshold, bound, seeds=estimate.n, sentence=text, needed=needed)
+        sentence = sentence.format(value=two_digits(estimate.value), range=span)
+    check = (id_, text, estimate.value, estimate.low, estimate.high, threshold, bound)
+    return Finding(*check, seeds=estimate.n, sentence=sentence, needed=needed)
 
 
 def two_digits(value: float) -> str:

@@ -1,8 +1,8 @@
-"""What a study costs: runs, time on this machine, and disk. The time comes from a quick calibration.
+"""The cost of a study: runs, time on this machine, and disk. The time comes from a quick calibration.
 
-A step's time is taken to be that of starting its operations, the same whatever their size and shared by the networks of
-a population, that of its products, and that of everything else, which memory bounds: `t = a + operations / r +
-numbers / m`. Three sizes give a, r and m. `iterhead bench study` tells how far that is right.
+A training step is modelled as `t = a + operations / r + activations / m`: the time to start its operations, which the
+networks of a population share, that of its matrix products, and that of everything else, which memory bounds. Steps of
+three sizes give a, r and m. `iterhead bench study` shows how accurate that is.
 """
 
 import json
@@ -15,7 +15,7 @@ from time import perf_counter
 from typing import Any, TypeAlias
 
 import numpy as np
-from scipy.optimize import nnls  # type: ignore[import-untyped]
+import scipy  # type: ignore[import-untyped]
 
 from iterhead import atomic
 from iterhead.data import Packing, make_packing
@@ -32,32 +32,23 @@ from iterhead.training.trainer import short_data
 FILE = "study/calibration.json"
 
 SIZES = ((8, 4, 64), (8, 16, 256), (128, 8, 64))
-"""Width, longest length and batch size of the networks whose steps are timed; each is mostly one of the three."""
+"""Width, longest length and batch size of the timed networks; each is dominated by one of the three terms."""
 
-STEPS = 24
-"""Of each; the quickest counts, which other work on the machine disturbs least. A second or two in all."""
-
-BESIDE = 1.15
-"""Evaluating and saving beside training."""
-
-JOB_SECONDS = 1.5
-"""To begin a process and to make its data."""
-
-BYTES_BESIDE = 60_000
-"""Settings, table of measurements and checksums of a run, without its weights."""
-
-BYTES_OF_EVALUATION = 700
-"""Of the table, for each evaluation, as measured at sixteen lengths."""
+STEPS = 24  # of each size; the fastest counts, which other work on the machine disturbs least
+OVERHEAD = 1.15  # evaluating and saving, on top of training
+JOB_SECONDS = 1.5  # to start a process and make its data
+RUN_BYTES = 60_000  # settings, checksums and an empty table of measurements
+EVALUATION_BYTES = 700  # of the table, for each evaluation, as measured at sixteen lengths
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """How fast this machine trains, on one thread.
+    """The training speed of this machine, on one thread.
 
     Attributes:
-        start: seconds of a step of two layers whatever its size.
-        rate: floating-point operations a second in products.
-        memory: numbers a second that everything else leaves in memory.
+        start: seconds of a step of two layers, whatever its size.
+        rate: floating-point operations per second in matrix products.
+        memory: activations per second.
         device: that it was measured on.
     """
 
@@ -69,11 +60,11 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Cost:
-    """What runs cost at most: no run stops early.
+    """The largest cost of runs: no run stops early.
 
     Attributes:
         runs: how many.
-        seconds: on `workers` processes of one thread each.
+        seconds: with so many processes of one thread each.
         bytes: on the disk when all are finished.
     """
 
@@ -83,15 +74,14 @@ class Cost:
 
 
 def calibrate(out: Path, device: str = "auto") -> Calibration:
-    """Return how fast this machine trains, from the folder's note, or measured now in a second or two and noted."""
-    found = find_device(device)
-    path = out / FILE
-    with suppress(OSError, ValueError, TypeError):  # not there, or not ours
+    """Return the calibration noted in a folder of runs; without one, measure in a second or two and note it."""
+    device, path = find_device(device), out / FILE
+    with suppress(OSError, ValueError, TypeError):  # missing, or of another version
         noted = Calibration(**json.loads(path.read_bytes()))
-        if noted.device == found:
+        if noted.device == device:
             return noted
-    measured = _measure(found)
-    with suppress(UserError):  # a folder that refuses costs the note, not the figures
+    measured = _measure(device)
+    with suppress(UserError):  # if the folder cannot be written, only the note is lost
         atomic.write(path, atomic.json_bytes(asdict(measured)))
     return measured
 
@@ -110,93 +100,81 @@ def _measure(device: str) -> Calibration:
             trainer = Trainer([config], device=device)
             packing = trainer.phase(0).batches.packing
             rows.append((1, step_flops(config.model, packing), step_activations(config.model, packing)))
-            seconds.append(_seconds_of_a_step(trainer))
+            seconds.append(_fastest_step(trainer))
     return solve(rows, seconds, device)
 
 
-def solve(rows: Sequence[tuple[float, float, float]], seconds: Sequence[float], device: str) -> Calibration:
-    """Return the calibration that gives three steps their seconds, of their starts (1), operations and numbers.
+def _fastest_step(trainer: Trainer) -> float:
+    seconds: list[float] = []
+    steps = trainer.step_losses()
+    for _ in range(STEPS):
+        start = perf_counter()
+        next(steps).sum().item()
+        seconds.append(perf_counter() - start)
+    return min(seconds)
 
-    No part is negative: what a disturbed measurement leaves no room for costs next to nothing, and the others take it
-    over, by least squares of the relative errors.
+
+def solve(rows: Sequence[tuple[float, float, float]], seconds: Sequence[float], device: str) -> Calibration:
+    """Return the calibration from three steps: their number of starts (1), operations and activations, and seconds.
+
+    By least squares of the relative errors, with no negative terms: a disturbed measurement may leave a term next to
+    nothing, and the others make up for it.
     """
     scaled = np.asarray(rows, dtype=float) / np.asarray(seconds)[:, None]
     size = scaled.max(0)
-    found, _ = nnls(scaled / size, np.ones(len(seconds)))
-    start, per_operation, per_number = np.maximum(found / size, (1e-6, 1e-14, 1e-12))
-    return Calibration(float(start), float(1 / per_operation), float(1 / per_number), device)
-
-
-def _seconds_of_a_step(trainer: Trainer) -> float:
-    taken: list[float] = []
-    steps = trainer.step_losses()
-    for _ in range(STEPS):
-        begun = perf_counter()
-        next(steps).sum().item()
-        taken.append(perf_counter() - begun)
-    return min(taken)
+    solution, _ = scipy.optimize.nnls(scaled / size, np.ones(len(seconds)))
+    start, per_operation, per_activation = np.maximum(solution / size, (1e-6, 1e-14, 1e-12))
+    return Calibration(float(start), float(1 / per_operation), float(1 / per_activation), device)
 
 
 def cost(studies: Iterable[Study], calibration: Calibration, workers: int | None = None) -> Cost:
-    """Return what studies cost at most, on so many processes (one for each free core unless given).
+    """Return the largest cost of studies with so many processes (by default one for each free core).
 
     Runs that several cells share count once.
     """
-    crew = workers or free_cores()
+    workers = workers or free_cores()
     seeds: dict[_Kind, set[int]] = {}
     for cell in all_cells(studies):
         seeds.setdefault(_kind(cell), set()).update(cell.seeds)
     seconds, size, runs = 0.0, 0, 0
     for (config, *_), of_kind in seeds.items():
         count = len(of_kind)
-        together = networks_at_once(config, count, crew, calibration.device)
+        together = networks_at_once(config, count, workers, calibration.device)
         runs += count
         size += count * _bytes(config)
         seconds += count * run_seconds(config, calibration, together) + JOB_SECONDS * -(-count // together)
-    return Cost(runs, seconds / crew, size)
+    return Cost(runs, seconds / workers, size)
 
 
 _Kind: TypeAlias = tuple[RunConfig, Any, int | None]
-"""Settings but for the seed and the start, what the start was trained with, and the epoch of the start."""
+"""Settings without the seed and the start, the kind of the parent, and the epoch of the start."""
 
 
 def _kind(cell: Cell) -> _Kind:
-    parent = None if cell.parent is None else _kind(cell.parent)
-    return cell.config, parent, cell.parent_epoch
+    return cell.config, None if cell.parent is None else _kind(cell.parent), cell.parent_epoch
 
 
 def run_seconds(config: RunConfig, calibration: Calibration, together: int = 1) -> float:
-    """Return the seconds that one of `together` networks in one computation takes at most, on one core."""
-    training = config.training
-    short = min(training.short_epochs, training.epochs)
+    """Return the seconds that one of `together` networks trained at once takes at most, on one core."""
+    short = min(config.training.short_epochs, config.training.epochs)
+    whole = epoch_seconds(config, calibration, together)
     first = config.model_copy(update={"data": short_data(config)})
-    total = short * epoch_seconds(first, calibration, together)
-    total += (training.epochs - short) * epoch_seconds(config, calibration, together)
+    training = short * epoch_seconds(first, calibration, together) + (config.training.epochs - short) * whole
     tested = config.data.test_per_length / config.data.train_per_length
-    return total * BESIDE + tested * epoch_seconds(config, calibration, together) / 3
+    return OVERHEAD * training + tested * whole / 3
 
 
 def epoch_seconds(config: RunConfig, calibration: Calibration, together: int = 1) -> float:
-    """Return the seconds that one epoch of one of `together` networks trains, on one core; evaluations come on top."""
-    steps, operations, numbers = _epoch(config)
-    start = calibration.start * config.model.layers / 2 / together
-    faster = _faster(config, calibration.device)
-    return steps * (start + operations / calibration.rate / faster[0] + numbers / calibration.memory / faster[1])
-
-
-def _faster(config: RunConfig, device: str) -> tuple[float, float]:
-    """Return how many times faster products, and all else, are in a run's number format than in float32."""
-    precision = find_precision(config.training.precision, device, config.model.width)
-    return (2.0, 1.2) if precision == "bfloat16" else (1.0, 1.0)
-
-
-def _epoch(config: RunConfig) -> tuple[int, int, int]:
-    """Return an epoch's steps, and the operations and the numbers of each."""
-    data = config.data
+    """Return the seconds of training one epoch of one of `together` networks, on one core, without evaluations."""
+    data, model = config.data, config.model
     per_length = config.training.batch_size // len(data.lengths)
     packing = _packing(data.min_length, data.max_length, data.cot, per_length)
     steps = max(1, data.train_per_length // per_length)
-    return steps, step_flops(config.model, packing), step_activations(config.model, packing)
+    precision = find_precision(config.training.precision, calibration.device, model.width)
+    faster = (2.0, 1.2) if precision == "bfloat16" else (1.0, 1.0)  # than float32: products, and all else
+    products = step_flops(model, packing) / calibration.rate / faster[0]
+    rest = step_activations(model, packing) / calibration.memory / faster[1]
+    return steps * (calibration.start * model.layers / 2 / together + products + rest)
 
 
 @cache
@@ -205,7 +183,7 @@ def _packing(shortest: int, longest: int, cot: bool, per_length: int) -> Packing
 
 
 def _bytes(config: RunConfig) -> int:
-    """Return the disk that a finished run of a study takes: its last weights and its table."""
+    """Return the disk space of a finished run of a study: its last weights and its table."""
     evaluations = config.training.epochs // config.training.evaluate_every
-    rows = BYTES_OF_EVALUATION * evaluations * len(config.data.lengths) // 16
-    return BYTES_BESIDE + rows + 4 * parameters(config.model, config.context)
+    rows = EVALUATION_BYTES * evaluations * len(config.data.lengths) // 16
+    return RUN_BYTES + rows + 4 * parameters(config.model, config.context)

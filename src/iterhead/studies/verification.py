@@ -5,25 +5,13 @@ Sequences are test sequences of the headline lengths, equally many of each; inte
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from iterhead.criteria import (
-    CHANCE_MARGIN,
-    CONSTRUCTION_ACCURACY,
-    HARMLESS_COST,
-    HEAD_ABSENT,
-    INVARIANCE,
-    PEAK,
-    SHIFT_FOLLOWED,
-    STEP_READABLE,
-    SWAP_FOLLOWED,
-    SWAP_SEQUENCES,
-    VERIFY_SEQUENCES,
-)
+from iterhead import criteria
 from iterhead.errors import UserError
 from iterhead.estimates import bootstrap_interval
 from iterhead.intervene.activations import Hooks, compose, zero
@@ -33,7 +21,7 @@ from iterhead.intervene.effects import Answers, MakeHooks, Sequences, accuracy_u
 from iterhead.intervene.patterns import ideal_attention, random_attention, shuffled_attention
 from iterhead.intervene.probes import probe
 from iterhead.measure import ROLES, Head, headline_lengths
-from iterhead.model import Transformer, pattern_hook
+from iterhead.model import pattern_hook
 from iterhead.model.handmade import handmade
 from iterhead.runs.run import Run
 from iterhead.seeds import named_seed
@@ -96,14 +84,13 @@ def verify(run: Run, sequences: int = 64) -> Verification:
         raise UserError(f"{run.folder.path}: trained without chain of thought, so there is no iteration head to verify")
     lengths = headline_lengths(list(run.config.data.lengths))
     test = run.dataset.test
-    tested = {length: test[length][:sequences] for length in lengths if len(test[length]) >= VERIFY_SEQUENCES}
+    tested = {length: test[length][:sequences] for length in lengths if len(test[length]) >= criteria.VERIFY_SEQUENCES}
     if not tested:
         raise UserError(f"{run.folder.path}: expected two test sequences of one length at least (data.test_per_length)")
     return _Subject(run, tested).verification()
 
 
-@dataclass(frozen=True)
-class _Joint:
+class _Joint(NamedTuple):
     """Answers to sequences of all lengths, one after the other: all correct, and the share of correct states."""
 
     exact: NDArray[np.bool_]
@@ -115,29 +102,22 @@ class _Subject:
 
     def __init__(self, run: Run, sequences: Sequences):
         assert run.scores.best_pair is not None
-        self.run = run
-        self.model = run.model
-        self.task = run.config.iterative_task
+        self.run, self.model, self.task = run, run.model, run.config.iterative_task
         self.first, self.second = run.scores.best_pair
         self.sequences = sequences
-        self.untouched = self.answers(None)
+        self.without_mlp = zero(f"blocks.{self.first[0]}.hook_mlp_out")
+        self.unchanged = self.answers(None)
 
     def answers(self, make_hooks: MakeHooks | None) -> _Joint:
-        """Return the answers to all sequences together; fractions are means within each sequence."""
+        """Return the answers to all sequences together."""
         return _joined(accuracy_under(self.model, self.sequences, make_hooks))
 
     def verification(self) -> Verification:
-        interventions = self._interventions()
-        answers = {name: self.answers(make_hooks) for name, make_hooks in interventions.items()}
+        answers = {name: self.answers(make_hooks) for name, make_hooks in self._interventions().items()}
         chance = self._chance()
-        checks = [
-            *self._construction(),
-            *self._invariance(),
-            *self._causes(answers, chance),
-            *self._subtraction(),
-            *self._table(),
-        ]
-        effects = [_effect(name, joint) for name, joint in {"as it is": self.untouched, **answers}.items()]
+        causes = self._causes(answers, chance)
+        checks = [*self._construction(), *self._invariance(), *causes, *self._subtraction(), *self._table()]
+        effects = [_effect(name, joint) for name, joint in {"as it is": self.unchanged, **answers}.items()]
         kinds = classify_heads(self.model, self.sequences)
         return Verification(describe_circuit(kinds, self.run.scores.accuracy), checks, effects, chance)
 
@@ -155,7 +135,7 @@ class _Subject:
             ),
             "first head: random map": lambda _: random_attention(*first, seed=0),
             "iteration head: random map": lambda _: random_attention(*second, seed=0),
-            "without MLP 1": lambda _: zero(f"blocks.{first[0]}.hook_mlp_out"),
+            "without MLP 1": lambda _: self.without_mlp,
         }
 
     def _chance(self) -> float:
@@ -168,7 +148,7 @@ class _Subject:
         config = self.run.config
         built = handmade(self.task, config.data.max_length, vocabulary=config.model.vocabulary)
         exact = _joined(accuracy_under(built, self.sequences)).exact
-        return [_check("1", "weights set by hand solve this task", exact, CONSTRUCTION_ACCURACY)]
+        return [_check("1", "weights set by hand solve this task", exact, criteria.CONSTRUCTION_ACCURACY)]
 
     def _invariance(self) -> list[Check]:
         """Claim 3: where a head is peaked, its weight is the same for every sequence."""
@@ -176,11 +156,15 @@ class _Subject:
             ("3a", "first head reads positions, not content: invariance", "first", self.first),
             ("3b", "iteration head reads positions: invariance", "second", self.second),
         ]
-        checks = []
-        for id_, claim, role, head in parts:
-            if weights := _peaked_weights(self.model, self.sequences, role, head):
-                checks.append(Check(id_, claim, *_invariance_interval(weights), INVARIANCE))
-        return checks
+        peaked = {
+            id_: [pair for map_ in self._maps(role, head) for pair in map_.T if pair.mean() > criteria.PEAK]
+            for id_, _, role, head in parts
+        }
+        return [
+            Check(id_, claim, *_invariance_interval(peaked[id_]), criteria.INVARIANCE)
+            for id_, claim, _, _ in parts
+            if peaked[id_]
+        ]
 
     def _causes(self, answers: dict[str, _Joint], chance: float) -> list[Check]:
         """Claim 4: how attention maps change the answers."""
@@ -190,20 +174,22 @@ class _Subject:
             ("4c", "both ideal maps cost no accuracy", "both: ideal maps"),
             ("4d", "another sequence's maps cost no accuracy", "both: another sequence's maps"),
         ]
-        solved = self.untouched.exact  # a network that solves nothing has nothing to lose
+        solved = self.unchanged.exact  # a network that solves nothing has nothing to lose
         checks = [
-            _check(id_, claim, ~answers[name].exact[solved], HARMLESS_COST, at_most=True)
+            _check(id_, claim, ~answers[name].exact[solved], criteria.HARMLESS_COST, at_most=True)
             for id_, claim, name in costs
             if solved.any()
         ]
-        bound = chance + CHANCE_MARGIN
+        bound = chance + criteria.CHANCE_MARGIN
         random = [("4e", "first", "first head: random map"), ("4f", "iteration", "iteration head: random map")]
-        for id_, which, name in random if self.untouched.by_token.mean() > bound else []:
+        for id_, which, name in random if self.unchanged.by_token.mean() > bound else []:
             claim = f"a random map of the {which} head leaves chance"
             checks.append(_check(id_, claim, answers[name].by_token, bound, at_most=True))
         moved = shift_follows_f(self.model, self.task, self.sequences, *self.second).by_sequence
         if moved.size:
-            checks.append(_check("4g", "looking one too far, it writes F(s_{t-1}, x_{t+1})", moved, SHIFT_FOLLOWED))
+            checks.append(
+                _check("4g", "looking one too far, it writes F(s_{t-1}, x_{t+1})", moved, criteria.SHIFT_FOLLOWED)
+            )
         return checks
 
     def _subtraction(self) -> list[Check]:
@@ -211,23 +197,34 @@ class _Subject:
         if self.first[0] == self.second[0]:
             return []
         train = {length: self.run.dataset.train[length] for length in self.sequences}
-        site = f"blocks.{self.second[0]}.hook_resid_pre"
-        read = probe(self.model, train, self.sequences, site, "t")
-        right = np.zeros(read.n, dtype=bool)
-        right[: round(read.accuracy * read.n)] = True
-        checks = [_check("5a", "t can be read at the iteration head's input", right, STEP_READABLE)]
-        if _peaks(self.model, self.sequences, self.second, {}).mean() > HEAD_ABSENT:
-            peaks = _peaks(self.model, self.sequences, self.second, zero(f"blocks.{self.first[0]}.hook_mlp_out"))
-            checks.append(_check("5b", "without MLP 1 the diagonal goes: peakiness", peaks, HEAD_ABSENT, at_most=True))
+        read = probe(self.model, train, self.sequences, f"blocks.{self.second[0]}.hook_resid_pre", "t")
+        right = np.arange(read.n) < round(read.accuracy * read.n)
+        checks = [_check("5a", "t can be read at the iteration head's input", right, criteria.STEP_READABLE)]
+        if self._peaks({}).mean() > criteria.HEAD_ABSENT:
+            peaks, claim = self._peaks(self.without_mlp), "without MLP 1 the diagonal goes: peakiness"
+            checks.append(_check("5b", claim, peaks, criteria.HEAD_ABSENT, at_most=True))
         return checks
 
     def _table(self) -> list[Check]:
         """Claim 6: given another x_t, the second layer writes F of it."""
-        each = -(-SWAP_SEQUENCES // len(self.sequences))
+        each = -(-criteria.SWAP_SEQUENCES // len(self.sequences))
         few = {length: tokens[:each] for length, tokens in self.sequences.items()}
         followed = swap_follows_f(self.model, self.task, few, *self.second).counts.by_sequence
         claim = "handed x' for x_t, it writes F(s_{t-1}, x')"
-        return [_check("6", claim, followed, SWAP_FOLLOWED)] if followed.size else []
+        return [_check("6", claim, followed, criteria.SWAP_FOLLOWED)] if followed.size else []
+
+    @torch.no_grad()
+    def _maps(self, role: str, head: Head, hooks: Hooks | None = None) -> Iterator[NDArray[np.float64]]:
+        """Yield, for each length, a head's weights on its ideal keys, [sequences, queries]."""
+        name = pattern_hook(head[0])
+        for length, tokens in self.sequences.items():
+            queries, keys = ROLES[role](SequenceLayout(length))
+            _, cache = self.model.run_with_cache(torch.from_numpy(tokens[:, :-1]), (name,), hooks=hooks)
+            yield cache[name][:, head[1], queries, keys].double().numpy()
+
+    def _peaks(self, hooks: Hooks) -> NDArray[np.float64]:
+        """Return the fraction of the iteration head's queries that are peaked under `hooks`, for each sequence."""
+        return np.concatenate([(map_ > criteria.PEAK).mean(1) for map_ in self._maps("second", self.second, hooks)])
 
 
 def _check(id_: str, claim: str, values: NDArray[Any], threshold: float, *, at_most: bool = False) -> Check:
@@ -246,24 +243,6 @@ def _effect(name: str, answers: _Joint) -> Effect:
     return Effect(name, float(answers.by_token.mean()), low, high, float(answers.exact.mean()))
 
 
-@torch.no_grad()
-def _maps(
-    model: Transformer, sequences: Sequences, role: str, head: Head, hooks: Hooks | None = None
-) -> Iterator[NDArray[np.float64]]:
-    """Yield, for each length, a head's weights on its ideal keys, [sequences, queries]."""
-    site = pattern_hook(head[0])
-    for length, tokens in sequences.items():
-        queries, keys = ROLES[role](SequenceLayout(length))
-        _, cache = model.run_with_cache(torch.from_numpy(tokens[:, :-1]), (site,), hooks=hooks)
-        yield cache[site][:, head[1], queries, keys].double().numpy()
-
-
-def _peaked_weights(model: Transformer, sequences: Sequences, role: str, head: Head) -> list[NDArray[np.float64]]:
-    """Return the weights over sequences of every query-key pair at which the head is peaked on average."""
-    pairs = [pair for map_ in _maps(model, sequences, role, head) for pair in map_.T]
-    return [pair for pair in pairs if pair.mean() > PEAK]
-
-
 def _invariance_interval(pairs: list[NDArray[np.float64]]) -> tuple[float, float, float]:
     """Return the invariance of the weights of some pairs and its interval, resampling sequences."""
     value = 1 - float(np.mean([weights.std() for weights in pairs]))
@@ -275,8 +254,3 @@ def _invariance_interval(pairs: list[NDArray[np.float64]]) -> tuple[float, float
         drawn.append(1 - float(np.mean([weights[picks[len(weights)]].std() for weights in pairs])))
     low, high = np.quantile(drawn, [0.025, 0.975])
     return value, float(min(low, value)), float(max(high, value))
-
-
-def _peaks(model: Transformer, sequences: Sequences, head: Head, hooks: Hooks) -> NDArray[np.float64]:
-    """Return the fraction of an iteration head's queries that are peaked under `hooks`, for each sequence."""
-    return np.concatenate([(map_ > PEAK).mean(1) for map_ in _maps(model, sequences, "second", head, hooks)])

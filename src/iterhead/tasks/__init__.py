@@ -1,8 +1,4 @@
-"""What networks are trained on: tasks that update a state once for each input symbol, and mixtures of them.
-
-`task("polynomial:p=13")` gives a task by name, `catalogue()` lists them; `SequenceLayout` and `Vocabulary`
-are the only home of positions and token ids. NumPy only: nothing here imports torch, so listing is quick.
-"""
+"""Iterative tasks by name, mixtures of them, token ids, and the layout of a sequence. Imports no torch."""
 
 from iterhead.tasks.catalogue import Entry, catalogue, copy_task, parity_task, task
 from iterhead.tasks.layout import QueryKeyPairs, SequenceLayout, Vocabulary

@@ -4,22 +4,21 @@
     parity                          no options
     polynomial:p=13,f=s*x+x^2+3     every option has a default
     mix:copy,polynomial(p=5)        a mixture; a component's own colon is written as parentheses
-    package.module:name             a task of one's own, in a module that Python can import
+    package.module:name             a task of your own, in a module that Python can import
 
-The `name` of a task is its canonical text: however a task is written, its name is the same, and the name
-gives the task back.
+The `name` of a task is its canonical text: however a task is written, its name is the same, and the name gives the
+task back.
 """
 
 import importlib
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
-from typing import NoReturn
+from typing import NamedTuple
 
-from iterhead.errors import UserError
+from iterhead.errors import UserError, nearest
 from iterhead.tasks.polynomial import polynomial_task
 from iterhead.tasks.task import IterativeTask, Mixture, Task
 
@@ -48,53 +47,44 @@ def _parity(s: int, x: int) -> int:
     return (s + x) % 2
 
 
-@dataclass(frozen=True)
-class _Option:
-    """How an option is read: `read` raises KeyError or ValueError unless the text is what `expected` says."""
+class _Option(NamedTuple):
+    """`read` raises KeyError or ValueError unless the text is what `expected` says."""
 
     read: Callable[[str], object]
     expected: str
 
 
-@dataclass(frozen=True)
-class _Family:
-    """The tasks of one name: `make` takes the options as keywords and raises UserError on bad values."""
-
-    make: Callable[..., IterativeTask]
-    options: Mapping[str, _Option]
-
-
-_FAMILIES: Mapping[str, _Family] = {
-    "copy": _Family(copy_task, {}),
-    "parity": _Family(parity_task, {}),
-    "polynomial": _Family(
-        polynomial_task,
-        {
-            "p": _Option(int, "a prime number, e.g. p=13"),
-            "f": _Option(str, "a polynomial"),
-            "start": _Option(str, "first-input or init"),
-            "zero": _Option({"true": True, "false": False}.__getitem__, "true or false"),
-        },
-    ),
+_FACTORIES: Mapping[str, Callable[..., IterativeTask]] = {
+    "copy": copy_task,
+    "parity": parity_task,
+    "polynomial": polynomial_task,
+}
+_OPTIONS: Mapping[str, Mapping[str, _Option]] = {
+    "polynomial": {
+        "p": _Option(int, "a prime number, e.g. p=13"),
+        "f": _Option(str, "a polynomial"),
+        "start": _Option(str, "first-input or init"),
+        "zero": _Option({"true": True, "false": False}.__getitem__, "true or false"),
+    },
 }
 _MIXTURE = "mix"
-_NAMES = (*_FAMILIES, _MIXTURE)
+_NAMES = (*_FACTORIES, _MIXTURE)
 
 
 def task(spec: str) -> Task:
-    """Return the task that `spec` writes down; the one entry for every task, given by name.
+    """Return the task that `spec` names.
 
-    Its `name` is the canonical text: default options left out, the rest in a fixed order, formulas without
-    white space. `task(task(spec).name)` is the same task again.
+    Its `name` is the canonical text: default options left out, the rest in a fixed order, formulas without spaces.
+    `task(task(spec).name)` is the same task again.
 
     Args:
         spec: `copy`, `parity`, `polynomial:p=13,f=s*x+x^2+3,start=init,zero=true` (see `polynomial_task`),
-            `mix:copy,polynomial(p=5):weights=0.3,0.7` (equal weights when left out), or `package.module:name`
-            for an IterativeTask or a Mixture of one's own; the current folder is searched too, after the
-            installed packages. Importing that module runs it, as any import does.
+            `mix:copy,polynomial(p=5):weights=0.3,0.7` (equal weights when left out), or `package.module:name` for your
+            own IterativeTask or Mixture. Its module is imported; the current folder is searched after the installed
+            packages.
 
     Raises:
-        UserError: in one line, when the text names no task; it says what is wrong and what is near.
+        UserError: when the text names no task; one line that says what is wrong and which name is near.
     """
     spec = spec.strip()
     if len(spec) > MAX_SPEC or not spec.isprintable():
@@ -102,18 +92,15 @@ def task(spec: str) -> Task:
     head, colon, rest = (part.strip() for part in spec.partition(":"))
     if head == _MIXTURE:
         return _mixture(rest)
-    if head in _FAMILIES:
-        return _member(head, _split(rest, ",") if colon else [])
+    if head in _FACTORIES:
+        return _with_options(head, _split(rest, ",") if colon else [])
     if rest.isidentifier() and all(part.isidentifier() for part in head.split(".")):
         return _own_task(head, rest)
-    raise UserError(f"unknown task {head!r}: {_suggestion(head)} (iterhead tasks lists them)")
+    raise UserError(f"unknown task {head!r}{_suggestion(head)} (iterhead tasks lists them)")
 
 
 def _suggestion(name: str) -> str:
-    near = get_close_matches(name.lower(), _NAMES, n=1)
-    if near:
-        return f"did you mean {near[0]!r}?"
-    return f"expected {', '.join(_NAMES)}, or your own as package.module:name"
+    return nearest(name.lower(), _NAMES) or f": expected {', '.join(_NAMES)}, or your own as package.module:name"
 
 
 def _split(text: str, separator: str) -> list[str]:
@@ -128,29 +115,23 @@ def _split(text: str, separator: str) -> list[str]:
     return [part.strip() for part in parts]
 
 
-def _member(name: str, assignments: list[str]) -> IterativeTask:
-    """Return the task of a family from its options, each written `option=value`."""
-    family, options = _FAMILIES[name], dict[str, object]()
+def _with_options(name: str, assignments: list[str]) -> IterativeTask:
+    """Return the task `name` with options, each written `option=value`."""
+    options = _OPTIONS.get(name, {})
+    values: dict[str, object] = {}
     for assignment in assignments:
-        option, _, value = (part.strip() for part in assignment.partition("="))
-        if option not in family.options:
-            _refuse_option(name, option, assignment)
-        if option in options:
+        option, _, text = (part.strip() for part in assignment.partition("="))
+        if option not in options:
+            listing = f"options: {', '.join(options)}" if options else f"{name} has no options"
+            hint = nearest(option.lower(), options)
+            raise UserError(f"{name}:{assignment}: unknown option {option!r}{hint} ({listing})")
+        if option in values:
             raise UserError(f"{name}:{assignment}: option {option!r} is given twice; give it once")
-        reader = family.options[option]
         try:
-            options[option] = reader.read(value)
+            values[option] = options[option].read(text)
         except (KeyError, ValueError):
-            raise UserError(f"{name}:{assignment}: {option} must be {reader.expected}") from None
-    return family.make(**options)
-
-
-def _refuse_option(name: str, option: str, assignment: str) -> NoReturn:
-    known = _FAMILIES[name].options
-    near = get_close_matches(option.lower(), known, n=1)
-    question = f": did you mean {near[0]!r}?" if near else ""
-    listing = f"options: {', '.join(known)}" if known else f"{name} has no options"
-    raise UserError(f"{name}:{assignment}: unknown option {option!r}{question} ({listing})")
+            raise UserError(f"{name}:{assignment}: {option} must be {options[option].expected}") from None
+    return _FACTORIES[name](**values)
 
 
 def _mixture(text: str) -> Mixture:
@@ -207,14 +188,14 @@ def _weights(text: str, assignments: list[str], components: int) -> tuple[float,
 
 
 def _own_task(module_name: str, name: str) -> Task:
-    """Return a person's own task, renamed to the text that finds it again."""
+    """Return a user's own task, named by the text that gives it back."""
     spec = f"{module_name}:{name}"
-    module = import_module(module_name, spec, hint=f"; {_suggestion(module_name)}")
-    found = getattr(module, name, None)
-    if isinstance(found, IterativeTask | Mixture):
-        return replace(found, name=spec)
-    tasks = [key for key, value in vars(module).items() if isinstance(value, IterativeTask | Mixture)]
-    problem = f"has no {name!r}" if found is None else f"has {name!r} of type {type(found).__name__}"
+    module = import_module(module_name, spec, hint=_suggestion(module_name))
+    value = getattr(module, name, None)
+    if isinstance(value, IterativeTask | Mixture):
+        return replace(value, name=spec)
+    tasks = [key for key, other in vars(module).items() if isinstance(other, IterativeTask | Mixture)]
+    problem = f"has no {name!r}" if value is None else f"has {name!r} of type {type(value).__name__}"
     raise UserError(
         f"{spec}: {module_name} {problem}; expected an IterativeTask or a Mixture (in it: {', '.join(tasks) or 'none'})"
     )
@@ -225,7 +206,7 @@ def import_module(module_name: str, spec: str, hint: str = "") -> ModuleType:
 
     Args:
         module_name: with dots, as in an import.
-        spec: what was asked for, to begin the message of an error with.
+        spec: what was asked for, to begin an error message with.
         hint: ends the message if there is no such module.
 
     Raises:
@@ -233,8 +214,8 @@ def import_module(module_name: str, spec: str, hint: str = "") -> ModuleType:
     """
     folder = str(Path.cwd())
     if folder not in sys.path:
-        # It stays there, so that a worker process can find the module when it unpickles the task; it comes
-        # last, so that no file of the folder hides an installed module.
+        # It stays there so that a worker process can unpickle the task, and comes last so that no file of the folder
+        # hides an installed module.
         sys.path.append(folder)
     importlib.invalidate_caches()
     try:
@@ -248,13 +229,13 @@ def import_module(module_name: str, spec: str, hint: str = "") -> ModuleType:
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the catalogue.
+    """One line of `iterhead tasks`.
 
     Args:
         spec: what to type, in canonical form.
-        task: what it gives.
-        about: one line for people.
-        worked: a sequence worked out, for each component of the task (one, unless it is a mixture).
+        task: the task.
+        about: one line about it.
+        worked: a worked sequence for each component (one, unless it is a mixture).
     """
 
     spec: str
@@ -272,15 +253,15 @@ _EXAMPLES: tuple[tuple[str, str, tuple[int, ...]], ...] = (
         "another prime p and formula f, from s_0 = 0, inputs may be 0",
         (2, 0, 3, 4),
     ),
-    ("mix:copy,parity:weights=0.3,0.7", "one task or another, told by the problem token", (0, 1, 1, 0)),
+    ("mix:copy,parity:weights=0.3,0.7", "one task or another, as the problem token says", (0, 1, 1, 0)),
 )
 
 
 def catalogue() -> tuple[Entry, ...]:
-    """Return what `iterhead tasks` lists: every kind of task, with a sequence worked out."""
-    return tuple(_entry(*example) for example in _EXAMPLES)
-
-
-def _entry(spec: str, about: str, inputs: tuple[int, ...]) -> Entry:
-    found = task(spec)
-    return Entry(found.name, found, about, tuple(component.worked_example(inputs) for component in found.components))
+    """Return what `iterhead tasks` lists: every kind of task, with a worked sequence."""
+    entries = []
+    for spec, about, inputs in _EXAMPLES:
+        example = task(spec)
+        worked = tuple(component.worked_example(inputs) for component in example.components)
+        entries.append(Entry(example.name, example, about, worked))
+    return tuple(entries)

@@ -1,7 +1,6 @@
-"""Geometry of a sequence: token ids, positions, and the cells that the ideal circuit attends to.
+"""Where each token of a sequence stands, its id, and the positions that the ideal heads attend to.
 
-This is the only place that derives a position or a token id; data, model, loss, scores, interventions and
-figures ask it. With L inputs (0-based positions), as in the paper's section 3:
+No other module derives a position or a token id. With L inputs (0-based positions), as in section 3 of the paper:
 
     0          1 .. L       L+1    L+2 .. 2L+1    2L+2
     problem    x_1 .. x_L   EoI    s_1 .. s_L     EoS          with chain of thought
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from iterhead.errors import UserError
 
 QueryKeyPairs = tuple[NDArray[np.int64], NDArray[np.int64]]
-"""Query positions and key positions, of equal size: the cells of an attention map."""
+"""Query positions and key positions, of equal size."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +53,8 @@ class Vocabulary:
             )
 
     def name(self, token: int) -> str:
-        """Return what a person reads for a token id behind the problem token: `7`, `EoI` or `EoS`."""
-        if token == self.end_of_sequence:
-            return "EoS"
-        if token == self.end_of_input:
-            return "EoI"
-        return str(token)
+        """Return a token's name: `7`, `EoI` or `EoS` (for the problem token see `names`)."""
+        return {self.end_of_sequence: "EoS", self.end_of_input: "EoI"}.get(token, str(token))
 
     def names(self, tokens: NDArray[np.int64]) -> list[str]:
         """Return the names of one sequence's tokens; the first is `task`, or `task 2` in a mixture."""
@@ -70,7 +65,10 @@ class Vocabulary:
 
 @dataclass(frozen=True)
 class SequenceLayout:
-    """Positions in a sequence of `length` inputs.
+    """The positions of one sequence.
+
+    With 3 inputs and chain of thought, `problem x_1 x_2 x_3 EoI s_1 s_2 s_3 EoS`: `size` is 9, `end_of_input` 4,
+    `inputs` 1 .. 3, `states` 5 .. 7, `targets` 5 .. 8, and `output_positions`, where the targets are predicted, 4 .. 7.
 
     Args:
         length: L, the number of inputs, at least 1.
@@ -101,7 +99,7 @@ class SequenceLayout:
 
     @property
     def input_size(self) -> int:
-        """Tokens that the network is given: all but EoS."""
+        """Tokens of the network's input: all but EoS."""
         return self.size - 1
 
     @property
@@ -126,18 +124,18 @@ class SequenceLayout:
 
     @cached_property
     def first_pairs(self) -> QueryKeyPairs:
-        """QueryKeyPairs of the ideal first head: queries s_1 .. s_L, key EoI (L cells; section 3 of the paper)."""
-        self._need_chain_of_thought()
+        """What the ideal first head attends to (section 3 of the paper): L queries s_1 .. s_L, key EoI."""
+        self._require_chain_of_thought()
         queries = np.arange(self.end_of_input + 1, self.size - 1)
         return queries, np.full_like(queries, self.end_of_input)
 
     @cached_property
     def second_pairs(self) -> QueryKeyPairs:
-        """QueryKeyPairs of the ideal second head: the query that writes s_t looks at x_t (L cells).
+        """What the ideal second head attends to (section 3): queries EoI, s_1 .. s_{L-1}, keys x_1 .. x_L.
 
-        The queries are EoI, s_1 .. s_{L-1}; the keys are x_1 .. x_L.
+        The query that writes s_t attends to x_t.
         """
-        self._need_chain_of_thought()
+        self._require_chain_of_thought()
         keys = np.arange(1, self.length + 1)
         return keys + self.length, keys
 
@@ -157,6 +155,6 @@ class SequenceLayout:
         tokens[:, -1] = vocabulary.end_of_sequence
         return tokens
 
-    def _need_chain_of_thought(self) -> None:
+    def _require_chain_of_thought(self) -> None:
         if not self.cot:
             raise UserError("data.cot=false: iteration heads are defined only with a chain of thought")

@@ -1,12 +1,14 @@
-"""The polynomial tasks, s_t = f(s_{t-1}, x_t) mod p, and the reader of f.
+"""The polynomial tasks, s_t = f(s_{t-1}, x_t) mod p, and the parser of f.
 
-f is text that a person typed, so it is never evaluated as Python: only integers and `_SYMBOLS` get as far as
-Python's parser, only the nodes listed in `_compile` get any further, and what comes out is a list of sums,
-differences, products and powers mod p. Length, depth and exponents are bounded, so no text can make it hang.
+f is text that a user typed, so it is never evaluated as Python. Only integers and `_SYMBOLS` reach Python's parser,
+only the nodes in `_compile` are accepted, and the result is a list of sums, differences, products and powers mod p.
+Length, depth and exponents are bounded, so no text can make it hang.
 """
 
 import ast
+import operator
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from inspect import signature
 from itertools import count
@@ -20,21 +22,22 @@ Start: TypeAlias = Literal["first-input", "init"]
 """Where the states start: s_1 = x_1 as in the authors' code, or s_0 = 0 as in the paper's text."""
 
 MAX_MODULUS = 1021
-"""The largest p: F is kept as a table of p*p values, and a larger p is no smaller question."""
+"""The largest p, since F becomes a table of p * p values."""
 
 MAX_TEXT = 200
-"""The longest f, in characters; it also bounds the depth of the parsed tree, and so our recursion."""
+"""The longest f, in characters; it also bounds the depth of the parsed tree, and so the recursion."""
 
 MAX_NESTING = 32
 """The most parentheses open at once; Python's own parser gives up at 200."""
 
 MAX_EXPONENT = MAX_MODULUS
-"""The largest exponent; above p it brings nothing new, since x^p = x mod p."""
+"""The largest exponent; above p it adds nothing new, since x^p = x mod p."""
 
-Operation: TypeAlias = Literal["value", "s", "x", "negate", "+", "-", "*", "^"]
+Program: TypeAlias = tuple[tuple[str, int], ...]
+"""f in postfix order: "value", "s", "x", "negate", "+", "-", "*" or "^", with the value or the exponent (else 0)."""
 
-Program: TypeAlias = tuple[tuple[Operation, int], ...]
-"""f in postfix order. The number is the value of "value" and the exponent of "^", and 0 elsewhere."""
+_OPERATORS: Mapping[type[ast.operator], str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*"}
+_BINARY: Mapping[str, Callable[[int, int], int]] = {"+": operator.add, "-": operator.sub, "*": operator.mul}
 
 _TOKEN = re.compile(r"[0-9]+|[^\W\d]\w*|\*\*|\S")
 _SYMBOLS = frozenset({"s", "x", "+", "-", "*", "**", "^", "(", ")"})
@@ -58,28 +61,20 @@ class Polynomial:
     def __call__(self, s: int, x: int) -> int:
         """Return f(s, x) mod p, in 0 .. p-1."""
         p, stack = self.p, list[int]()
+        variables = {"s": int(s) % p, "x": int(x) % p}
         for operation, number in self.program:
-            match operation:
-                case "value":
-                    stack.append(number)
-                case "s":
-                    stack.append(int(s) % p)
-                case "x":
-                    stack.append(int(x) % p)
-                case "negate":
-                    stack.append(-stack.pop() % p)
-                case "^":
-                    stack.append(pow(stack.pop(), number, p))
-                case "+" | "-" | "*":
-                    right, left = stack.pop(), stack.pop()
-                    stack.append(_combine(operation, left, right) % p)
+            if operation in variables:
+                stack.append(variables[operation])
+            elif operation == "value":
+                stack.append(number)
+            elif operation == "negate":
+                stack.append(-stack.pop() % p)
+            elif operation == "^":
+                stack.append(pow(stack.pop(), number, p))
+            else:
+                right, left = stack.pop(), stack.pop()
+                stack.append(_BINARY[operation](left, right) % p)
         return stack.pop()
-
-
-def _combine(operation: Literal["+", "-", "*"], left: int, right: int) -> int:
-    if operation == "+":
-        return left + right
-    return left - right if operation == "-" else left * right
 
 
 def polynomial_task(p: int = 11, f: str = "s*x+1", start: Start = "first-input", zero: bool = False) -> IterativeTask:
@@ -121,7 +116,7 @@ def polynomial_task(p: int = 11, f: str = "s*x+1", start: Start = "first-input",
 
 
 def _canonical_name(**options: int | str) -> str:
-    """Return the text that `iterhead.task` reads as this task: options in order, defaults left out."""
+    """Return the task's canonical text: options in order, defaults left out."""
     defaults = signature(polynomial_task).parameters
     changed = {option: value for option, value in options.items() if value != defaults[option].default}
     text = ",".join(f"{option}={str(value).lower()}" for option, value in changed.items())
@@ -143,15 +138,15 @@ def _is_prime(number: int) -> bool:
 
 
 def parse_polynomial(text: str, p: int) -> Polynomial:
-    """Return the function that `text` writes down, mod p.
+    """Return the function f mod p that `text` writes down.
 
-    Products need their sign (2*s), `-s^2` is -(s^2), `**` is read as `^`, and an exponent is an integer from
-    0 to 1021, so `s^2^3` is refused; 0^0 is 1.
+    Products need their sign (2*s), `-s^2` is -(s^2), `**` means `^`, and an exponent is an integer from 0 to 1021, so
+    `s^2^3` is refused; 0^0 is 1.
 
     Raises:
-        UserError: when the text is anything else, with one line that quotes it and says what may stand in f.
+        UserError: for any other text; one line that quotes it and says what is allowed in f.
     """
-    tokens = _tokenise(text)
+    tokens = _tokenize(text)
     # Python gives ^ a lower precedence than + and *, so it must see ** instead.
     source = " ".join("**" if token == "^" else token for token in tokens)
     try:
@@ -162,8 +157,8 @@ def parse_polynomial(text: str, p: int) -> Polynomial:
     return Polynomial(canonical, p, _compile(tree.body, text, p))
 
 
-def _tokenise(text: str) -> list[str]:
-    """Return the tokens of f; refuse what may not stand in f, and texts that are too long or too deep."""
+def _tokenize(text: str) -> list[str]:
+    """Return the tokens of f; refuse others than `_SYMBOLS` and integers, and texts that are too long or too deep."""
     if len(text) > MAX_TEXT:
         raise _refusal(text, f"f has {len(text)} characters: at most {MAX_TEXT} are read")
     tokens: list[str] = _TOKEN.findall(text)
@@ -172,47 +167,32 @@ def _tokenise(text: str) -> list[str]:
     depth = 0
     for token in tokens:
         if not (token in _SYMBOLS or (token.isascii() and token.isdigit())):
-            raise _refusal(text, _unknown(token))
+            if token.isidentifier():
+                raise _refusal(text, f"unknown name {token!r}: only s and x may stand in f")
+            raise _refusal(text, f"unexpected {token!r}: {_HOW_TO}")
         depth += (token == "(") - (token == ")")
         if depth > MAX_NESTING:
             raise _refusal(text, f"more than {MAX_NESTING} parentheses are open at once: write f flatter")
     return tokens
 
 
-def _unknown(token: str) -> str:
-    if token.isidentifier():
-        return f"unknown name {token!r}: only s and x may stand in f"
-    return f"unexpected {token!r}: {_HOW_TO}"
-
-
 def _compile(node: ast.expr, text: str, p: int) -> Program:
     """Return the postfix program of a parsed f, its integers reduced mod p; refuse every other node."""
     match node:
-        case ast.Name(id="s"):
-            return (("s", 0),)
-        case ast.Name(id="x"):
-            return (("x", 0),)
+        case ast.Name(id="s" | "x" as name):
+            return ((name, 0),)
         case ast.Constant(value=int(value)):
             return (("value", value % p),)
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return (*_compile(operand, text, p), ("negate", 0))
         case ast.BinOp(left=base, op=ast.Pow(), right=exponent):
-            return (*_compile(base, text, p), ("^", _exponent(exponent, text)))
-        case ast.BinOp(left=left, op=ast.Add() | ast.Sub() | ast.Mult() as operator, right=right):
-            return (*_compile(left, text, p), *_compile(right, text, p), (_sign(operator), 0))
+            match exponent:
+                case ast.Constant(value=int(value)) if value <= MAX_EXPONENT:
+                    return (*_compile(base, text, p), ("^", value))
+            raise _refusal(text, f"an exponent must be an integer from 0 to {MAX_EXPONENT}, e.g. s^2")
+        case ast.BinOp(left=left, op=ast.Add() | ast.Sub() | ast.Mult() as sign, right=right):
+            return (*_compile(left, text, p), *_compile(right, text, p), (_OPERATORS[type(sign)], 0))
     raise _refusal(text, f"this is no polynomial: {_HOW_TO}")
-
-
-def _sign(operator: ast.Add | ast.Sub | ast.Mult) -> Literal["+", "-", "*"]:
-    if isinstance(operator, ast.Add):
-        return "+"
-    return "-" if isinstance(operator, ast.Sub) else "*"
-
-
-def _exponent(node: ast.expr, text: str) -> int:
-    if isinstance(node, ast.Constant) and isinstance(node.value, int) and node.value <= MAX_EXPONENT:
-        return node.value
-    raise _refusal(text, f"an exponent must be an integer from 0 to {MAX_EXPONENT}, e.g. s^2")
 
 
 def _refusal(text: str, reason: str) -> UserError:

@@ -19,7 +19,7 @@ from iterhead.errors import UserError
 class IterativeTask:
     """A task whose state is updated once for each input symbol.
 
-    A task of one's own takes five lines:
+    Your own task takes five lines:
 
         from iterhead import IterativeTask
 
@@ -30,12 +30,12 @@ class IterativeTask:
     whose run on 2 1 5 3 can be done by hand: `2 1 5 3 | EoI | 2 2 5 5 | EoS`.
 
     Args:
-        name: what a person reads, and what `iterhead.task` would parse to get this task.
+        name: for display; `iterhead.task` turns it back into the task.
         alphabet: the number of values; inputs and states are the integers 0 .. alphabet-1.
         step: F(s, x), the next state.
         init: s_0. None starts at the first input instead: s_1 = x_1, as the authors' code does.
         inputs: the values that inputs are drawn from; None for the whole alphabet.
-        formula: F as text, for people.
+        formula: F as text, for display.
 
     Raises:
         UserError: when the alphabet is empty, or a value lies outside it.
@@ -81,7 +81,7 @@ class IterativeTask:
         return (1.0,)
 
     def run(self, inputs: Sequence[int]) -> list[int]:
-        """Return s_1 .. s_L for x_1 .. x_L, one step at a time: the plain definition of the task."""
+        """Return s_1 .. s_L for x_1 .. x_L, one step at a time (section 2 of the paper)."""
         states: list[int] = []
         for x in inputs:
             if states:
@@ -132,9 +132,8 @@ class IterativeTask:
 
     def worked_example(self, inputs: Sequence[int]) -> str:
         """Return a worked sequence, e.g. `0 1 1 | EoI | 0 1 0 | EoS` for parity."""
-        return " | ".join(
-            (" ".join(map(str, inputs)), "EoI", " ".join(map(str, self.run(inputs))), "EoS"),
-        )
+        written, states = (" ".join(map(str, values)) for values in (inputs, self.run(inputs)))
+        return f"{written} | EoI | {states} | EoS"
 
     @property
     def digest(self) -> str:
@@ -146,10 +145,10 @@ class IterativeTask:
 
 @dataclass(frozen=True)
 class Mixture:
-    """One task or another in each sequence, told by the problem token.
+    """Several tasks: the first token of a sequence, the problem token, says which of them it is of.
 
     Args:
-        name: as parsed by `iterhead.task`.
+        name: as for `IterativeTask`.
         components: the tasks, two or more, none of them a mixture.
         weights: the share of the sequences that each one gets; they sum to 1.
 
@@ -184,4 +183,4 @@ class Mixture:
 
 
 Task: TypeAlias = IterativeTask | Mixture
-"""What a sequence generator takes: `alphabet`, `components`, `weights`, `name` and `digest`."""
+"""Both have `alphabet`, `components`, `weights`, `name` and `digest`."""

@@ -1,4 +1,4 @@
-"""Training: the packed loop, its flat optimiser, and the plain padded twin that they are held to."""
+"""The packed training loop, its flat optimizer, and the plain padded twin that tests compare them with."""
 
 from iterhead.training.initial_weights import check_fit
 from iterhead.training.trainer import Trainer, population_key

@@ -1,12 +1,13 @@
-"""Dropout whose random numbers are a hash of where and when, the same on every device.
+"""Dropout whose random numbers are a hash, the same on every device.
 
-A factor depends on two words of its network and step and on the number of its cell, and on nothing that was drawn
-before. So a network of a population gets the factors that it would get alone, and a GPU makes its own.
+A factor is a hash of two random words of its network and step and of its place in the batch. So each network of a
+population gets the factors that it would get alone, and a GPU computes its own.
 """
 
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,8 +15,8 @@ from iterhead.seeds import IntegerStream
 
 _GOLDEN = 0x9E3779B1
 _FIRST, _SECOND = 0x7FEB352D, 0x846CA68B - 2**32
-"""Multipliers of a 32-bit hash (C. Wellons, "lowbias32"), signed. Its shifts are logical and ours arithmetic, so
-that two inputs give one output; tests hold the rate and the independence of cells, steps and networks to bounds."""
+"""Multipliers of a 32-bit hash (C. Wellons, "lowbias32"), signed. Its shifts are logical and these arithmetic, so pairs
+of inputs collide; tests bound the rate and the correlation between places, steps and networks."""
 
 
 class Dropout:
@@ -36,14 +37,14 @@ class Dropout:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is ever dropped."""
+        """Whether nothing is dropped."""
         return self._keep == 1
 
     def factors(self, words_M2: Tensor, dtype: torch.dtype) -> Tensor:
         """Return factors [M, R, T, D].
 
         Args:
-            words_M2: two words for each network, int32, drawn at random.
+            words_M2: two random words for each network, int32 (see `dropout_words`).
             dtype: of the factors.
         """
         x = self._numbers ^ words_M2[:, :1]
@@ -56,8 +57,6 @@ class Dropout:
 
 
 def dropout_words(seeds: Sequence[int], epoch: int, steps: int) -> Tensor:
-    """Return the words of every step of an epoch, [S, M, 2] int32, each network's from its own seed."""
-    words = [
-        torch.from_numpy(IntegerStream(seed, "dropout", epoch).integers(2**32, (steps, 2)) - 2**31) for seed in seeds
-    ]
-    return torch.stack(words, dim=1).to(torch.int32)
+    """Return two random words for each step of an epoch, [S, M, 2] int32, each network's from its own seed."""
+    words = [IntegerStream(seed, "dropout", epoch).integers(2**32, (steps, 2)) - 2**31 for seed in seeds]
+    return torch.from_numpy(np.stack(words, axis=1)).to(torch.int32)

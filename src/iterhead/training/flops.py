@@ -1,4 +1,4 @@
-"""How many floating-point operations the loss of a batch needs, and how many numbers it leaves in memory."""
+"""How many floating-point operations a training step needs, and how many activations it writes."""
 
 from iterhead.data import Packing
 from iterhead.model.positions import POSITION_ENCODINGS
@@ -6,39 +6,36 @@ from iterhead.settings import ModelConfig
 
 
 def step_flops(config: ModelConfig, packing: Packing) -> int:
-    """Return the operations of a training step's products, forward and backward: 2 for each multiplication.
+    """Return the operations of a training step's matrix products, forward and backward.
 
-    Counted is what the loss needs and no more: no padding, attention only where the mask allows it, the last layer's
-    queries, outputs and MLP only at the reads, and one head's scores and values through the products of its weights
-    (`Attention.forward_packed`). Everything that is no product of matrices counts as nothing.
+    Counts only what the loss needs: attention where the mask allows it, the last layer's queries, outputs and MLP at
+    the output positions, and a single head by the products of its weights (`Attention.forward_packed`). Everything that
+    is not a matrix product counts as nothing.
     """
-    width, tokens, allowed = config.width, packing.slot_RT.numel(), int(packing.mask_RTT.sum())
-    rows = len(packing.slot_RT)
-    reads = rows * packing.outputs_per_row
-    read_pairs = int(packing.mask_RTT[:, : packing.outputs_per_row].sum())
-    single = config.heads == 1
-    merged = single and not POSITION_ENCODINGS[config.positions].is_rotary
-    total = 0
-    for layer in range(config.layers):
-        last = layer == config.layers - 1
-        queries, pairs = (reads, read_pairs) if last else (tokens, allowed)
-        keys_and_values = (0 if merged else tokens) + (0 if single else tokens)
-        total += (
-            width * width * (2 * queries + keys_and_values) + 2 * width * pairs + 2 * width * config.hidden * queries
-        )
-    total += reads * width * config.vocabulary
+    width, rows, tokens = config.width, len(packing.slot_RT), packing.slot_RT.numel()
+    outputs = rows * packing.outputs_per_row
+    pairs, output_pairs = (
+        int(mask.sum()) for mask in (packing.mask_RTT, packing.mask_RTT[:, : packing.outputs_per_row])
+    )
+    is_single = config.heads == 1
+    is_merged = is_single and not POSITION_ENCODINGS[config.positions].is_rotary
+    keys_and_values = (0 if is_merged else tokens) + (0 if is_single else tokens)
+
+    def layer(queries: int, query_key_pairs: int) -> int:
+        projections = width * width * (2 * queries + keys_and_values)
+        return projections + 2 * width * query_key_pairs + 2 * width * config.hidden * queries
+
+    total = (config.layers - 1) * layer(tokens, pairs) + layer(outputs, output_pairs)
+    total += outputs * width * config.vocabulary
     return 2 * 3 * total  # a multiplication and an addition; once forward, twice backward
 
 
 def step_activations(config: ModelConfig, packing: Packing) -> int:
-    """Return how many numbers the operations of a step's forward pass leave in memory, by which the others are timed.
+    """Return how many numbers a step's forward pass writes: the time of all but the matrix products is fitted to it.
 
-    Of each query and layer eight vectors of the width and two of the MLP, and three maps; padding counts, since it is
-    computed too.
+    For each query and layer eight vectors of the width, two of the MLP and three maps, masked entries included.
     """
     rows, per_row = packing.slot_RT.shape
     total = 2 * rows * (packing.outputs_per_row * config.vocabulary + per_row * config.width)
-    for layer in range(config.layers):
-        queries = rows * (packing.outputs_per_row if layer == config.layers - 1 else per_row)
-        total += queries * (8 * config.width + 2 * config.hidden + 3 * config.heads * per_row)
-    return total
+    queries = rows * ((config.layers - 1) * per_row + packing.outputs_per_row)
+    return total + queries * (8 * config.width + 2 * config.hidden + 3 * config.heads * per_row)

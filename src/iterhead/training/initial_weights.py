@@ -7,30 +7,23 @@ from iterhead.model.positions import POSITION_ENCODINGS
 from iterhead.settings import RunConfig
 
 _SHAPE = ("width", "layers", "heads", "hidden", "residual", "norm", "positions", "positions_on", "vocabulary")
-"""Of the model's settings, those in which two networks must agree for one to start from the other's weights."""
+"""The model settings that must be equal."""
 
 
 def is_trainable(name: str, train: Literal["all", "last-mlp", "not-attention"], layers: int) -> bool:
-    """Whether training moves a weight.
-
-    Args:
-        name: of the weight, such as `blocks.1.mlp.W_in`.
-        train: which weights move.
-        layers: of the network.
-    """
+    """Return whether a weight, such as `blocks.1.mlp.W_in`, is trained under the setting `train`."""
     if train == "last-mlp":
         return name.startswith(f"blocks.{layers - 1}.mlp.")
     return train == "all" or ".attn." not in name
 
 
 def check_fit(config: RunConfig, parent: RunConfig) -> None:
-    """Check that a network of `config` can start from one of `parent`.
+    """Check that a network of `config` can start from the weights of one of `parent`.
 
-    Positions that are learned or frozen are rows of a table: a parent that knows more of them than `config.context`
-    gives its first rows, one that knows fewer does not fit. Positions that are computed need no such care.
+    They must have the same shape, but the parent may have a longer table of positions, whose first rows are taken.
 
     Raises:
-        UserError: it cannot; the line names the first setting in which they differ.
+        UserError: naming the first setting that does not fit.
     """
     for name in _SHAPE:
         ours, theirs = (getattr(settings.model, name) for settings in (config, parent))

@@ -1,17 +1,17 @@
-"""Update rules on one flat buffer of weights, a learning rate for each network.
+"""Update rules on one flat buffer of weights, with a learning rate for each network.
 
-All weights that move of M networks live in one tensor [M, W] of which the model's parameters are views, so that a step
-is a handful of operations whatever the number of layers, and whatever is decided for one network (its rate, its
-gradient's norm) is a row's business. Held to `torch.optim` by tests.
+The trained weights of M networks are one tensor [M, W], of which the model's parameters are views. So a step takes few
+operations, however many layers there are, and rates and gradient norms are per row. Tests compare it with
+`torch.optim`.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from iterhead.settings import TrainingConfig
-from iterhead.training.schedule import rate_factor
 
 ADAM_EPSILON = 1e-8
 """PyTorch's default."""
@@ -33,7 +33,7 @@ class FlatOptimizer:
 
     Args:
         model: its trainable parameters are moved into the flat buffer.
-        configs: one for each network; update rule, schedule and clipping are the first's, rates and decay each one's.
+        configs: of each network; rate and decay are each network's own, all else is taken from the first.
         total_steps: where a cosine schedule ends.
     """
 
@@ -69,7 +69,7 @@ class FlatOptimizer:
 
     @torch.no_grad()
     def step(self, gradient: Tensor) -> None:
-        """Move the weights by one step; `gradient` [M, W] is used up."""
+        """Update the weights; `gradient` [M, W] is overwritten."""
         rates = self._rates * rate_factor(self.config, self.steps, self.total_steps)
         self.steps += 1
         if self.config.clip is not None:
@@ -102,7 +102,20 @@ class FlatOptimizer:
         return {"steps": torch.tensor(self.steps), **moments}
 
     def load_states(self, states: Sequence[Mapping[str, Tensor]]) -> None:
-        """Go on from what `state` returned for each network, all after the same number of steps."""
+        """Resume from what `state` returned for each network, all after the same number of steps."""
         self.steps = int(states[0]["steps"])
         for name, moment in self.moments.items():
             moment.copy_(torch.cat([state[name] for state in states]))
+
+
+def rate_factor(config: TrainingConfig, step: int, total_steps: int) -> float:
+    """Return the factor 0 .. 1 of the learning rate at a step, from 0.
+
+    Linear warm-up reaches 1 at step `warmup_steps`; then constant, or a half cosine down to 0 at `total_steps`.
+    """
+    if step < config.warmup_steps:
+        return (step + 1) / (config.warmup_steps + 1)
+    if config.schedule == "constant":
+        return 1.0
+    span = max(1, total_steps - config.warmup_steps)
+    return 0.5 * (1 + math.cos(math.pi * (step - config.warmup_steps) / span))

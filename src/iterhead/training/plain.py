@@ -1,7 +1,7 @@
-"""The plain twin of the packed trainer: padded batches, every position computed, stock PyTorch optimisers.
+"""The plain twin of the packed trainer: padded batches, every position computed, PyTorch's own optimizers.
 
-Slow and simple on purpose. It shares with the fast path the data, the initial weights and the dropout's random numbers
-and nothing else, so that a test can hold the two together, and a benchmark can time one against the other.
+Slow and simple on purpose. It shares only data, initial weights and dropout's random numbers with the fast path, so
+that tests can compare the two and the benchmark can time one against the other.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -23,7 +23,7 @@ from iterhead.training.trainer import Trainer
 def plain_logits(
     weights: dict[str, Tensor], config: ModelConfig, tokens: Tensor, drop: Callable[[Tensor], Tensor]
 ) -> Tensor:
-    """Return logits [B, T, V] of one network (LayerNorm, learned or frozen positions), as the paper writes it."""
+    """Return logits [B, T, V] of one network with LayerNorm and a table of positions (section 4 of the paper)."""
     width, heads = config.width, config.heads
 
     def norm(name: str, x: Tensor) -> Tensor:
@@ -56,7 +56,7 @@ def plain_logits(
 
 
 def make_optimizer(parameters: list[Tensor], config: TrainingConfig) -> torch.optim.Optimizer:
-    """Return PyTorch's own optimiser with the settings of `config`."""
+    """Return PyTorch's own optimizer with the settings of `config`."""
     if config.optimizer == "sgd":
         return torch.optim.SGD(parameters, config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
     kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
@@ -69,10 +69,10 @@ class PlainTrainer:
 
     Args:
         config: with LayerNorm, learned or frozen positions, a constant rate and no clipping.
-        start: the weights that the network starts from, by name, each [1, ...]; drawn from its seed unless given.
+        start: initial weights by name, each [1, ...]; drawn from the seed if None.
 
     Raises:
-        UserError: when the settings ask for more than the plain twin does.
+        UserError: for settings that the plain twin does not support.
     """
 
     def __init__(self, config: RunConfig, start: Mapping[str, Tensor] | None = None):
@@ -81,9 +81,9 @@ class PlainTrainer:
         self._twin = Trainer([config], starts=[start], precision=precision)
         training, model = config.training, config.model
         if training.schedule != "constant" or training.warmup_steps or training.clip or model.norm != "layer":
-            raise UserError("the plain twin knows LayerNorm, a constant rate and no clipping")
+            raise UserError("the plain twin supports only LayerNorm, a constant rate and no clipping")
         if not self._twin.model.pos_embed.has_weights:
-            raise UserError("the plain twin knows embedded positions only")
+            raise UserError("the plain twin supports only learned or frozen positions")
         initial = self._twin.model.state_dict()
         self.weights = {name: tensor[0].clone().requires_grad_() for name, tensor in initial.items()}
         frozen = {name for name, _ in self._twin.model.named_buffers()}
@@ -105,7 +105,7 @@ class PlainTrainer:
             yield self._step(inputs, targets, factors.mul)
 
     def prepared_steps(self, epoch: int) -> Iterator[Callable[[], Tensor]]:
-        """Yield the steps of an epoch, to be timed: batches are padded beforehand, and dropout is PyTorch's own."""
+        """Yield the steps of an epoch for timing: batches are padded beforehand, and dropout is PyTorch's own."""
         drop = partial(F.dropout, p=self.config.model.dropout)
         for inputs, targets in self._twin.phase(epoch).batches.padded(epoch):
             yield partial(self._step, inputs, targets, drop)

@@ -1,6 +1,6 @@
-"""The training loop: epochs of packed batches for M networks at once, resumable between epochs to the same bits.
+"""The training loop: epochs of packed batches for M networks at once, resumable between epochs bit for bit.
 
-Letters: `M` networks, `R` rows, `T` tokens of a row, `Q` reads of a row, `N` reads of a batch, `D` width, `W` weights.
+Letters: `M` networks, `S` steps, `R` rows, `T` tokens of a row, `Q` of them with a target, `V` vocabulary, `W` weights.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,10 +24,10 @@ from iterhead.training.optimizer import FlatOptimizer
 
 
 def population_key(config: RunConfig) -> RunConfig:
-    """Return what networks must agree on to be trained as one population: the settings, less those each has its own.
+    """Return the settings with those reset in which the networks of a population may differ.
 
-    Each has its own task, seed, start, learning rate, weight decay, split, test sequences, evaluations and early stop,
-    and, where the schedule does not depend on it, epoch limit.
+    These are task, seed, start, learning rate, weight decay, split, number of test sequences, evaluations, early stop
+    and, where the schedule does not depend on it, the epoch limit.
     """
     free = RunConfig()
     data = config.data.model_copy(update={"split": free.data.split, "test_per_length": free.data.test_per_length})
@@ -40,23 +40,23 @@ def population_key(config: RunConfig) -> RunConfig:
 
 
 class Trainer:
-    """Networks in training, as one batched computation; each gets what it would get alone.
-
-    Attributes:
-        configs: the settings of each network that is still trained.
-        datasets: their training and test sequences.
-        model: the networks, in evaluation use at any time, in float32 unless the precision is float64.
-        epoch: epochs done.
+    """Trains M networks as one batched computation; each learns what it would learn alone.
 
     Args:
-        configs: everything that decides the numbers; one for each network, equal in `population_key`.
-        starts: the weights that each network starts from, by name, each [1, ...]; None: drawn from its seed.
+        configs: settings of each network, equal in `population_key`.
+        starts: initial weights of each network by name, each [1, ...]; drawn from its seed if None.
         device: cpu, cuda or mps.
-        precision: of the steps; what the settings' precision means on this device unless given.
-        compiled: let torch.compile translate the forward and backward passes, on a GPU as CUDA graphs.
+        precision: number format of the steps; by default what the settings' precision means on this device.
+        compiled: use torch.compile for the forward and backward passes, on a GPU with CUDA graphs.
+
+    Attributes:
+        configs: settings of the networks that are still trained.
+        datasets: their training and test sequences.
+        model: the networks, ready for evaluation at any time; float32 unless the precision is float64.
+        epoch: number of epochs done.
 
     Raises:
-        UserError: the settings differ where they must not, a start does not fit, or there is no compiler.
+        UserError: when settings differ that must not, a start does not fit, or there is no compiler.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Trainer:
         self._compiled = self._compile() if compiled else None
 
     def _compile(self) -> Callable[[Tensor, PackedContext], Tensor]:
-        """Return the networks' forward pass as torch.compile makes it, on a GPU with CUDA graphs."""
+        """Return the compiled forward pass."""
         check_compiler(self.device)
         mode = "reduce-overhead" if self.device == "cuda" else None
         compiled: Callable[[Tensor, PackedContext], Tensor] = torch.compile(self.model.logits, dynamic=False, mode=mode)
@@ -102,7 +102,7 @@ class Trainer:
 
     @property
     def networks(self) -> int:
-        """M, how many networks are trained."""
+        """M, the number of networks."""
         return len(self.configs)
 
     def phase(self, epoch: int) -> "Phase":
@@ -110,14 +110,14 @@ class Trainer:
         return self._short if epoch < self.configs[0].training.short_epochs else self._full
 
     def train_epoch(self) -> list[float]:
-        """Train for one epoch and return each network's mean loss, in nats a token; not finite if a step's was not."""
+        """Train for one epoch and return each network's mean loss in nats per token, not finite if any step's was."""
         losses = list(self.step_losses())
         self.epoch += 1
         means: list[float] = torch.stack(losses).mean(0).tolist()
         return means
 
     def step_losses(self) -> Iterator[Tensor]:
-        """Take the steps of the next epoch one by one, yielding the losses [M] before each; `epoch` is left alone."""
+        """Take the steps of the next epoch one by one, yielding the losses [M] before each; `epoch` stays the same."""
         phase = self.phase(self.epoch)
         seeds = [config.seed for config in self.configs]
         words_SM2 = dropout_words(seeds, self.epoch, phase.batches.steps).to(self.device)
@@ -144,26 +144,24 @@ class Trainer:
 
     def is_sound(self) -> list[bool]:
         """Return for each network whether all its weights are finite."""
-        sound: list[bool] = self.optimizer.weights.isfinite().all(1).tolist()
-        return sound
+        finite: list[bool] = self.optimizer.weights.isfinite().all(1).tolist()
+        return finite
 
     def state(self, network: int = 0) -> dict[str, Tensor]:
-        """Return everything that a network's next epoch depends on, as copies.
+        """Return everything that training changes of a network, as copies.
 
-        Not in it is what no step changes: weights that do not move, and tables of positions. They are those that the
-        network was made with, so whoever goes on must give its `starts` again.
+        Weights that are not trained are left out, so a trainer that resumes needs the same `starts`.
         """
         optimizer = {f"optimizer.{name}": tensor for name, tensor in self.optimizer.state(network).items()}
         weights = self.optimizer.weights[network : network + 1].clone()
         return {"epoch": torch.tensor(self.epoch), "weights": weights, **optimizer}
 
     def load_states(self, states: Sequence[Mapping[str, Tensor]]) -> None:
-        """Go on from what `state` returned for each network, all after the same number of epochs."""
+        """Resume from what `state` returned for each network, all after the same number of epochs."""
         self.epoch = int(states[0]["epoch"])
         self.optimizer.weights.copy_(torch.cat([state["weights"] for state in states]))
-        prefix = "optimizer."
         self.optimizer.load_states(
-            [{n.removeprefix(prefix): t for n, t in state.items() if n.startswith(prefix)} for state in states]
+            [{name.removeprefix("optimizer."): tensor for name, tensor in state.items()} for state in states]
         )
 
 

@@ -7,18 +7,18 @@ import polars as pl
 
 from iterhead.criteria import LEARNED_ACCURACY, LENGTH_EPOCHS_CORRELATION, ROLE_WEIGHT, SAMPLED_FROM
 from iterhead.estimates import NO_ESTIMATE, UNIT_INTERVAL, mean_over, rank_correlation
-from iterhead.studies.claims import Claim, Evidence, Finding, finding
+from iterhead.studies.claims import Evidence, Finding, claim, finding
 from iterhead.studies.network_drawings import AttentionMaps, HeadShares, Interventions
 from iterhead.studies.published.pretraining import SEEDS as MANY_SEEDS
 from iterhead.studies.published.pretraining import SIZE, scratch
-from iterhead.studies.published.recipe import CHOSEN, SEEDS, make_config
+from iterhead.studies.published.recipe import CHOSEN, SEEDS, Values, make_config
 from iterhead.studies.study import Cell, Scale, Study
 from iterhead.studies.tables import Tables
 
-DEEP: Mapping[Scale, tuple[int, int]] = {"paper": (32, 128), "laptop": (16, 64), "smoke": (5, 16)}
+DEEP: Values = {"paper": (32, 128), "laptop": (16, 64), "smoke": (5, 16)}
 """Longest length and width of the network with three layers of two heads."""
 
-DEEP_SEEDS: Mapping[Scale, tuple[int, ...]] = {**SEEDS, "laptop": tuple(range(6))}
+DEEP_SEEDS: Values = {**SEEDS, "laptop": tuple(range(6))}
 
 
 REPLACED: Mapping[Scale, str] = {"paper": "polynomial", "laptop": "polynomial", "smoke": "copy"}
@@ -41,19 +41,17 @@ def figure_6(scale: Scale) -> Study:
         ),
         (cell,),
         (AttentionMaps("figure-6", "Parity", cell.axes),),
-        (Claim("15", "Longer sequences are learned later", "at least", LENGTH_EPOCHS_CORRELATION, lengths_and_epochs),),
+        (_lengths_and_epochs,),
         ("maps",),
     )
 
 
-def lengths_and_epochs(tables: Tables) -> Evidence:
-    """Return the rank correlation of length and epochs to `LEARNED_ACCURACY` (claim 15), the mean over seeds.
-
-    Lengths that are never learned come last. Lengths below `SAMPLED_FROM` have few test sequences.
-    """
+@claim("15", "Longer sequences are learned later", "at least", LENGTH_EPOCHS_CORRELATION)
+def _lengths_and_epochs(tables: Tables) -> Evidence:
     rows = tables["lengths"]
     if rows.is_empty():
         return NO_ESTIMATE, ""
+    # Lengths that are never learned come last.
     rows = rows.filter(pl.col("length") >= SAMPLED_FROM).with_columns(pl.col("epochs_to_90").fill_null(math.inf))
     each = [
         rank_correlation(part["length"].to_list(), part["epochs_to_90"].to_list()) for part in rows.partition_by("seed")
@@ -80,28 +78,19 @@ def figure_13(scale: Scale) -> Study:
             AttentionMaps("figure-13", "Parity, three layers of two heads", place),
             HeadShares("figure-13-heads", "Weight on x_t of each head", place),
         ),
-        (
-            Claim(
-                "18a",
-                "In a deeper, wider network no single head plays the role alone",
-                "at most",
-                ROLE_WEIGHT,
-                weight_of_best_head,
-            ),
-            Claim("18b", "Over all heads together the role is played", "at least", ROLE_WEIGHT, weight_of_all_heads),
-        ),
+        (_weight_of_best_head, _weight_of_all_heads),
         ("maps",),
     )
 
 
-def weight_of_best_head(tables: Tables) -> Evidence:
-    """Return the largest weight of a single head on x_t (claim 18a)."""
+@claim("18a", "In a deeper, wider network no single head plays the role alone", "at most", ROLE_WEIGHT)
+def _weight_of_best_head(tables: Tables) -> Evidence:
     weight = mean_over(tables.scores("best_second_weight"), UNIT_INTERVAL)
     return weight, "The best single head puts {value} of its weight on x_t ({range})."
 
 
-def weight_of_all_heads(tables: Tables) -> Evidence:
-    """Return the weight on x_t summed over heads (claim 18b)."""
+@claim("18b", "Over all heads together the role is played", "at least", ROLE_WEIGHT)
+def _weight_of_all_heads(tables: Tables) -> Evidence:
     return mean_over(tables.scores("second_mass")), "All heads together put a weight of {value} on x_t ({range})."
 
 
@@ -144,5 +133,5 @@ def checks_over_seeds(tables: Tables) -> list[Finding]:
             f"{{value}} on average over networks ({{range}}); by itself it holds in {holding} of the {len(part)} of "
             f"{networks} networks in which it could be tested."
         )
-        findings.append(finding(first["id"], first["claim"], estimate, first["bound"], threshold, sentence))
+        findings.append(finding(first["id"], first["claim"], first["bound"], threshold, estimate, sentence))
     return findings

@@ -1,19 +1,12 @@
 """Figure 9: the polynomial, parity, and parity after the polynomial; claims 2, 12, 13, 14 and R."""
 
-from functools import partial
+from dataclasses import replace
 
 import polars as pl
 
-from iterhead.criteria import (
-    EMERGENCE_SEEDS,
-    LAST_MLP_ACCURACY,
-    LEARNED_ACCURACY,
-    MEDIAN_ACCURACY,
-    MEDIAN_PEAKINESS,
-    TRANSFER_SPEED_UP,
-)
+from iterhead import criteria
 from iterhead.estimates import UNIT_INTERVAL, difference_of_means, difference_of_spreads, mean_over, median_over
-from iterhead.studies.claims import Claim, Evidence, two_digits
+from iterhead.studies.claims import Claim, Evidence, claim, two_digits
 from iterhead.studies.curve_drawings import Curves, Line
 from iterhead.studies.drawing import Panel
 from iterhead.studies.published.pretraining import (
@@ -33,22 +26,23 @@ from iterhead.studies.study import Cell, Scale, Study
 from iterhead.studies.tables import FULL_EPOCH, Tables
 
 PRE_NORM = "polynomial, pre-norm"
+POLYNOMIAL, PARITY = {"trained": "polynomial"}, {"trained": "parity"}
 
 
 def figure_9(scale: Scale) -> Study:
     """Return figure 9: the polynomial, parity, and parity after the polynomial, over many seeds."""
-    seeds, few = SEEDS[scale], CONTROL_SEEDS[scale]
+    seeds, few, first = SEEDS[scale], CONTROL_SEEDS[scale], "polynomial"
     cells = {
         **{name: scratch(scale, name, seeds) for name in ("polynomial", "parity")},
         **{name: scratch(scale, name, few) for name in ("copy", "random F")},
-        _after("polynomial"): after(scale, "polynomial", "parity", seeds),
+        _after(first): after(scale, first, "parity", seeds),
         _after("copy"): after(scale, "copy", "parity", few),
         _after("random F"): after(scale, "random F", "parity", few),
-        _after("polynomial", FROZEN): after(scale, "polynomial", "parity", seeds, FROZEN),
-        _after("polynomial", LAST_MLP): after(scale, "polynomial", "parity", seeds, LAST_MLP),
+        _after(first, FROZEN): after(scale, first, "parity", seeds, FROZEN),
+        _after(first, LAST_MLP): after(scale, first, "parity", seeds, LAST_MLP),
         PRE_NORM: Cell({}, scratch_config(scale, "polynomial", residual="pre-norm"), few),
     }
-    named = tuple(_named(cell, name) for name, cell in cells.items())
+    named = tuple(replace(cell, axes={"trained": name}) for name, cell in cells.items())
     drawn = ("polynomial", "parity", _after("polynomial"))
     beginnings = ("parity", *(name for name in cells if name.startswith("parity after")))
     return Study(
@@ -65,152 +59,111 @@ def figure_9(scale: Scale) -> Study:
             _curves("figure-9-controls", "Parity after other beginnings", beginnings),
             _curves("residual", "Residual stream as published and as in textbooks", ("polynomial", PRE_NORM)),
         ),
-        _claims(scale),
+        (
+            _median("2a", "accuracy", criteria.MEDIAN_ACCURACY),
+            _median("2b", "second_peakiness", criteria.MEDIAN_PEAKINESS),
+            _lower_peakiness_of_parity,
+            _larger_spread_of_parity,
+            _sooner("13a", "After the polynomial, parity is learnt ten times sooner", "After the polynomial", first),
+            _control("13b", "copy first instead", "copy"),
+            _control("13c", "a random F first instead", "random F"),
+            _control("13d", "attention frozen after the polynomial", first, FROZEN),
+            _control("13e", "only the last MLP trained after the polynomial", first, LAST_MLP),
+            _sooner_in_total(PRETRAINING[scale]),
+            _accuracy_of_last_mlp,
+            _epochs_of_textbook,
+        ),
     )
 
 
-def _claims(scale: Scale) -> tuple[Claim, ...]:
-    ten, more = partial(Claim, bound="at least", needed=EMERGENCE_SEEDS), partial(Claim, bound="more than")
-    return (
-        ten("2a", "Iteration heads emerge: median accuracy", threshold=MEDIAN_ACCURACY, measure=median_accuracy),
-        ten(
-            "2b",
-            "Iteration heads emerge: median second peakiness",
-            threshold=MEDIAN_PEAKINESS,
-            measure=median_second_peakiness,
-        ),
-        more(
-            "12a",
-            "Parity's second peakiness is lower than the polynomial's",
-            threshold=0.0,
-            measure=lower_peakiness_of_parity,
-        ),
-        more(
-            "12b",
-            "Parity's second peakiness varies more than the polynomial's",
-            threshold=0.0,
-            measure=spread_of_parity,
-        ),
-        _sooner("13a", "After the polynomial, parity is learnt ten times sooner", "After the polynomial", "polynomial"),
-        _control("13b", "copy first instead", "copy"),
-        _control("13c", "a random F first instead", "random F"),
-        _control("13d", "attention frozen after the polynomial", "polynomial", FROZEN),
-        _control("13e", "only the last MLP trained after the polynomial", "polynomial", LAST_MLP),
-        more(
-            "13z",
-            "Control: pretraining pays even when its own epochs are counted",
-            threshold=1.0,
-            measure=partial(times_sooner_in_total, pretraining=PRETRAINING[scale]),
-        ),
-        Claim(
-            "14",
-            "Tuning only the last MLP is enough to move to a new task",
-            "at least",
-            LAST_MLP_ACCURACY,
-            accuracy_of_last_mlp,
-        ),
-        more(
-            "R",
-            "The published residual convention learns sooner than the textbook one",
-            threshold=1.0,
-            measure=epochs_of_textbook,
-        ),
-    )
+def _median(id_: str, score: str, least: float) -> Claim:
+    name = score.replace("_", " ")
+
+    @claim(id_, f"Iteration heads emerge: median {name}", "at least", least, needed=criteria.EMERGENCE_SEEDS)
+    def median(tables: Tables) -> Evidence:
+        return median_over(tables.scores(score, POLYNOMIAL)), (
+            f"{name.capitalize()} is {{value}} in the median over seeds ({{range}})."
+        )
+
+    return median
+
+
+def _peakiness(tables: Tables) -> tuple[list[float], list[float]]:
+    """Return the second peakiness of the polynomial's networks, and of parity's."""
+    return tables.scores("second_peakiness", POLYNOMIAL), tables.scores("second_peakiness", PARITY)
+
+
+@claim("12a", "Parity's second peakiness is lower than the polynomial's", "more than", 0.0)
+def _lower_peakiness_of_parity(tables: Tables) -> Evidence:
+    sentence = "The polynomial's second peakiness exceeds parity's by {value} on average ({range})."
+    return difference_of_means(*_peakiness(tables)), sentence
+
+
+@claim("12b", "Parity's second peakiness varies more than the polynomial's", "more than", 0.0)
+def _larger_spread_of_parity(tables: Tables) -> Evidence:
+    polynomial, parity = _peakiness(tables)
+    sentence = "Its standard deviation over seeds is {value} larger for parity ({range})."
+    return difference_of_spreads(parity, polynomial), sentence
+
+
+def _sooner(id_: str, text: str, what: str, first: str, how: str = "") -> Claim:
+    """Return claim 13 or a control: epochs to `LEARNED_ACCURACY` from scratch over epochs after another task."""
+
+    @claim(id_, text, "at least", criteria.TRANSFER_SPEED_UP)
+    def times_sooner(tables: Tables) -> Evidence:
+        transfer = tables.runs({"trained": _after(first, how)})
+        scratch = _of_seeds(tables.runs(PARITY), transfer)
+        return median_speed_up(speed_ups(scratch, transfer)), (
+            f"{what}, accuracy {criteria.LEARNED_ACCURACY} comes {{value}} times sooner in the median ({{range}}); "
+            f"{_reached(transfer)} of {len(transfer)} runs reach it, {_reached(scratch)} of {len(scratch)} from "
+            "scratch."
+        )
+
+    return times_sooner
 
 
 def _control(id_: str, what: str, first: str, how: str = "") -> Claim:
     return _sooner(id_, f"Control: {what}", what[0].upper() + what[1:], first, how)
 
 
-def _sooner(id_: str, claim: str, what: str, first: str, how: str = "") -> Claim:
-    measure = partial(times_sooner, trained=_after(first, how), what=what)
-    return Claim(id_, claim, "at least", TRANSFER_SPEED_UP, measure)
+def _sooner_in_total(pretraining: int | None) -> Claim:
+    """Return claim 13z: the epochs of pretraining count too (None: all that its networks had)."""
+
+    @claim("13z", "Control: pretraining pays even when its own epochs are counted", "more than", 1.0)
+    def times_sooner(tables: Tables) -> Evidence:
+        before = dict(tables.runs(POLYNOMIAL).select("seed", "full_epochs").iter_rows())
+        if pretraining is not None:
+            before = dict.fromkeys(before, pretraining)
+        transfer = tables.runs({"trained": _after("polynomial")}).filter(pl.col("seed").is_in(list(before)))
+        return median_speed_up(speed_ups(tables.runs(PARITY), transfer, before)), (
+            "From scratch parity takes {value} times the epochs of pretraining and transfer together ({range})."
+        )
+
+    return times_sooner
 
 
-def median_accuracy(tables: Tables) -> Evidence:
-    """Return the median accuracy of the polynomial (claim 2a)."""
-    accuracy = median_over(tables.scores("accuracy", {"trained": "polynomial"}))
-    return accuracy, "Accuracy is {value} in the median over seeds ({range})."
-
-
-def median_second_peakiness(tables: Tables) -> Evidence:
-    """Return the median second peakiness of the polynomial (claim 2b)."""
-    peakiness = median_over(tables.scores("second_peakiness", {"trained": "polynomial"}))
-    return peakiness, "Second peakiness is {value} in the median over seeds ({range})."
-
-
-def _peakiness(tables: Tables) -> tuple[list[float], list[float]]:
-    """Return the second peakiness of the polynomial's networks, and of parity's."""
-    polynomial, parity = (
-        tables.scores("second_peakiness", {"trained": trained}) for trained in ("polynomial", "parity")
-    )
-    return polynomial, parity
-
-
-def lower_peakiness_of_parity(tables: Tables) -> Evidence:
-    """Return the polynomial's second peakiness minus parity's (claim 12a)."""
-    polynomial, parity = _peakiness(tables)
-    sentence = "The polynomial's second peakiness exceeds parity's by {value} on average ({range})."
-    return difference_of_means(polynomial, parity), sentence
-
-
-def spread_of_parity(tables: Tables) -> Evidence:
-    """Return the standard deviation of parity's second peakiness minus that of the polynomial's (claim 12b)."""
-    polynomial, parity = _peakiness(tables)
-    sentence = "Its standard deviation over seeds is {value} larger for parity ({range})."
-    return difference_of_spreads(parity, polynomial), sentence
-
-
-def times_sooner(tables: Tables, *, trained: str, what: str) -> Evidence:
-    """Return epochs to `LEARNED_ACCURACY` from scratch over epochs after another task (claim 13), by seed."""
-    transfer = tables.runs({"trained": trained})
-    scratch = _of_seeds(tables.runs({"trained": "parity"}), transfer)
-    return median_speed_up(speed_ups(scratch, transfer)), (
-        f"{what}, accuracy {LEARNED_ACCURACY} comes {{value}} times sooner in the median ({{range}}); "
-        f"{_reached(transfer)} of {len(transfer)} runs reach it, {_reached(scratch)} of {len(scratch)} from scratch."
-    )
-
-
-def times_sooner_in_total(tables: Tables, *, pretraining: int | None) -> Evidence:
-    """Return the same where the epochs of the polynomial count too (claim 13z).
-
-    Args:
-        tables: of figure 9.
-        pretraining: epochs of the polynomial; None for all that its networks had.
-    """
-    before = dict(tables.runs({"trained": "polynomial"}).select("seed", "full_epochs").iter_rows())
-    if pretraining is not None:
-        before = dict.fromkeys(before, pretraining)
-    scratch, transfer = (tables.runs({"trained": trained}) for trained in ("parity", _after("polynomial")))
-    each = speed_ups(scratch, transfer.filter(pl.col("seed").is_in(list(before))), before)
-    return median_speed_up(each), (
-        "From scratch parity takes {value} times the epochs of pretraining and transfer together ({range})."
-    )
-
-
-def accuracy_of_last_mlp(tables: Tables) -> Evidence:
-    """Return the accuracy on parity when only the last MLP is trained on it (claim 14).
-
-    Every seed counts; the sentence adds the mean of those whose first network had learned its own task.
-    """
-    rows, before = (tables.runs({"trained": trained}) for trained in (_after("polynomial", LAST_MLP), "polynomial"))
-    able = _of_seeds(rows, before.filter(pl.col("accuracy") >= LEARNED_ACCURACY)) if len(before) else rows.clear()
-    mean = mean_over(able.sort("seed")["accuracy"].drop_nulls().to_list(), UNIT_INTERVAL)
+@claim("14", "Tuning only the last MLP is enough to move to a new task", "at least", criteria.LAST_MLP_ACCURACY)
+def _accuracy_of_last_mlp(tables: Tables) -> Evidence:
+    # Every seed counts; the sentence adds the mean of those whose first network had learned its own task.
+    before = tables.runs(POLYNOMIAL).filter(pl.col("accuracy") >= criteria.LEARNED_ACCURACY)
+    able = before["seed"].to_list()
+    rows = tables.runs({"trained": _after("polynomial", LAST_MLP)}).sort("seed").drop_nulls("accuracy")
+    mean = mean_over(rows.filter(pl.col("seed").is_in(able))["accuracy"].to_list(), UNIT_INTERVAL)
     of_able = ""
     if mean.n:
         value, low, high = map(two_digits, (mean.value, mean.low, mean.high))
         of_able = f" Of the {mean.n} whose first network had learnt its task it is {value} ({low} to {high})."
-    return mean_over(rows.sort("seed")["accuracy"].drop_nulls().to_list(), UNIT_INTERVAL), (
+    return mean_over(rows["accuracy"].to_list(), UNIT_INTERVAL), (
         f"With only the last MLP trained, accuracy on the new task is {{value}} ({{range}}).{of_able}"
     )
 
 
-def epochs_of_textbook(tables: Tables) -> Evidence:
-    """Return epochs to `LEARNED_ACCURACY` with the textbook residual stream over those as published (R, ours)."""
+@claim("R", "The published residual convention learns sooner than the textbook one", "more than", 1.0)
+def _epochs_of_textbook(tables: Tables) -> Evidence:
     textbook = tables.runs({"trained": PRE_NORM})
-    published = _of_seeds(tables.runs({"trained": "polynomial"}), textbook)
+    published = _of_seeds(tables.runs(POLYNOMIAL), textbook)
     return median_speed_up(speed_ups(textbook, published)), (
-        f"Textbook pre-norm takes {{value}} times as many epochs to accuracy {LEARNED_ACCURACY} in the median "
+        f"Textbook pre-norm takes {{value}} times as many epochs to accuracy {criteria.LEARNED_ACCURACY} in the median "
         f"({{range}}); {_reached(textbook)} of {len(textbook)} runs reach it, {_reached(published)} of "
         f"{len(published)} as published."
     )
@@ -228,11 +181,6 @@ def _reached(rows: pl.DataFrame) -> int:
 
 def _after(first: str, how: str = "") -> str:
     return f"parity after {first}" + (f", {how}" if how else "")
-
-
-def _named(cell: Cell, name: str) -> Cell:
-    """Return the same runs on the axis of figure 9."""
-    return Cell({"trained": name}, cell.config, cell.seeds, cell.parent, cell.parent_epoch)
 
 
 def _curves(file: str, title: str, names: tuple[str, ...]) -> Curves:

@@ -5,17 +5,9 @@ from functools import partial
 
 import polars as pl
 
-from iterhead.criteria import (
-    ACCURACY_PEAKINESS_CORRELATION,
-    FAR_APART,
-    HEAD_ABSENT,
-    HEAD_PRESENT,
-    NO_OTHER_CIRCUIT_NETWORKS,
-    OTHER_CIRCUIT_PEAKINESS,
-    SOLVED_ACCURACY,
-)
+from iterhead import criteria
 from iterhead.estimates import NO_ESTIMATE, UNIT_INTERVAL, Estimate, mean_over, rank_correlation, threshold
-from iterhead.studies.claims import Claim, Evidence, Finding, finding
+from iterhead.studies.claims import Evidence, Finding, claim, finding
 from iterhead.studies.drawing import Panel
 from iterhead.studies.grid_drawings import HeatMaps
 from iterhead.studies.published.recipe import CHOSEN
@@ -48,27 +40,9 @@ def figure_8(scale: Scale) -> Study:
         _cells(scale, "polynomial"),
         (_peakiness("Polynomial", "figure-8"),),
         (
-            Claim(
-                "9a",
-                "Where a small width breaks the iteration head, the first head is still there",
-                "at least",
-                HEAD_PRESENT,
-                first_head_without_second,
-            ),
-            Claim(
-                "9b",
-                "The width that the iteration head needs grows with the longest length",
-                "more than",
-                1.0,
-                growth_of_width,
-            ),
-            Claim(
-                "10",
-                "Accuracy goes with second peakiness",
-                "at least",
-                ACCURACY_PEAKINESS_CORRELATION,
-                accuracy_and_peakiness,
-            ),
+            _first_head_without_second,
+            _growth_of_width,
+            _accuracy_and_peakiness,
             partial(other_circuits, id_="11a", of="polynomial"),
         ),
         ("circuits",),
@@ -90,76 +64,74 @@ def figure_11(scale: Scale) -> Study:
     )
 
 
-def first_head_without_second(tables: Tables) -> Evidence:
-    """Return the first peakiness of networks whose iteration head is broken (claim 9a)."""
-    broken = tables.runs({"network": TWO}).filter(pl.col("second_peakiness") <= HEAD_ABSENT)
+@claim(
+    "9a",
+    "Where a small width breaks the iteration head, the first head is still there",
+    "at least",
+    criteria.HEAD_PRESENT,
+)
+def _first_head_without_second(tables: Tables) -> Evidence:
+    broken = tables.runs({"network": TWO}).filter(pl.col("second_peakiness") <= criteria.HEAD_ABSENT)
     of_seeds = broken.group_by("seed").agg(pl.col("first_peakiness").mean()).sort("seed")
     return mean_over(of_seeds["first_peakiness"].to_list(), UNIT_INTERVAL), (
-        f"In the {len(broken)} networks whose second peakiness is at most {HEAD_ABSENT}, first peakiness is {{value}} "
-        "({range}), the mean of the seeds' means."
+        f"In the {len(broken)} networks whose second peakiness is at most {criteria.HEAD_ABSENT}, first peakiness is "
+        "{value} ({range}), the mean of the seeds' means."
     )
 
 
-def growth_of_width(tables: Tables) -> Evidence:
-    """Return the width that the iteration head needs at the longest length over that at the shortest (claim 9b)."""
+@claim("9b", "The width that the iteration head needs grows with the longest length", "more than", 1.0)
+def _growth_of_width(tables: Tables) -> Evidence:
     growth: list[float] = []
     lengths: set[int] = set()
-    for rows in tables.runs({"network": TWO}).sort("seed").partition_by("seed", maintain_order=True):
-        widths = least_widths(rows, "second_peakiness", HEAD_PRESENT)
+    for rows in tables.runs({"network": TWO}).sort("seed").partition_by("seed"):
+        widths = least_widths(rows, "second_peakiness", criteria.HEAD_PRESENT)
         if len(widths) >= 2:
             lengths |= widths.keys()
             growth.append(widths[max(widths)] / widths[min(widths)])
     ends = f" (lengths to {max(lengths)} and {min(lengths)})" if lengths else ""
     return mean_over(growth, (0, math.inf)), (
-        f"The least width with second peakiness {HEAD_PRESENT} is {{value}} times as large ({{range}}) at the longest "
-        f"length that has one as at the shortest{ends}."
+        f"The least width with second peakiness {criteria.HEAD_PRESENT} is {{value}} times as large ({{range}}) at the "
+        f"longest length that has one as at the shortest{ends}."
     )
 
 
 def least_widths(rows: pl.DataFrame, score: str, least: float) -> dict[int, float]:
-    """Return the least width with such a score by longest length, from rows of one seed; lengths without one miss."""
+    """Return the least width with such a score by longest length, of one seed; without the lengths that have none."""
     widths = {
         int(part["longest"][0]): threshold(dict(part.select("width", score).drop_nulls().iter_rows()), least)
-        for part in rows.sort("longest").partition_by("longest", maintain_order=True)
+        for part in rows.sort("longest").partition_by("longest")
     }
     return {length: width for length, width in widths.items() if math.isfinite(width)}
 
 
-def accuracy_and_peakiness(tables: Tables) -> Evidence:
-    """Return Spearman's correlation of accuracy and second peakiness over the grid (claim 10), the mean over seeds."""
+@claim("10", "Accuracy goes with second peakiness", "at least", criteria.ACCURACY_PEAKINESS_CORRELATION)
+def _accuracy_and_peakiness(tables: Tables) -> Evidence:
     rows = tables.runs({"network": TWO})
     seeds = rows.drop_nulls("second_peakiness").partition_by("seed")
     each = [rank_correlation(part["accuracy"].to_list(), part["second_peakiness"].to_list()) for part in seeds]
     exceptions = len(tables.select("exceptions", {"network": TWO}))
     return mean_over([r for r in each if not math.isnan(r)], (-1, 1)), (
-        f"Over the grid, Spearman's correlation is {{value}} ({{range}}); accuracy and second peakiness are more "
-        f"than {FAR_APART} apart in {exceptions} of {len(rows)} networks (listed in exceptions.parquet)."
+        "Over the grid, Spearman's correlation is {value} ({range}); accuracy and second peakiness are more than "
+        f"{criteria.FAR_APART} apart in {exceptions} of {len(rows)} networks (listed in exceptions.parquet)."
     )
 
 
 def other_circuits(tables: Tables, *, id_: str, of: str) -> list[Finding]:
     """Check claim 11: networks that solve their task without a second head; the table `circuits` says which."""
-    others = tables["circuits"]
-    solving = 0
+    others, solving = tables["circuits"], 0
     if tables.frames:
-        solved = pl.col("accuracy") >= SOLVED_ACCURACY
+        solved = pl.col("accuracy") >= criteria.SOLVED_ACCURACY
         solving = tables.runs().filter(solved & pl.col("second_peakiness").is_not_null()).height
-    count = len(others)
     kinds = ""
-    if count:
+    if count := len(others):
         counts = others.group_by("kind").len().sort("len", "kind", descending=[True, False])
         kinds = ": " + ", ".join(f"{number} {kind}" for kind, number in counts.iter_rows())
+    estimate = Estimate(float(count), float(count), float(count), solving) if solving else NO_ESTIMATE
+    sentence = (
+        f"{count} of {solving} networks that solve their task do so with second peakiness of at most "
+        f"{criteria.OTHER_CIRCUIT_PEAKINESS}{kinds}."
+    )
     # One example shows that there are some; that there are none takes many networks.
-    decided = count > 0 or solving >= NO_OTHER_CIRCUIT_NETWORKS
-    return [
-        finding(
-            id_,
-            f"Other circuits than the iteration head exist: {of}",
-            Estimate(float(count), float(count), float(count), solving) if solving else NO_ESTIMATE,
-            "at least",
-            1.0,
-            f"{count} of {solving} networks that solve their task do so with second peakiness of at most "
-            f"{OTHER_CIRCUIT_PEAKINESS}{kinds}.",
-            needed=1 if decided else solving + 1,
-        )
-    ]
+    decided = count > 0 or solving >= criteria.NO_OTHER_CIRCUIT_NETWORKS
+    text = f"Other circuits than the iteration head exist: {of}"
+    return [finding(id_, text, "at least", 1.0, estimate, sentence, needed=1 if decided else solving + 1)]

@@ -6,39 +6,25 @@ from functools import cache, partial
 
 from iterhead.criteria import LEARNED_ACCURACY, POSITION_COORDINATES, POSITION_WIDTH
 from iterhead.estimates import mean_over, threshold
-from iterhead.studies.claims import Claim, Evidence
+from iterhead.studies.claims import Evidence, claim
 from iterhead.studies.curve_drawings import Curves, Line
 from iterhead.studies.drawing import Panel
 from iterhead.studies.grid_drawings import HeatMaps
 from iterhead.studies.published.peakiness_grids import least_widths, other_circuits
-from iterhead.studies.published.recipe import CHOSEN, SEEDS, make_config
+from iterhead.studies.published.recipe import CHOSEN, SEEDS, Values, make_config
 from iterhead.studies.study import Cell, Scale, Study
 from iterhead.studies.tables import Tables
 
-WIDTHS: Mapping[Scale, tuple[int, ...]] = {
-    "paper": tuple(range(1, 32)),
-    "laptop": (6, 10, 16, 24),
-    "smoke": (4, 8),
-}
+WIDTHS: Values = {"paper": tuple(range(1, 32)), "laptop": (6, 10, 16, 24), "smoke": (4, 8)}
+LENGTHS: Values = {"paper": tuple(range(4, 32)), "laptop": (4, 8, 12, 16), "smoke": (4, 5)}
 
-LENGTHS: Mapping[Scale, tuple[int, ...]] = {
-    "paper": tuple(range(4, 32)),
-    "laptop": (4, 8, 12, 16),
-    "smoke": (4, 5),
-}
-
-EPOCHS: Mapping[Scale, tuple[int, int]] = {"paper": (1000, 5000), "laptop": (20, 40), "smoke": (2, 4)}
+EPOCHS: Values = {"paper": (1000, 5000), "laptop": (20, 40), "smoke": (2, 4)}
 """The two epochs that are shown; the later one is the last."""
 
-COORDINATES: Mapping[Scale, tuple[int, ...]] = {
-    "paper": tuple(range(2, 32)),
-    "laptop": (2, 4, 8, 12, 16, 20, 24, 28, 31),
-    "smoke": (4, 16),
-}
+COORDINATES: Values = {"paper": tuple(range(2, 32)), "laptop": (2, 4, *range(8, 29, 4), 31), "smoke": (4, 16)}
 """Numbers of coordinates with positions, of `POSITION_WIDTH`."""
 
 COORDINATES_LONGEST: Mapping[Scale, int] = {"paper": 16, "laptop": 12, "smoke": 5}
-
 COORDINATES_EPOCHS: Mapping[Scale, int] = {"paper": 10_000, "laptop": 40, "smoke": 4}
 
 LEARNED, FROZEN = "learned", "frozen"
@@ -90,12 +76,12 @@ def figure_14(scale: Scale) -> Study:
         _chosen(scale),
         grid(scale),
         (_maps(scale, "figure-14", "Test accuracy", "accuracy"),),
-        (Claim("17a", "Frozen positions need a larger width", "more than", 1.0, widths_of_frozen_positions),),
+        (_widths_of_frozen_positions,),
     )
 
 
-def widths_of_frozen_positions(tables: Tables) -> Evidence:
-    """Return the least width that learns the task with frozen positions over that with learned ones (claim 17a)."""
+@claim("17a", "Frozen positions need a larger width", "more than", 1.0)
+def _widths_of_frozen_positions(tables: Tables) -> Evidence:
     learned, frozen = (
         {
             int(part["seed"][0]): least_widths(part, "accuracy", LEARNED_ACCURACY)
@@ -165,20 +151,17 @@ def figure_16(scale: Scale) -> Study:
         (*CHOSEN[scale], f"The task is the polynomial, and lengths go to {longest}: the paper leaves both open."),
         cells,
         (Curves("figure-16", "Width 32, positions on p coordinates", "position_width", lines, panels),),
-        (
-            Claim(
-                "17b",
-                f"Learned positions on {POSITION_COORDINATES} of {POSITION_WIDTH} coordinates are enough",
-                "at most",
-                POSITION_COORDINATES,
-                coordinates_needed,
-            ),
-        ),
+        (_coordinates_needed,),
     )
 
 
-def coordinates_needed(tables: Tables) -> Evidence:
-    """Return the least number of coordinates with learned positions that learns the task (claim 17b)."""
+@claim(
+    "17b",
+    f"Learned positions on {POSITION_COORDINATES} of {POSITION_WIDTH} coordinates are enough",
+    "at most",
+    POSITION_COORDINATES,
+)
+def _coordinates_needed(tables: Tables) -> Evidence:
     each = [
         threshold(dict(part.select("position_width", "accuracy").iter_rows()), LEARNED_ACCURACY)
         for part in tables.runs({"positions": LEARNED}).partition_by("seed")

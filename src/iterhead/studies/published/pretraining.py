@@ -5,20 +5,14 @@ from functools import cache
 from typing import Any
 
 from iterhead.settings import RunConfig
-from iterhead.studies.published.recipe import CHOSEN, make_config
+from iterhead.studies.published.recipe import CHOSEN, Values, make_config
 from iterhead.studies.speed_ups import FROM_SCRATCH, SpeedUps
 from iterhead.studies.study import Cell, Scale, Study
 
-SEEDS: Mapping[Scale, tuple[int, ...]] = {
-    "paper": tuple(range(100)),
-    "laptop": tuple(range(10)),
-    "smoke": (0, 1),
-}
-
-CONTROL_SEEDS: Mapping[Scale, tuple[int, ...]] = {**SEEDS, "laptop": tuple(range(5))}
+SEEDS: Values = {"paper": tuple(range(100)), "laptop": tuple(range(10)), "smoke": (0, 1)}
+CONTROL_SEEDS: Values = {**SEEDS, "laptop": tuple(range(5))}
 """Seeds of the controls: copy or a random F first, and the textbook residual stream."""
-
-MATRIX_SEEDS: Mapping[Scale, tuple[int, ...]] = {"paper": tuple(range(10)), "laptop": (0, 1, 2), "smoke": (0, 1)}
+MATRIX_SEEDS: Values = {"paper": tuple(range(10)), "laptop": (0, 1, 2), "smoke": (0, 1)}
 
 SIZE: Mapping[Scale, Mapping[str, Mapping[str, Any]]] = {
     "paper": {"data": {"max_length": 16}},

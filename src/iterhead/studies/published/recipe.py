@@ -2,13 +2,16 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from iterhead.data import make_packing
 from iterhead.model.positions import POSITION_ENCODINGS
 from iterhead.settings import ModelConfig, RunConfig, parse_config
 from iterhead.studies.study import Scale
 from iterhead.training.flops import step_flops
+
+Values: TypeAlias = Mapping[Scale, tuple[int, ...]]
+"""Values of an axis, or seeds, at each scale."""
 
 RECIPES: Mapping[Scale, Mapping[str, Mapping[str, Any]]] = {
     "paper": {
@@ -45,8 +48,8 @@ CHOSEN: Mapping[Scale, tuple[str, ...]] = {
     "smoke": ("Networks too small, trained too briefly: it shows that everything works, and decides nothing.",),
 }
 
-SEEDS: Mapping[Scale, tuple[int, ...]] = {"paper": (0, 1, 2), "laptop": (0, 1, 2), "smoke": (0, 1)}
-"""Of a cell of a grid."""
+SEEDS: Values = {"paper": (0, 1, 2), "laptop": (0, 1, 2), "smoke": (0, 1)}
+"""Seeds of a cell of a grid."""
 
 
 def make_config(scale: Scale, task: str = "polynomial", **changes: Mapping[str, Any]) -> RunConfig:

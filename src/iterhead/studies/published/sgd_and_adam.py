@@ -6,10 +6,10 @@ import polars as pl
 
 from iterhead.criteria import LEARNED_ACCURACY
 from iterhead.estimates import NO_ESTIMATE, mean_over
-from iterhead.studies.claims import Claim, Evidence
+from iterhead.studies.claims import Evidence, claim
 from iterhead.studies.drawing import Panel
 from iterhead.studies.grid_drawings import Contours
-from iterhead.studies.published.recipe import CHOSEN, SEEDS, make_config
+from iterhead.studies.published.recipe import CHOSEN, SEEDS, Values, make_config
 from iterhead.studies.study import Cell, Scale, Study
 from iterhead.studies.tables import Tables
 
@@ -19,17 +19,9 @@ RATES: Mapping[Scale, tuple[float, ...]] = {
     "smoke": (1e-3, 1e-2),
 }
 
-BATCHES: Mapping[Scale, tuple[int, ...]] = {
-    "paper": (16, 32, 64, 128, 256, 512, 1024, 2048),
-    "laptop": (16, 64, 256),
-    "smoke": (16, 64),
-}
+BATCHES: Values = {"paper": tuple(2**power for power in range(4, 12)), "laptop": (16, 64, 256), "smoke": (16, 64)}
 
-SIZE: Mapping[Scale, tuple[int, int, int]] = {
-    "paper": (12, 128, 1000),
-    "laptop": (8, 32, 15),
-    "smoke": (5, 16, 2),
-}
+SIZE: Values = {"paper": (12, 128, 1000), "laptop": (8, 32, 15), "smoke": (5, 16, 2)}
 """Longest length, width and epochs."""
 
 
@@ -68,20 +60,12 @@ def figure_12(scale: Scale) -> Study:
         ),
         cells,
         (Contours("figure-12", "Test accuracy", "lr", "batch", panels),),
-        (
-            Claim(
-                "16",
-                "Adam's good region of learning rate and batch size is larger than SGD's",
-                "more than",
-                0.0,
-                adam_minus_sgd,
-            ),
-        ),
+        (_adam_minus_sgd,),
     )
 
 
-def adam_minus_sgd(tables: Tables) -> Evidence:
-    """Return the share of the grid that Adam learns less the share that SGD learns, the mean over seeds (claim 16)."""
+@claim("16", "Adam's good region of learning rate and batch size is larger than SGD's", "more than", 0.0)
+def _adam_minus_sgd(tables: Tables) -> Evidence:
     learned = (pl.col("accuracy") >= LEARNED_ACCURACY).mean().alias("share")
     shares = tables.runs().group_by("optimizer", "seed").agg(learned)
     by_seed = shares.pivot("optimizer", index="seed", values="share").sort("seed")

@@ -2,39 +2,32 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import polars as pl
 
-from iterhead.criteria import (
-    ONE_LAYER_ACCURACY,
-    ONE_LAYER_FROM,
-    WITHOUT_CHAIN_ACCURACY,
-    WITHOUT_CHAIN_ACCURACY_PARITY,
-    WITHOUT_CHAIN_FROM,
-)
+from iterhead import criteria
 from iterhead.estimates import UNIT_INTERVAL, mean_over
-from iterhead.studies.claims import Claim, Evidence
+from iterhead.settings import RunConfig
+from iterhead.studies.claims import Claim, Evidence, claim
 from iterhead.studies.drawing import Panel
 from iterhead.studies.grid_drawings import HeatMaps
-from iterhead.studies.published.recipe import CHOSEN, SEEDS, make_config, with_equal_compute, with_equal_parameters
-from iterhead.studies.study import AxisValue, Cell, Scale, Study
+from iterhead.studies.published.recipe import (
+    CHOSEN,
+    SEEDS,
+    Values,
+    make_config,
+    with_equal_compute,
+    with_equal_parameters,
+)
+from iterhead.studies.study import Cell, Scale, Study
 from iterhead.studies.tables import Tables
 
-WIDTHS: Mapping[Scale, tuple[int, ...]] = {
-    "paper": tuple(range(4, 64)),
-    "laptop": (6, 10, 16, 24, 40),
-    "smoke": (4, 8),
-}
+WIDTHS: Values = {"paper": tuple(range(4, 64)), "laptop": (6, 10, 16, 24, 40), "smoke": (4, 8)}
+LENGTHS: Values = {"paper": tuple(range(4, 32)), "laptop": (4, 8, 12, 16), "smoke": (4, 5)}
 
-LENGTHS: Mapping[Scale, tuple[int, ...]] = {
-    "paper": tuple(range(4, 32)),
-    "laptop": (4, 8, 12, 16),
-    "smoke": (4, 5),
-}
-
-IID_WIDTHS: Mapping[Scale, tuple[int, ...]] = {**WIDTHS, "laptop": (10, 24)}
+IID_WIDTHS: Values = {**WIDTHS, "laptop": (10, 24)}
 """Widths of parity without chain of thought on the published split."""
 
 CONTROLS: Mapping[Scale, tuple[tuple[int, int], ...]] = {
@@ -75,8 +68,11 @@ def _cell(
 ) -> Cell:
     data = {"max_length": longest, **changes.get("data", {})}
     model = {"width": width, **changes.get("model", {})}
-    axes: dict[str, AxisValue] = {"network": network, "width": width, "longest": longest}
-    return Cell(axes, make_config(scale, task, data=data, model=model), SEEDS[scale])
+    return _at(network, width, longest, make_config(scale, task, data=data, model=model), scale)
+
+
+def _at(network: str, width: int, longest: int, config: RunConfig, scale: Scale) -> Cell:
+    return Cell({"network": network, "width": width, "longest": longest}, config, SEEDS[scale])
 
 
 @cache
@@ -84,22 +80,16 @@ def _controls(scale: Scale) -> tuple[Cell, ...]:
     cells = []
     for width, longest in CONTROLS[scale]:
         config = make_config(scale, data={"max_length": longest}, model={"width": width})
-        for network, changed in (
-            (EQUAL_PARAMETERS, with_equal_parameters(config)),
-            (EQUAL_COMPUTE, with_equal_compute(config)),
-        ):
-            cells.append(Cell({"network": network, "width": width, "longest": longest}, changed, SEEDS[scale]))
+        cells.append(_at(EQUAL_PARAMETERS, width, longest, with_equal_parameters(config), scale))
+        cells.append(_at(EQUAL_COMPUTE, width, longest, with_equal_compute(config), scale))
     return tuple(cells)
 
 
 def _three_panels(task: str, file: str) -> HeatMaps:
-    panels = tuple(
-        Panel(title, "accuracy", {"network": network})
-        for network, title in (
-            (TWO, "Two layers, with chain of thought"),
-            (WITHOUT, "Two layers, without"),
-            (ONE, "One layer, with chain of thought"),
-        )
+    panels = (
+        Panel("Two layers, with chain of thought", where={"network": TWO}),
+        Panel("Two layers, without", where={"network": WITHOUT}),
+        Panel("One layer, with chain of thought", where={"network": ONE}),
     )
     return HeatMaps(file, f"{task}: test accuracy", "longest", "width", panels)
 
@@ -120,7 +110,7 @@ def figure_7(scale: Scale) -> Study:
         (*grid(scale, "polynomial"), *_controls(scale)),
         (_three_panels("Polynomial", "figure-7"),),
         (
-            _without_chain("7a", "polynomial", "Without chain of thought", WITHOUT, WITHOUT_CHAIN_ACCURACY),
+            _without_chain("7a", "polynomial", "Without chain of thought", WITHOUT, criteria.WITHOUT_CHAIN_ACCURACY),
             _one_layer("8a", "", ONE),
             _one_layer("8b", " at equal parameters", EQUAL_PARAMETERS),
             _one_layer("8c", " at equal compute", EQUAL_COMPUTE),
@@ -129,34 +119,38 @@ def figure_7(scale: Scale) -> Study:
 
 
 def _without_chain(id_: str, how: str, what: str, network: str, most: float) -> Claim:
-    measure = partial(best_of_all_widths, network=network, longest=WITHOUT_CHAIN_FROM, what=what)
-    return Claim(id_, f"Chain of thought is needed: {how}", "at most", most, measure)
+    text = f"Chain of thought is needed: {how}"
+    return _not_learned(id_, text, what, network, criteria.WITHOUT_CHAIN_FROM, most)
 
 
 def _one_layer(id_: str, how: str, network: str) -> Claim:
-    measure = partial(best_of_all_widths, network=network, longest=ONE_LAYER_FROM, what=f"With one layer{how}")
-    return Claim(id_, f"One layer is not enough{how}", "at most", ONE_LAYER_ACCURACY, measure)
+    text, what = f"One layer is not enough{how}", f"With one layer{how}"
+    return _not_learned(id_, text, what, network, criteria.ONE_LAYER_FROM, criteria.ONE_LAYER_ACCURACY)
 
 
-def best_of_all_widths(tables: Tables, *, network: str, longest: int, what: str) -> Evidence:
-    """Return the best accuracy of all cells from a length on (claims 7 and 8), the mean over seeds.
+def _not_learned(id_: str, text: str, what: str, network: str, longest: int, most: float) -> Claim:
+    """Return claim 7 or 8: the best accuracy of all cells from a length on, the mean over seeds.
 
     The largest accuracy among the cells decides, not their mean, since the claim is that no width is enough.
     """
-    rows = tables.runs({"network": network}).filter(pl.col("longest") >= longest)
-    best = rows.group_by("seed").agg(pl.col("accuracy").max()).sort("seed")
-    cells = rows.select("width", "longest").n_unique() if len(rows) else 0
-    return mean_over(best["accuracy"].to_list(), UNIT_INTERVAL), (
-        f"{what}, the best of {cells} cells with lengths to {longest} or more gets {{value}} of its test sequences "
-        "right ({range})."
-    )
+
+    @claim(id_, text, "at most", most)
+    def best_of_all_widths(tables: Tables) -> Evidence:
+        rows = tables.runs({"network": network}).filter(pl.col("longest") >= longest)
+        best = rows.group_by("seed").agg(pl.col("accuracy").max()).sort("seed")
+        return mean_over(best["accuracy"].to_list(), UNIT_INTERVAL), (
+            f"{what}, the best of {rows.select('width', 'longest').n_unique()} cells with lengths to {longest} or more "
+            "gets {value} of its test sequences right ({range})."
+        )
+
+    return best_of_all_widths
 
 
 def figure_10(scale: Scale) -> Study:
     """Return figure 10: the accuracy of parity."""
     drawing = _three_panels("Parity", "figure-10")
-    iid = Panel("Two layers, without; iid split as published", "accuracy", {"network": WITHOUT_IID})
-    most = WITHOUT_CHAIN_ACCURACY_PARITY
+    iid = Panel("Two layers, without; iid split as published", where={"network": WITHOUT_IID})
+    most = criteria.WITHOUT_CHAIN_ACCURACY_PARITY
     return Study(
         "figure-10",
         scale,
