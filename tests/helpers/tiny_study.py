@@ -1,4 +1,4 @@
-"""A study of six runs of a fraction of a second each; as a script, it trains them: `python tests/tiny_study.py OUT`."""
+"""A study of six runs of a fraction of a second each; as a script, it trains them: `python tiny_study.py OUT`."""
 
 import sys
 from pathlib import Path
@@ -14,8 +14,10 @@ CALIBRATION = Calibration(start=1e-3, rate=1e10, memory=1e9, device="cpu")
 
 SEEDS = (0, 1)
 
+EPOCHS = 16
 
-def tiny_config(task="parity", width=40, epochs=6):
+
+def tiny_config(task="parity", width=40, epochs=EPOCHS):
     """Wider than 32, so that each run is a job of its own."""
     return parse_config(
         {
@@ -27,7 +29,7 @@ def tiny_config(task="parity", width=40, epochs=6):
     )
 
 
-def tiny_study(epochs=6):
+def tiny_study(epochs=EPOCHS):
     """Copy and parity, and parity after copy as it was at epoch 2."""
     copy = Cell({"what": "copy", "width": 40, "longest": 4}, tiny_config("copy", epochs=epochs), SEEDS)
     parity = Cell({"what": "parity", "width": 40, "longest": 4}, tiny_config(epochs=epochs), SEEDS)
@@ -36,7 +38,7 @@ def tiny_study(epochs=6):
     return Study("tiny", "smoke", "A tiny study", "nothing", ("everything",), (copy, parity, after), (drawing,))
 
 
-def train_tiny(out, *, epochs=6, workers=1, **options):
+def train_tiny(out, *, epochs=EPOCHS, workers=1, **options):
     """Train it, and return how far it is then."""
     return train_studies(
         [tiny_study(epochs)], Path(out), calibration=CALIBRATION, workers=workers, threads=1, device="cpu", **options
@@ -44,5 +46,5 @@ def train_tiny(out, *, epochs=6, workers=1, **options):
 
 
 if __name__ == "__main__":
-    progress = train_tiny(sys.argv[1], epochs=int(sys.argv[2]), workers=int(sys.argv[3]))
+    progress = train_tiny(sys.argv[1], epochs=int(sys.argv[2]))
     print(progress.done, progress.failed)

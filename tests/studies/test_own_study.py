@@ -1,6 +1,8 @@
 """A study of a user's own, named `module:name`: found, trained, drawn, checked and shown as a page."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -10,58 +12,25 @@ from iterhead.cli import main
 from iterhead.errors import UserError
 from iterhead.studies.registry import find_studies, is_study
 
-MODULE = '''
-"""How well parity is learned at two widths."""
+DOCS = Path(__file__).parents[2] / "docs/studies.md"
 
-from iterhead.settings import parse_config
-from iterhead.studies.claims import Claim
-from iterhead.studies.curve_drawings import Curves, Line
-from iterhead.studies.drawing import Panel
-from iterhead.studies.study import Cell, Study
-from iterhead.estimates import mean_over
+ERRORS = """
 
-
-def config(width):
-    return parse_config(
-        {
-            "task": "parity",
-            "data": {"max_length": 4, "train_per_length": 24, "test_per_length": 8},
-            "model": {"width": width, "vocabulary": 8},
-            "training": {"batch_size": 12, "epochs": 2, "short_epochs": 0},
-        }
-    )
-
-
-def parity(scale):
-    return Study(
-        name="parity by width",
-        scale=scale,
-        title="Parity at two widths",
-        published="Nothing.",
-        chosen=("Everything.",),
-        cells=tuple(Cell({"dropout width": width}, config(width), seeds=(0, 1)) for width in (4, 8)),
-        drawings=(Curves("parity", "Parity", "dropout width", (Line("parity", {}),), (Panel("Accuracy"),)),),
-        claims=(Claim("1", "Parity is learned", "at least", 0.9, mean_accuracy),),
-    )
-
-
-def mean_accuracy(tables):
-    return mean_over(tables.scores("accuracy"), (0, 1)), "Accuracy is {value} ({range})."
-
-
-smallest = parity("smoke")
 number = 3
+smallest = parity("smoke")
 
 
 def broken(scale):
     raise ValueError(f"{scale}:\\n  no such")
-'''
+"""
+"""Names in the module that are no studies, but for the second."""
 
 
 @pytest.fixture
 def module(tmp_path, monkeypatch):
-    """The module's name, in the current folder."""
-    (tmp_path / "own_studies.py").write_text(MODULE)
+    """The module of docs/studies.md, in the current folder."""
+    (code,) = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    (tmp_path / "own_studies.py").write_text(code + ERRORS)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(cost_module, "_measure", lambda _device: CALIBRATION)
@@ -72,13 +41,13 @@ def test_from_its_name_to_its_page(module, tmp_path, capsys):
     name = f"{module}:parity"
     assert main(["study", "run", name, "--scale", "smoke", "--workers", "1", "--threads", "1", "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
-    assert (printed["done"], printed["failed"]) == (4, [])
+    assert (printed["done"], printed["failed"]) == (8, [])
     folder = tmp_path / "runs/study/own_studies.parity-smoke"
     assert {path.name for path in folder.iterdir()} == {
         *("parity.png", "parity.pdf", "claims.json", "claims.md", "tables", "report.html"),
     }
     (claim,) = json.loads((folder / "claims.json").read_text())["claims"]
-    assert (claim["figure"], claim["seeds"], claim["verdict"]) == (name, 4, "does not hold")
+    assert (claim["figure"], claim["seeds"], claim["verdict"]) == (name, 8, "does not hold")
     command = f"iterhead study run {name} --scale smoke"
     assert command in (folder / "claims.md").read_text()
     assert command in (folder / "report.html").read_text()
@@ -99,7 +68,7 @@ def test_a_study_has_a_scale_of_its_own_and_the_list_stays_the_published_ones(mo
     ("number", "own_studies:number: number has type int; expected a Study, or a function from a scale to one"),
     ("party", "own_studies:party: party is not there; expected a Study, or a function from a scale to one"),
     ("broken", "own_studies:broken: broken('smoke') failed with ValueError: smoke: no such"),
-    ("config", "own_studies:config: config('smoke') failed with UserError: model.width='smoke': "),
+    ("config", "own_studies:config: config('smoke') failed with TypeError: config() missing 1 required"),
 ])  # fmt: skip
 def test_what_is_no_study_is_refused_in_a_line(module, name, message):
     with pytest.raises(UserError) as error:
