@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from iterhead.formatting import percent
-from iterhead.measure import Scores
+from iterhead.measure.records import Scores
 from iterhead.report.summary import emergence_epoch, guessing, outcome, verdict
 from iterhead.runs.run import Status
 from iterhead.settings import DataConfig, ModelConfig, RunConfig

@@ -10,7 +10,7 @@ from statistics import median
 from typing import NamedTuple
 
 from iterhead.machine import free_cores
-from iterhead.measure import emergence_epoch
+from iterhead.measure.emergence import emergence_epoch
 from iterhead.runs.options import Evaluation
 from iterhead.runs.run import Run
 from iterhead.runs.training import train

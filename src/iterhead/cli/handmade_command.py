@@ -8,7 +8,7 @@ from iterhead.cli.shell import SCIENCE_SAYS_NO, Interrupts, print_json
 from iterhead.formatting import plural
 
 if TYPE_CHECKING:
-    from iterhead.measure import Scores
+    from iterhead.measure.records import Scores
     from iterhead.model import Transformer
     from iterhead.tasks import Task
 
@@ -78,7 +78,8 @@ def _test(model: "Transformer", iterative: "Task", max_length: int) -> tuple["Sc
     import torch
 
     from iterhead.data import make_dataset
-    from iterhead.measure import evaluate, headline, table
+    from iterhead.measure.evaluate import evaluate
+    from iterhead.measure.records import headline, table
     from iterhead.model import generate
     from iterhead.settings import DataConfig
     from iterhead.tasks import SequenceLayout, Vocabulary

@@ -13,8 +13,7 @@ from rich.text import Text
 from iterhead.cli.parsing import filled
 from iterhead.criteria import EMERGED_ACCURACY
 from iterhead.formatting import percent
-from iterhead.measure import Scores
-from iterhead.measure.records import head_means
+from iterhead.measure.records import Scores, head_means
 from iterhead.runs.options import Evaluation
 from iterhead.runs.run import Run
 from iterhead.studies.claims import Check, Verdict, claim_rows

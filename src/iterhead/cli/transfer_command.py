@@ -61,7 +61,7 @@ def compare(run: "Run") -> dict[str, Any]:
     run with those settings; `scratch.command` trains it.
     """
     from iterhead.cli.options import as_options
-    from iterhead.measure import epochs_to
+    from iterhead.measure.emergence import epochs_to
     from iterhead.runs.paths import run_folder_name
     from iterhead.runs.run import Run, is_finished
     from iterhead.runs.storage import RunFolder
@@ -88,7 +88,7 @@ def compare(run: "Run") -> dict[str, Any]:
 
 
 def _comparison_text(run: "Run", comparison: dict[str, Any]) -> str:
-    from iterhead.measure import headline_lengths
+    from iterhead.measure.records import headline_lengths
 
     def line(entry: dict[str, Any], origin: str) -> str:
         epochs = entry["epochs"]

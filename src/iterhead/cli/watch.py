@@ -16,7 +16,7 @@ from iterhead.cli.parsing import filled
 from iterhead.cli.tables import evaluations_table, loss_text, score_parts
 from iterhead.criteria import EMERGED_ACCURACY, EMERGED_EVALUATIONS, EMERGED_PEAKINESS
 from iterhead.formatting import duration, length_range, percent, plural
-from iterhead.measure import has_emerged
+from iterhead.measure.emergence import has_emerged
 from iterhead.runs.options import Evaluation
 from iterhead.runs.run import Run
 from iterhead.settings import RunConfig

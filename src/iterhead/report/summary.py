@@ -8,7 +8,8 @@ from typing import Literal, TypeAlias
 
 from iterhead.criteria import EMERGED_ACCURACY, EMERGED_EVALUATIONS, EMERGED_PEAKINESS, GUESSING_MARGIN
 from iterhead.formatting import head_label, length_range, percent, plural
-from iterhead.measure import Scores, emergence_epoch, headline_lengths, is_peaked_and_right
+from iterhead.measure.emergence import emergence_epoch, is_peaked_and_right
+from iterhead.measure.records import Scores, headline_lengths
 from iterhead.runs.run import Run
 
 Outcome: TypeAlias = Literal[

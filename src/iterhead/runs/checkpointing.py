@@ -16,7 +16,9 @@ from torch import Tensor
 
 from iterhead.data import Dataset
 from iterhead.figures.run_figure import run_figure_files
-from iterhead.measure import Record, Scores, evaluate_population, has_emerged, headline, table
+from iterhead.measure.emergence import has_emerged
+from iterhead.measure.evaluate import evaluate_population
+from iterhead.measure.records import Record, Scores, headline, table
 from iterhead.model import Transformer
 from iterhead.runs.options import Evaluation, Observer
 from iterhead.runs.run import MEASUREMENTS, SAMPLE, STATE, STATUS, TEST, Run, Status, checkpoint_name, history

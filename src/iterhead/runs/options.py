@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypedDict
 
 from iterhead.errors import UserError, nearest
-from iterhead.measure import Scores
+from iterhead.measure.records import Scores
 from iterhead.runs.run import Run
 from iterhead.settings import RunConfig
 
