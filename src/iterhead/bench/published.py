@@ -2,15 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
 
-from iterhead.bench.timing import endless, in_turns
+from iterhead.bench.timing import Measured, endless, median_seconds
 from iterhead.formatting import plural
 from iterhead.machine import torch_threads
 from iterhead.runs.worker_pool import networks_at_once
-from iterhead.settings import RunConfig
 from iterhead.studies.cost import calibrate, epoch_seconds
 from iterhead.studies.registry import find_studies
 from iterhead.studies.study import AxisValue
@@ -31,17 +28,8 @@ SAMPLE: tuple[tuple[str, dict[str, AxisValue]], ...] = (
 """Cells of the published grids, small and large: the name of a study, and the cell's place on its axes."""
 
 
-class Epochs(NamedTuple):
-    """Seconds of training of an epoch of one network, measured and estimated, with `together` networks at once."""
-
-    name: str
-    together: int
-    seconds: float
-    estimated: float
-
-
-def published_epochs(device: str) -> Iterator[Epochs]:
-    """Time the steps of each cell of the sample on one thread, with as many networks at once as a study trains."""
+def measure_published(device: str) -> Iterator[Measured]:
+    """Time an epoch of one network of each sampled cell, on one thread, with as many at once as a study trains."""
     with TemporaryDirectory() as folder:
         calibration = calibrate(Path(folder), device)
     for name, place in SAMPLE:
@@ -50,15 +38,13 @@ def published_epochs(device: str) -> Iterator[Epochs]:
         configs = [cell.run_config(seed) for seed in cell.seeds[:together]]
         with torch_threads(1):
             trainer = Trainer(configs, device=device)
-            (times,) = in_turns({"": endless(trainer.step_losses)}, rounds=5, turns=4).values()
+            step = median_seconds(endless(trainer.step_losses), rounds=5, turns=4)
         one = configs[0]
-        seconds = median(times) * trainer.phase(0).batches.steps / len(configs)
-        yield Epochs(_named(name, one), len(configs), seconds, epoch_seconds(one, calibration, len(configs)))
-
-
-def _named(name: str, config: RunConfig) -> str:
-    chain = "" if config.data.cot else ", no chain of thought"
-    return (
-        f"{name}, {plural(config.model.layers, 'layer')}, width {config.model.width}, lengths to "
-        f"{config.data.max_length}, batch {config.training.batch_size}{chain}"
-    )
+        seconds = step * trainer.phase(0).batches.steps / len(configs)
+        size = (
+            f"{name}, {plural(one.model.layers, 'layer')}, width {one.model.width}, lengths to {one.data.max_length}, "
+            f"batch {one.training.batch_size}{'' if one.data.cot else ', no chain of thought'}, {len(configs)} at once"
+        )
+        yield Measured(f"{size}: an epoch of one network", seconds, "s")
+        estimated = epoch_seconds(one, calibration, len(configs))
+        yield Measured(f"{size}: measured over estimated", seconds / estimated, "x")
