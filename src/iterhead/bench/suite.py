@@ -3,16 +3,22 @@
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 
 from iterhead.bench.processes import measure_emergence, measure_evaluation, measure_memory, measure_workers
-from iterhead.bench.published import measure_published
 from iterhead.bench.timing import PRODUCT_OPERATIONS, Measured, Turn, endless, in_turns, median_seconds, product, ratio
-from iterhead.machine import has_fast_bfloat16
+from iterhead.formatting import plural
+from iterhead.machine import has_fast_bfloat16, torch_threads
+from iterhead.runs.worker_pool import networks_at_once
 from iterhead.settings import RunConfig, parse_config
+from iterhead.studies.cost import calibrate, epoch_seconds
+from iterhead.studies.registry import find_studies
+from iterhead.studies.study import AxisValue
 from iterhead.training import Trainer
 from iterhead.training.flops import step_flops
 from iterhead.training.plain import PlainTrainer
@@ -139,6 +145,43 @@ def slope(values: dict[int, float]) -> float:
     return float((x * y).sum() / x.square().sum())
 
 
+SAMPLE: tuple[tuple[str, dict[str, AxisValue]], ...] = (
+    ("figure-7", {"network": "two layers", "width": 8, "longest": 16}),
+    ("figure-7", {"network": "two layers", "width": 32, "longest": 16}),
+    ("figure-7", {"network": "two layers", "width": 63, "longest": 31}),
+    ("figure-7", {"network": "two layers, no chain of thought", "width": 32, "longest": 16}),
+    ("figure-7", {"network": "one layer", "width": 32, "longest": 16}),
+    ("figure-9", {"trained": "polynomial"}),
+    ("figure-12", {"optimizer": "adam", "lr": 3e-4, "batch": 16}),
+    ("figure-12", {"optimizer": "adam", "lr": 3e-4, "batch": 2048}),
+    ("figure-13", {"task": "parity"}),
+    ("figure-14", {"positions": "learned", "width": 16, "longest": 31}),
+)
+"""Cells of the published grids, small and large: the name of a study, and the cell's place on its axes."""
+
+
+def _published(device: str) -> Iterator[Measured]:
+    """Time an epoch of one network of each cell of the sample, with as many at once as a study trains."""
+    with TemporaryDirectory() as folder:
+        calibration = calibrate(Path(folder), device)
+    for name, place in SAMPLE:
+        cell = next(c for c in find_studies(name, "paper")[0].cells if place.items() <= c.axes.items())
+        together = networks_at_once(cell.config, len(cell.seeds), 1, device)
+        configs = [cell.run_config(seed) for seed in cell.seeds[:together]]
+        with torch_threads(1):
+            trainer = Trainer(configs, device=device)
+            step = median_seconds(endless(trainer.step_losses), rounds=5, turns=4)
+        one = configs[0]
+        seconds = step * trainer.phase(0).batches.steps / len(configs)
+        size = (
+            f"{name}, {plural(one.model.layers, 'layer')}, width {one.model.width}, lengths to {one.data.max_length}, "
+            f"batch {one.training.batch_size}{'' if one.data.cot else ', no chain of thought'}, {len(configs)} at once"
+        )
+        yield Measured(f"{size}: an epoch of one network", seconds, "s")
+        estimated = epoch_seconds(one, calibration, len(configs))
+        yield Measured(f"{size}: measured over estimated", seconds / estimated, "x")
+
+
 def _gpu(device: str) -> Iterator[Measured]:
     for width, longest, networks in itertools.product((32, 64, 128), (16, 32), (1, 4, 16, 64, 256, 512)):
         name = f"{networks} networks (width {width}, lengths to {longest}, batch 256): networks x epochs a second"
@@ -166,7 +209,7 @@ GROUPS = (
     Group("memory", "peak memory at the published size", measure_memory, quick=False),
     Group("emergence", "the default run, five seeds", measure_emergence, quick=False),
     Group("scaling", "exponents in length, width and networks", _scaling, quick=False),
-    Group("study", "steps of the published study on one core", measure_published, quick=False),
+    Group("study", "steps of the published study on one core", _published, quick=False),
     Group("gpu", "populations on a GPU", _gpu, quick=False),
 )
 """In the order in which they run."""

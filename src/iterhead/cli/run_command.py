@@ -15,7 +15,6 @@ from iterhead.errors import UserError
 from iterhead.formatting import duration, out_option, plural
 
 if TYPE_CHECKING:
-    from iterhead.cli.watch import Watcher
     from iterhead.runs.run import Run
     from iterhead.runs.worker_pool import Result
     from iterhead.settings import RunConfig
@@ -69,25 +68,24 @@ def _run(options: argparse.Namespace, interrupts: Interrupts) -> int:
         from iterhead.cli.output import run_summary
         from iterhead.cli.report_command import make_final_page
         from iterhead.cli.verify_command import print_quick_check
-    run, watcher = train_shown(config, options, interrupts)
+    run, is_new = train_shown(config, options, interrupts)
     if options.json:
         print_json(run_summary(run))
     else:
-        print_outcome(run, watcher, options)
+        print_outcome(run, options, is_new=is_new)
     silent = options.quiet or options.json
     if not silent:
         print_quick_check(run)
-    make_final_page(run, is_new=watcher.run is not None, silent=silent)
+    make_final_page(run, is_new=is_new, silent=silent)
     return exit_code(run)
 
 
 def train_shown(
     config: "RunConfig", options: argparse.Namespace, interrupts: Interrupts, parents: Path | None = None
-) -> tuple["Run", "Watcher"]:
-    """Train a network or resume its training, and show the progress; the options are those of `declare_training`.
+) -> tuple["Run", bool]:
+    """Train a network or resume its training, and show the progress.
 
-    Returns:
-        The run, and its watcher, whose `run` is None if the run was finished before.
+    The options are those of `declare_training`. Returns the run, and False if it was finished before.
     """
     from iterhead.cli.watch import make_watcher
     from iterhead.runs.training import train
@@ -114,7 +112,7 @@ def train_shown(
         )
     see = command_line(["show", str(run.folder.path)])
     interrupts.message = lambda: f"Interrupted: the run is complete. See it with: {see}"
-    return run, watcher
+    return run, watcher.run is not None
 
 
 @contextmanager
@@ -134,15 +132,15 @@ def exit_code(run: "Run") -> int:
     return SCIENCE_SAYS_NO if run.status.state == "diverged" else 0
 
 
-def print_outcome(run: "Run", watcher: "Watcher", options: argparse.Namespace) -> None:
-    """Print the outcome of a run that `train_shown` returned, its files and what to do next."""
+def print_outcome(run: "Run", options: argparse.Namespace, *, is_new: bool) -> None:
+    """Print the outcome of a run, its files and what to do next."""
     from iterhead.cli.output import files_text, next_step
     from iterhead.report.summary import verdict
 
     if options.quiet:
         print(filled(verdict(run)))
         return
-    if watcher.run is None:
+    if not is_new:
         ended = "diverged" if run.status.state == "diverged" else "is finished"
         print(f"This run {ended} and is not trained again; --again trains a new one.")
     show = command_line(["show", str(run.folder.path)])

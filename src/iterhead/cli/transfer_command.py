@@ -43,14 +43,14 @@ def _transfer(options: argparse.Namespace, interrupts: Interrupts) -> int:
 
         parent = load(options.source, options.out)
         config = transfer_config(parent, values, train=options.only, epoch=options.epoch)
-    run, watcher = train_shown(config, options, interrupts, parents=parent.folder.path.resolve().parent)
+    run, is_new = train_shown(config, options, interrupts, parents=parent.folder.path.resolve().parent)
     comparison = _compare(run)
     if options.json:
         print_json(run_summary(run) | {"transfer": comparison})
     else:
-        print_outcome(run, watcher, options)
+        print_outcome(run, options, is_new=is_new)
         print(f"\n{_comparison_text(run, comparison)}")
-    make_final_page(run, is_new=watcher.run is not None, silent=options.quiet or options.json)
+    make_final_page(run, is_new=is_new, silent=options.quiet or options.json)
     return exit_code(run)
 
 
