@@ -21,17 +21,17 @@ from iterhead.estimates import (
 
 def test_the_mean_of_three_by_hand():
     # sd 0.25; Student's t of two degrees of freedom is 4.3027 at 97.5%: 4.3027 * 0.25 / sqrt(3) = 0.62104.
-    found = mean_over([0.25, 0.5, 0.75])
-    assert (found.value, found.n) == (0.5, 3)
-    assert (found.low, found.high) == pytest.approx((-0.12104, 1.12104), abs=1e-5)
+    estimate = mean_over([0.25, 0.5, 0.75])
+    assert (estimate.value, estimate.n) == (0.5, 3)
+    assert (estimate.low, estimate.high) == pytest.approx((-0.12104, 1.12104), abs=1e-5)
     cut = mean_over([0.25, 0.5, 0.75], within=(0, 1))
     assert (cut.low, cut.high) == (0, 1)
 
 
 def test_the_mean_of_ten_by_hand():
     # 0 .. 9: sd 3.02765, t of nine degrees of freedom 2.26216: 2.26216 * 3.02765 / sqrt(10) = 2.16585.
-    found = mean_over(list(map(float, range(10))))
-    assert (found.low, found.high) == pytest.approx((4.5 - 2.16585, 4.5 + 2.16585), abs=1e-5)
+    estimate = mean_over(list(map(float, range(10))))
+    assert (estimate.low, estimate.high) == pytest.approx((4.5 - 2.16585, 4.5 + 2.16585), abs=1e-5)
     assert mean_over([0.3]) == type(NO_ESTIMATE)(0.3, 0.3, 0.3, 1)
 
 
@@ -44,9 +44,9 @@ def test_equal_values_have_no_width():
 
 @pytest.mark.parametrize("estimate", [mean_over, median_over])
 def test_of_nothing_there_is_nothing(estimate):
-    found = estimate([])
-    assert found.n == 0
-    assert math.isnan(found.value)
+    estimate = estimate([])
+    assert estimate.n == 0
+    assert math.isnan(estimate.value)
 
 
 def test_the_median_of_ten_lies_between_the_second_and_the_ninth():
@@ -58,13 +58,13 @@ def test_the_median_of_ten_lies_between_the_second_and_the_ninth():
 def test_which_values_bound_the_median(n, low):
     # P(at most k - 1 of n below the median) <= 2.5%: n = 6: 1/64 = 1.6%, k = 1; n = 9: 10/512 = 2.0%, k = 2;
     # n = 12: 79/4096 = 1.9%, k = 3; n = 8: 9/256 = 3.5% is too much for k = 2.
-    found = median_over(list(range(1, n + 1)))
-    assert (found.low, found.high) == (low, n + 1 - low)
+    estimate = median_over(list(range(1, n + 1)))
+    assert (estimate.low, estimate.high) == (low, n + 1 - low)
 
 
 def test_bounds_open_the_median_s_interval():
-    found = median_over([1, 2, 3], [0, 2, 3], [1, 2, math.inf])
-    assert found == type(NO_ESTIMATE)(2, 0, math.inf, 3)
+    estimate = median_over([1, 2, 3], [0, 2, 3], [1, 2, math.inf])
+    assert estimate == type(NO_ESTIMATE)(2, 0, math.inf, 3)
 
 
 def test_a_clear_difference_and_none():
@@ -85,8 +85,8 @@ def test_the_band_is_the_interval_of_each_column():
     columns = np.array([[0.0, 0.5], [1.0, 0.51], [0.5, 0.52]])
     mean, low, high = mean_band(columns)
     for place, column in enumerate(columns.T):
-        found = mean_over(list(column), within=(0, 1))
-        assert (mean[place], low[place], high[place]) == pytest.approx((found.value, found.low, found.high))
+        estimate = mean_over(list(column), within=(0, 1))
+        assert (mean[place], low[place], high[place]) == pytest.approx((estimate.value, estimate.low, estimate.high))
     assert (low[0], high[0]) == (0, 1)
     np.testing.assert_array_equal(mean_band(np.array([[0.2, 0.4]])), [[0.2, 0.4]] * 3)  # of one seed
 

@@ -1,4 +1,4 @@
-"""Settings: strict, frozen, told in one line when wrong, and named by a hash of everything that they say."""
+"""Settings: strict and frozen, with errors of one line, and named by a hash of every value."""
 
 import hashlib
 import json

@@ -16,22 +16,13 @@ from iterhead.seeds import named_seed
 
 Floats = NDArray[np.float64]
 
-RESAMPLES = 1999
-"""Resampled means, so that the 2.5% and 97.5% percentiles are the 50th from either end."""
-
-BATCH = 100
-"""Resamples at once: bounds the memory."""
+RESAMPLES = 1999  # the 2.5% and 97.5% percentiles are the 50th from either end
+BATCH = 100  # resamples at once: bounds the memory
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value over seeds, with its interval.
-
-    Attributes:
-        value: nan if there is no data.
-        low, high: ends of the 95% interval.
-        n: number of seeds.
-    """
+    """A value over `n` seeds with its 95% interval; nan if there is no data."""
 
     value: float
     low: float
@@ -41,8 +32,7 @@ class Estimate:
 
 NO_ESTIMATE = Estimate(math.nan, math.nan, math.nan, 0)
 
-ANY, UNIT_INTERVAL = (-math.inf, math.inf), (0.0, 1.0)
-"""Ranges of possible values."""
+ANY, UNIT_INTERVAL = (-math.inf, math.inf), (0.0, 1.0)  # ranges of possible values
 
 
 def mean_over(values: Sequence[float], within: tuple[float, float] = ANY) -> Estimate:

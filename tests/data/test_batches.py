@@ -40,9 +40,9 @@ def size(length, cot=True):
 
 
 def test_packing_of_lengths_one_to_three_by_hand():
-    # Row 0:   problem x EoI s | problem x x x EoI s s s      4 + 8 cells; EoI stands at 2 and at 4. The loss reads at
+    # Row 0:   problem x EoI s | problem x x x EoI s s s      4 + 8 columns; EoI stands at 2 and at 4. Outputs are at
     #          2, 3 (predicting s_1 and EoS) and at 4 .. 7 (s_1, s_2, s_3 and EoS): these come first, then 0, 1, 0 .. 3.
-    # Row 1:   problem x x EoI s s | the same as a filler     6 + 6 cells; EoI stands at 3: reads 3, 4, 5 of each.
+    # Row 1:   problem x x EoI s s | the same as a filler     6 + 6 columns; EoI at 3: outputs at 3, 4, 5 of each.
     packing = make_packing(DataConfig(max_length=3), per_length=1)
     assert packing.slots == (1, 2, 3)
     assert packing.slot_RT.tolist() == [[0, 0, 2, 2, 2, 2, 0, 0, 2, 2, 2, 2], [1] * 12]
@@ -54,8 +54,8 @@ def test_packing_of_lengths_one_to_three_by_hand():
 
 
 def test_packing_without_chain_of_thought_by_hand():
-    # Row 0:   problem x EoI s | problem x x x EoI s          4 + 6 cells; EoI stands at 2 and at 4: reads 2, 3; 4, 5.
-    # Row 1:   problem x x EoI s | the same as a filler       5 + 5 cells; EoI stands at 3: reads 3, 4 of each.
+    # Row 0:   problem x EoI s | problem x x x EoI s          4 + 6 columns; EoI at 2 and 4: outputs 2, 3; 4, 5.
+    # Row 1:   problem x x EoI s | the same as a filler       5 + 5 columns; EoI stands at 3: outputs at 3, 4 of each.
     packing = make_packing(DataConfig(max_length=3, cot=False), per_length=1)
     assert packing.slot_RT.tolist() == [[0, 0, 2, 2, 0, 0, 2, 2, 2, 2], [1] * 10]
     assert packing.positions_RT.tolist() == [[2, 3, 4, 5, 0, 1, 0, 1, 2, 3], [3, 4, 3, 4, 0, 1, 2, 0, 1, 2]]
@@ -65,7 +65,7 @@ def test_packing_without_chain_of_thought_by_hand():
 
 
 def test_mask_of_lengths_one_and_two_by_hand():
-    # Without chain of thought: 4 + 5 cells. In the row stand the positions 2, 3 of the first sequence and 3, 4 of the
+    # Without chain of thought: 4 + 5 columns. In the row stand the positions 2, 3 of the first sequence and 3, 4 of the
     # second, then 0, 1 of the first and 0, 1, 2 of the second. Each sees those of its own that are not later.
     packing = make_packing(DataConfig(max_length=2, cot=False), per_length=1)
     assert packing.mask_RTT.tolist() == [
@@ -100,7 +100,7 @@ def test_masks_are_causal_and_keep_to_one_sequence(shortest, longest, per_length
 
 @pytest.mark.parametrize("cot", [True, False])
 @pytest.mark.parametrize(("shortest", "longest", "per_length"), [(1, 3, 2), (1, 4, 1), (2, 7, 5), (3, 5, 3), (5, 5, 1)])
-def test_no_cell_is_padding(shortest, longest, per_length, cot):
+def test_no_token_is_padding(shortest, longest, per_length, cot):
     packing = make_packing(DataConfig(min_length=shortest, max_length=longest, cot=cot), per_length)
     tokens = [size(length, cot) for length in range(shortest, longest + 1) for _ in range(per_length)]
     is_odd = len(tokens) % 2 == 1
@@ -118,17 +118,17 @@ def test_no_cell_is_padding(shortest, longest, per_length, cot):
 
 
 def sequences_in(packing, row):
-    """The cells of each sequence of a row in the order of positions: [(slot, does it count, cells)], fillers last."""
+    """Each sequence's columns in a row, in order of positions: [(slot, does it count, columns)], fillers last."""
     by_sequence = {}
     marks = zip(packing.slot_RT[row].tolist(), packing.counts_RT[row].tolist(), strict=True)
-    for cell, (slot, counts) in enumerate(marks):
-        by_sequence.setdefault((slot, counts), []).append(cell)
+    for column, (slot, counts) in enumerate(marks):
+        by_sequence.setdefault((slot, counts), []).append(column)
     positions = packing.positions_RT[row].tolist()
     found = []
-    for (slot, counts), cells in by_sequence.items():
-        cells.sort(key=lambda cell: positions[cell])
-        assert [positions[cell] for cell in cells] == list(range(len(cells)))
-        found.append((slot, counts, cells))
+    for (slot, counts), columns in by_sequence.items():
+        columns.sort(key=lambda column: positions[column])
+        assert [positions[column] for column in columns] == list(range(len(columns)))
+        found.append((slot, counts, columns))
     assert len(found) == 2
     return sorted(found, key=lambda one: not one[1])
 
@@ -149,23 +149,23 @@ def test_rows_hold_whole_training_sequences_and_their_next_tokens(spec, shortest
         found = Counter()
         for r, row in enumerate(inputs[0].tolist()):
             answers = {}
-            for slot, counts, cells in sequences_in(packing, r):
-                whole = (*(row[cell] for cell in cells), EOS)
+            for slot, counts, columns in sequences_in(packing, r):
+                whole = (*(row[column] for column in columns), EOS)
                 assert whole in known
                 assert whole.index(EOI) - 1 == packing.slots[slot]
                 found[packing.slots[slot]] += counts
-                for place in range(whole.index(EOI), len(cells)):
-                    answers[cells[place]] = whole[place + 1]
-                    assert packing.weights_RQ[r, cells[place]] == counts
-            # The reads are the first cells of the row, and there is an answer to each.
+                for place in range(whole.index(EOI), len(columns)):
+                    answers[columns[place]] = whole[place + 1]
+                    assert packing.weights_RQ[r, columns[place]] == counts
+            # The outputs are the first columns of the row, and there is an answer to each.
             assert sorted(answers) == list(range(packing.outputs_per_row))
-            assert targets[0, r].tolist() == [answers[cell] for cell in range(packing.outputs_per_row)]
+            assert targets[0, r].tolist() == [answers[column] for column in range(packing.outputs_per_row)]
         # Equal numbers of each length, fillers left out.
         assert found == dict.fromkeys(range(shortest, 4), batches.per_length)
 
 
 def test_the_filler_repeats_its_partner():
-    # Its cells are, in the row above: reads 3, 4, 5 and the rest 9, 10, 11.
+    # Its columns are, in the row above: outputs 3, 4, 5 and the rest 9, 10, 11.
     batches, _ = batches_of(batch_size=3)
     for inputs, targets in batches.epoch(0):
         assert torch.equal(inputs[0, 1, [0, 1, 2, 6, 7, 8]], inputs[0, 1, [3, 4, 5, 9, 10, 11]])
@@ -183,17 +183,17 @@ def test_padded_batches_hold_the_same_sequences_in_the_same_order(batch_size):
         assert inputs.shape == targets.shape == (len(packing.slots), size(3))
         seen = set()
         for row in range(len(packing.slot_RT)):
-            for slot, _, cells in sequences_in(packing, row):
+            for slot, _, columns in sequences_in(packing, row):
                 seen.add(slot)
                 length = packing.slots[slot]
-                assert inputs[slot, : size(length)].tolist() == packed_inputs[0, row, cells].tolist()
+                assert inputs[slot, : size(length)].tolist() == packed_inputs[0, row, columns].tolist()
                 assert inputs[slot, size(length) :].tolist() == [0] * (size(3) - size(length))
                 # Nothing is counted before EoI (position L+1), L+1 targets from it on, nothing behind them.
                 after = targets[slot, length + 1 : size(length)].tolist()
                 ignored = [IGNORED] * (size(3) - size(length))
                 assert targets[slot].tolist() == [IGNORED] * (length + 1) + after + ignored
                 assert after == [*inputs[slot, length + 2 : size(length)].tolist(), EOS]
-                assert after == packed_targets[0, row, cells[length + 1 :]].tolist()
+                assert after == packed_targets[0, row, columns[length + 1 :]].tolist()
         assert seen == set(range(len(packing.slots)))
 
 
@@ -231,7 +231,7 @@ def test_networks_of_one_task_and_two_seeds_are_shown_different_things():
     assert not equal_steps(network_steps(population, 0, 0), network_steps(population, 0, 1))
 
 
-def test_networks_that_are_kept_go_on_with_what_is_theirs():
+def test_selected_networks_go_on_with_their_own_sequences():
     population, alone = population_of(SPECS, SEEDS)
     population.select([2, 0])
     for network, single in enumerate((alone[2], alone[0])):
@@ -270,7 +270,7 @@ def test_an_epoch_shows_every_sequence_of_a_long_length_once():
     shown = Counter()
     for inputs, _ in batches.epoch(1):
         for r, row in enumerate(inputs[0].tolist()):
-            shown.update((*(row[c] for c in cells), EOS) for _, _, cells in sequences_in(batches.packing, r))
+            shown.update((*(row[c] for c in columns), EOS) for _, _, columns in sequences_in(batches.packing, r))
     # Fifteen sequences are seven pairs and one of the middle length, 4, which is shown twice, once as a filler.
     twice = {sequence for sequence, times in shown.items() if times == 2}
     assert set(shown) == {tuple(row) for part in dataset.train.values() for row in part.tolist()}
@@ -289,7 +289,7 @@ def test_what_does_not_divide_is_left_for_other_epochs():
     assert len(set(left_out)) > 1
 
 
-def test_short_lengths_go_round():
+def test_short_lengths_are_repeated():
     # Parity of length 1 has 2 sequences, one of them for training: it is shown 30 times; length 2 keeps
     # 4 - round(4 * 2/32) = 3, shown 10 times each; length 3 keeps 8 - round(8 * 2/32) = 7: 30 = 4 * 7 + 2.
     batches, dataset = batches_of("parity", batch_size=15, train_per_length=30)
@@ -298,6 +298,18 @@ def test_short_lengths_go_round():
     assert Counter(numbers[:, :5].ravel().tolist()) == {0: 30}
     assert Counter(numbers[:, 5:10].ravel().tolist()) == {1: 10, 2: 10, 3: 10}
     assert Counter(Counter(numbers[:, 10:].ravel().tolist()).values()) == {4: 5, 5: 2}
+
+
+def test_each_component_of_a_mixture_has_its_share_of_every_length():
+    # 20 sequences of each length an epoch: 0.3 * 20 = 6 of the first task, whose problem token is the largest, and 14
+    # of the second; also of length 1, of which each task has only one training sequence.
+    batches, dataset = batches_of(
+        "mix:copy,parity:weights=0.3,0.7", batch_size=12, train_per_length=20, test_per_length=20, max_length=3
+    )
+    problems = np.concatenate([dataset.train[length][:, 0] for length in (1, 2, 3)])
+    shown = problems[numbers_shown(batches, dataset, 0)].reshape(5, 3, 4)
+    for length in range(3):
+        assert Counter(shown[:, length].ravel().tolist()) == {VOCABULARY.problem(0): 6, VOCABULARY.problem(1): 14}
 
 
 def test_a_batch_larger_than_the_training_set_repeats_it():

@@ -11,7 +11,7 @@ def plus(a, b):
     return [x + y for x, y in zip(a, b, strict=True)]
 
 
-def normalised(x, kind, weight):
+def normalized(x, kind, weight):
     if kind == "none":
         return x
     mean = sum(x) / len(x) if kind == "layer" else 0.0
@@ -40,7 +40,7 @@ def turned(x, position, coordinates):
 
 
 def attention(stream, weights, block, config):
-    """What attention adds at each position, from the normalised stream (one list of floats for each position)."""
+    """What attention adds at each position, from the normalized stream (one list of floats for each position)."""
     size = config.width // config.heads
     turn = (config.position_width or config.width) // config.heads
     joined = [[] for _ in stream]
@@ -65,7 +65,7 @@ def logits(weights, config, tokens):
                 x[c] += value
 
     def norm(name, x):
-        return normalised(x, config.norm, weights.get(f"{name}.w"))
+        return normalized(x, config.norm, weights.get(f"{name}.w"))
 
     for layer in range(config.layers):
         block = f"blocks.{layer}"

@@ -54,9 +54,9 @@ def config(width, longest, *, cot=True):
 def finding(id_="1a", verdict="holds", **changed):
     """A claim with this verdict."""
     low, high = {"holds": (0.9, 1.0), "does not hold": (0.1, 0.2), "undecided": (0.1, 1.0)}[verdict]
-    given = {"id": id_, "claim": f"Claim {id_}", "value": (low + high) / 2, "low": low, "high": high}
-    given |= {"threshold": 0.5, "figure": "made", "seeds": 3, "sentence": f"Sentence of {id_}."}
-    return Finding(**{**given, **changed})
+    fields = {"id": id_, "claim": f"Claim {id_}", "value": (low + high) / 2, "low": low, "high": high}
+    fields |= {"threshold": 0.5, "figure": "made", "seeds": 3, "sentence": f"Sentence of {id_}."}
+    return Finding(**{**fields, **changed})
 
 
 FINDINGS = [
@@ -87,9 +87,9 @@ def made_study(name="made", findings=FINDINGS, **changed):
     )
     maps = HeatMaps("made-maps", "Made maps", "longest", "width", panels)
     curves = Curves("made-curves", "Made curves", FULL_EPOCH, (Line("a line", parent.axes),), panels[:1])
-    given = {"title": "A study of x_t by hand", "published": "Nothing.", "chosen": ("Everything.", "And more.")}
-    given |= {"cells": (*cells.values(), after), "drawings": (maps, curves), "claims": (lambda _tables: findings,)}
-    return Study(name, "smoke", **{**given, **changed})
+    fields = {"title": "A study of x_t by hand", "published": "Nothing.", "chosen": ("Everything.", "And more.")}
+    fields |= {"cells": (*cells.values(), after), "drawings": (maps, curves), "claims": (lambda _tables: findings,)}
+    return Study(name, "smoke", **{**fields, **changed})
 
 
 def made_tables(study):
@@ -100,15 +100,15 @@ def made_tables(study):
         for seed, accuracy in zip(SEEDS, ACCURACY.get(tuple(cell.axes.values()), ()), strict=False):
             diverged = (*cell.axes.values(), seed) == (CHAIN, 8, 6, 1)
             place = {**cell.axes, "seed": seed}
-            known = {"run": run_folder_name(cell.run_config(seed)), "state": "diverged" if diverged else "finished"}
+            identity = {"run": run_folder_name(cell.run_config(seed)), "state": "diverged" if diverged else "finished"}
             end = {
                 "epochs": EPOCHS,
                 "train_seconds": 60.0 + seed,
                 "total_seconds": 70.0,
                 "epochs_to_90": 3.5 if accuracy > 0.9 else None,
             }
-            runs.append({**place, **known, **end, **_scores(accuracy, chain and not diverged)})
-            versions.append({**place, "run": known["run"], "task_digest": "t", **VERSIONS})
+            runs.append({**place, **identity, **end, **_scores(accuracy, chain and not diverged)})
+            versions.append({**place, "run": identity["run"], "task_digest": "t", **VERSIONS})
             for epoch in range(EPOCHS + 1):
                 loss = None if epoch == 0 else 2 - epoch / 4
                 scores = _scores(accuracy * epoch / EPOCHS, chain)

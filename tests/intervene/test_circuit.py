@@ -8,17 +8,10 @@ import torch
 
 from helpers.oracle import LONGEST, POLYNOMIAL, RESIDUALS, TELLING, by_hand, dataset, random_network, sequences
 from iterhead.errors import UserError
-from iterhead.intervene import (
-    HeadKind,
-    average_maps,
-    classify_heads,
-    describe_circuit,
-    effects,
-    random_attention,
-    replace,
-    role_spread,
-    zero,
-)
+from iterhead.intervene import effects
+from iterhead.intervene.activations import replace, zero
+from iterhead.intervene.circuit import HeadKind, average_maps, classify_heads, describe_circuit, role_spread
+from iterhead.intervene.patterns import random_attention
 from iterhead.measure import ROLES
 from iterhead.model import pattern_hook
 from iterhead.tasks import SequenceLayout

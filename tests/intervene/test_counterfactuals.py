@@ -17,8 +17,10 @@ from helpers.oracle import (
     sequences,
 )
 from iterhead.errors import UserError
-from iterhead.intervene import CounterfactualCounts, counterfactuals, shift_follows_f, shifted_attention, swap_follows_f
+from iterhead.intervene import counterfactuals
+from iterhead.intervene.counterfactuals import CounterfactualCounts, shift_follows_f, swap_follows_f
 from iterhead.intervene.effects import next_states
+from iterhead.intervene.patterns import shifted_attention
 from iterhead.model.handmade import handmade
 from iterhead.tasks import SequenceLayout, task
 

@@ -15,16 +15,10 @@ from helpers.oracle import (
     random_network,
     sequences,
 )
-from iterhead.intervene import (
-    Answers,
-    accuracy_under,
-    chance_levels,
-    effects,
-    ideal_attention,
-    replace,
-    uniform_attention,
-    zero,
-)
+from iterhead.intervene import effects
+from iterhead.intervene.activations import replace, zero
+from iterhead.intervene.effects import Answers, accuracy_under, chance_levels
+from iterhead.intervene.patterns import ideal_attention, uniform_attention
 from iterhead.measure import evaluate
 from iterhead.tasks import IterativeTask, SequenceLayout, Vocabulary, task
 

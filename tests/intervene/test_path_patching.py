@@ -7,7 +7,8 @@ from torch.testing import assert_close
 
 from helpers.oracle import RESIDUALS, TELLING, alone, by_hand, inputs_of, random_network, random_tokens
 from iterhead.errors import UserError
-from iterhead.intervene import compose, patch, path_patch
+from iterhead.intervene.activations import compose, patch
+from iterhead.intervene.path_patching import path_patch
 from iterhead.tasks import SequenceLayout, task
 
 TIGHT = {"rtol": 1e-9, "atol": 1e-10}

@@ -6,10 +6,9 @@ from torch.testing import assert_close
 
 from helpers.oracle import LONGEST, RESIDUALS, TELLING, by_hand, inputs_of, random_network, random_tokens, sequences
 from iterhead.errors import UserError
-from iterhead.intervene import (
-    accuracy_under,
-    chance_levels,
-    compose,
+from iterhead.intervene.activations import compose
+from iterhead.intervene.effects import accuracy_under, chance_levels
+from iterhead.intervene.patterns import (
     ideal_attention,
     random_attention,
     shifted_attention,

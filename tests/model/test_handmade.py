@@ -10,7 +10,7 @@ from iterhead.data import make_dataset
 from iterhead.errors import UserError
 from iterhead.measure import evaluate, headline, table
 from iterhead.model import generate
-from iterhead.model.handmade import handmade, handmade_size
+from iterhead.model.handmade import handmade
 from iterhead.settings import DataConfig
 from iterhead.tasks import IterativeTask, SequenceLayout, Vocabulary, catalogue, task
 
@@ -110,7 +110,6 @@ def test_attention_elsewhere_stays_below_the_error_asked_for():
     ],
 )
 def test_its_size_is_as_derived(spec, max_length, width, mlp_width):
-    assert handmade_size(task(spec), max_length) == (width, mlp_width)
     config = handmade(task(spec), max_length).config
     assert (config.width, config.mlp_width) == (width, mlp_width)
 

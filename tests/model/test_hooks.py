@@ -225,16 +225,16 @@ def test_activations_hang_together(config):
         def at(name, layer=layer):
             return cache[f"blocks.{layer}.{name}"]
 
-        normalised = block.ln1(at("hook_resid_pre"))
-        assert_close(at("ln1.hook_normalized"), normalised, **TIGHT)
+        normalized = block.ln1(at("hook_resid_pre"))
+        assert_close(at("ln1.hook_normalized"), normalized, **TIGHT)
         for name, weight in (("q", block.attn.W_Q), ("k", block.attn.W_K), ("v", block.attn.W_V)):
-            assert_close(at(f"hook_{name}_input"), normalised, **TIGHT)
-            assert_close(at(f"attn.hook_{name}").flatten(2), normalised @ weight[0], **TIGHT)
+            assert_close(at(f"hook_{name}_input"), normalized, **TIGHT)
+            assert_close(at(f"attn.hook_{name}").flatten(2), normalized @ weight[0], **TIGHT)
         pattern = at("attn.hook_pattern")
         assert_close(pattern, at("attn.hook_attn_scores").softmax(-1), **TIGHT)
         assert_close(at("attn.hook_z"), torch.einsum("bhqk,bkhd->bqhd", pattern, at("attn.hook_v")), **TIGHT)
         assert_close(at("hook_attn_out"), at("attn.hook_z").flatten(2) @ block.attn.W_O[0], **TIGHT)
-        carried = normalised if config.residual == "published" else at("hook_resid_pre")
+        carried = normalized if config.residual == "published" else at("hook_resid_pre")
         assert_close(at("hook_resid_mid"), carried + at("hook_attn_out"), **TIGHT)
         assert_close(at("ln2.hook_normalized"), block.ln2(at("hook_resid_mid")), **TIGHT)
         assert_close(at("mlp.hook_pre"), at("ln2.hook_normalized") @ block.mlp.W_in[0], **TIGHT)
@@ -393,7 +393,7 @@ def test_without_attention_and_mlps_the_embedding_is_left(residual):
     _, cache = model.run_with_cache(tokens, hooks=dict.fromkeys(outputs, torch.zeros_like))
     x = model.embed.W_E[0][tokens] + model.pos_embed.W_pos[0, :5]
     if residual == "published":
-        # The published convention normalises the stream itself in each layer.
+        # The published convention normalizes the stream itself in each layer.
         for block in model.blocks:
             mean, variance = x.mean(-1, keepdim=True), x.var(-1, unbiased=False, keepdim=True)
             x = (x - mean) / (variance + 1e-5).sqrt() * block.ln1.w[0]

@@ -118,11 +118,11 @@ def test_embedded_positions_are_absolute(positions):
     assert not torch.allclose(scores[0].diagonal(-1)[0], scores[0].diagonal(-1)[1])
 
 
-def test_rotary_turns_only_queries_and_keys():
-    # The sites stand before the turn, as in TransformerLens; the values and the stream know nothing of positions.
+def test_rotary_positions_rotate_only_queries_and_keys():
+    # The hooks come before the rotation, as in TransformerLens; values and stream do not depend on positions.
     cache = network(config_of(positions="rotary")).run_with_cache(torch.full((1, 7), 3))[1]
-    for site in ("hook_resid_pre", "attn.hook_q", "attn.hook_k", "attn.hook_v", "hook_resid_mid"):
-        stream = cache[f"blocks.0.{site}"]
+    for name in ("hook_resid_pre", "attn.hook_q", "attn.hook_k", "attn.hook_v", "hook_resid_mid"):
+        stream = cache[f"blocks.0.{name}"]
         assert_close(stream, stream[:, :1].expand_as(stream))
 
 

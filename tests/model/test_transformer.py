@@ -198,11 +198,11 @@ def logits_one_by_one(model, row, packing, r):
     found = {}
     slots, counts = packing.slot_RT[r], packing.counts_RT[r]
     for slot, counted in set(zip(slots.tolist(), counts.tolist(), strict=True)):
-        cells = torch.where((slots == slot) & (counts == counted))[0]
-        cells = cells[packing.positions_RT[r, cells].argsort()]
-        logits = model(row[:, None, cells])[:, 0]
-        found |= {cell: logits[:, place] for place, cell in enumerate(cells.tolist())}
-    return torch.stack([found[cell] for cell in range(packing.outputs_per_row)], dim=1)
+        columns = torch.where((slots == slot) & (counts == counted))[0]
+        columns = columns[packing.positions_RT[r, columns].argsort()]
+        logits = model(row[:, None, columns])[:, 0]
+        found |= {column: logits[:, place] for place, column in enumerate(columns.tolist())}
+    return torch.stack([found[column] for column in range(packing.outputs_per_row)], dim=1)
 
 
 def check_packed_outputs(config, per_length, seeds=(5, 2)):

@@ -65,6 +65,7 @@ def test_the_context_of_a_computed_table_is_that_of_the_table():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"embed.W_E": None}, "embed.W_E: missing, expected shape [13, 21]"),
         ({"blocks.1.mlp.W_in": None}, "blocks.1.mlp.W_in: missing, expected shape [21, 11]"),
         ({"pos_embed.W_pos": None}, "pos_embed.W_pos: missing, expected shape [positions, 21]"),
         ({"pos_embed.W_pos": torch.zeros(1, 8, 5)}, "pos_embed.W_pos: expected shape [8, 21], got [8, 5]"),
@@ -75,7 +76,7 @@ def test_the_context_of_a_computed_table_is_that_of_the_table():
             "unembed.b_U: unexpected, with shape [1, 13]: did you mean 'unembed.W_U'?",
         ),
     ],
-    ids=["missing", "missing-table", "narrow-table", "longer", "two-networks", "unexpected"],
+    ids=["missing-embedding", "missing", "missing-table", "narrow-table", "longer", "two-networks", "unexpected"],
 )
 def test_the_first_weight_that_does_not_fit_is_named_with_both_shapes(changes, message):
     with pytest.raises(UserError) as caught:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from helpers.stored_runs import untrained
-from iterhead.intervene import compose
+from iterhead.intervene.activations import compose
 from iterhead.report.interventions import INTERVENTIONS
 from iterhead.report.run_page import MOST_WEIGHT_BYTES, page_weights, rounded
 from iterhead.tasks import SequenceLayout

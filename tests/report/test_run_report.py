@@ -14,7 +14,7 @@ from iterhead.errors import UserError
 from iterhead.model.handmade import handmade
 from iterhead.report import overview, run_page, run_report, study_page, write_report
 from iterhead.report.assemble import PAGE, assemble, pack, typeset
-from iterhead.report.replay import plan, replay
+from iterhead.report.replay import left_out, plan, replay
 from iterhead.report.run_page import SCRIPTS, STYLES
 from iterhead.runs.run import PROVENANCE, load
 from iterhead.tasks import task
@@ -113,6 +113,10 @@ def test_what_does_not_fit_gives_way(run):
     assert (fewer.lengths, fewer.sequences, len(fewer.epochs)) == ([1, 4, 6], 1, 5)
     least = plan(run, 1)
     assert (least.epochs, least.lengths, least.sequences) == ([0, 4], [6], 1)
+    assert left_out(run, least)[:2] == [
+        "Of 5 stored networks this page holds 2, evenly chosen.",
+        "Of 6 lengths the maps show 1: 6.",
+    ]
     arrays = replay(run, least)
     assert arrays["maps.6"].shape == (2, 1, 2, 1, 105)
     # Rows of weights sum to 1 but for rounding: 14 weights of 1 / 510 at most.

@@ -88,12 +88,12 @@ def test_a_cell_chosen_by_the_pointer_shows_its_runs(study_page):
     expect(study_page.locator("#cell-text")).to_have_text(
         "Network: chain, width d 8, longest length 6: 2 of 3 seeds measured."
     )
-    found = runs(study_page)
-    assert found[0][2:] == ["finished", "0.25", "0.12", "0.06", "4", "–", "60 s"]
-    assert found[1][2:] == ["diverged", "0.00", "–", "–", "4", "–", "61 s"]
-    assert found[2][2:] == ["not there", *"–" * 6]
+    shown = runs(study_page)
+    assert shown[0][2:] == ["finished", "0.25", "0.12", "0.06", "4", "–", "60 s"]
+    assert shown[1][2:] == ["diverged", "0.00", "–", "–", "4", "–", "61 s"]
+    assert shown[2][2:] == ["not there", *"–" * 6]
     study = made_study()
-    assert [row[1] for row in found] == study_page.evaluate("report.facts.names.slice(6, 9)")
+    assert [row[1] for row in shown] == study_page.evaluate("report.facts.names.slice(6, 9)")
     assert study.cells[2].axes == {"network": CHAIN, "width": 8, "longest": 6}
 
 
@@ -198,8 +198,8 @@ COVERED = """() => {
 
 def test_a_cell_that_stands_in_no_map(study_page):
     (row,) = study_page.locator("#list tbody tr").all()
-    told = row.locator("td").all_inner_texts()
-    assert told == ["3 of 3", "0.89", "0.44", "0.22", "4", "never"]  # one of three seeds gets beyond 0.9, after 3.5
+    text = row.locator("td").all_inner_texts()
+    assert text == ["3 of 3", "0.89", "0.44", "0.22", "4", "never"]  # one of three seeds gets beyond 0.9, after 3.5
     row.get_by_role("button").focus()
     study_page.keyboard.press("Enter")
     assert runs(study_page)[0][3] == "0.99"  # 0.99999: not all
@@ -280,11 +280,11 @@ def at_evaluation(page, seed, epoch, value):
 def test_curves_tell_their_numbers(study_page):
     cell(study_page, "With chain", 4, 8).click()
     assert study_page.locator("#curves path").count() == 3
-    told = study_page.locator("#curve-text")
+    text = study_page.locator("#curve-text")
     for seed, epoch in ((0, 4), (1, 3), (2, 1)):
         value = ACCURACY[CHAIN, 8, 4][seed] * epoch / 4
         at_evaluation(study_page, seed, epoch, value)
-        expect(told).to_have_text(f"Seed {seed}, epoch {epoch}: accuracy {100 * value:g}%.")
+        expect(text).to_have_text(f"Seed {seed}, epoch {epoch}: accuracy {100 * value:g}%.")
         shown, wanted = study_page.evaluate(f"[report.curves.dot.cx.baseVal.value, report.curves.x({epoch})]")
         assert shown == pytest.approx(wanted, rel=1e-6)
     at_evaluation(study_page, 2, 4, 0.7)
@@ -293,16 +293,16 @@ def test_curves_tell_their_numbers(study_page):
     expect(study_page.locator("#seed-title")).to_contain_text("Seed 2")
     study_page.get_by_label("Curves").select_option("Loss")
     at_evaluation(study_page, 2, 2, 1.5)
-    expect(told).to_have_text(re.compile("epoch 2: loss 1.500"))
+    expect(text).to_have_text(re.compile("epoch 2: loss 1.500"))
     study_page.get_by_label("Curves").select_option("First peakiness")
-    expect(told).to_have_text("Seed 2, epoch 4: first peakiness 17.5%.")
+    expect(text).to_have_text("Seed 2, epoch 4: first peakiness 17.5%.")
 
 
 def test_curves_by_keyboard(study_page):
     cell(study_page, "With chain", 4, 8).click()
     chart = study_page.get_by_role("slider", name="Evaluation")
     chart.focus()
-    for key, told in {
+    for key, text in {
         "ArrowLeft": "Seed 0, epoch 3: accuracy 37.5%",
         "ArrowDown": "Seed 0, epoch 2: accuracy 25%",
         "ArrowUp": "Seed 0, epoch 3: accuracy 37.5%",
@@ -312,7 +312,7 @@ def test_curves_by_keyboard(study_page):
         "PageDown": "Seed 0, epoch 4: accuracy 50%",
     }.items():
         study_page.keyboard.press(key)
-        expect(chart).to_have_attribute("aria-valuetext", told)
+        expect(chart).to_have_attribute("aria-valuetext", text)
     expect(study_page.locator("#seed-title")).to_contain_text("Seed 0")
 
 

@@ -1,4 +1,4 @@
-"""What stands in the page of a study, told without a browser."""
+"""The contents of the page of a study, without a browser."""
 
 import html
 import math
@@ -57,10 +57,10 @@ def test_runs_stand_in_the_order_of_the_study(page):
     study = made_study()
     assert len(facts["names"]) == len(arrays["state"]) == 9 * 3
     for number, (cell, seed, _) in enumerate(study.runs()):
-        known = ACCURACY.get(tuple(cell.axes.values()), ())
+        accuracies = ACCURACY.get(tuple(cell.axes.values()), ())
         state = facts["states"][arrays["state"][number]]
-        assert state == ("finished" if seed < len(known) else "not there") or (state, seed) == ("diverged", 1)
-        wanted = shares(np.array([known[seed] if seed < len(known) else math.nan]))[0]
+        assert state == ("finished" if seed < len(accuracies) else "not there") or (state, seed) == ("diverged", 1)
+        wanted = shares(np.array([accuracies[seed] if seed < len(accuracies) else math.nan]))[0]
         assert arrays["accuracy"][number] == wanted
     assert facts["names"][0].startswith("parity-")
     assert (arrays["state"] == 2).sum() == 1
@@ -73,7 +73,7 @@ def test_settings_in_common_are_told_once(page):
     assert facts["settings"]["training.epochs"] == 4
     settings = {"data.max_length": 4, "model.width": 16, "data.cot": True}
     settings |= {"model.mlp_width": 64, "model.position_width": 16, "model.context": 11}
-    assert facts["cells"][1]["settings"] == settings, "what is not given has the value that it takes"
+    assert facts["cells"][1]["settings"] == settings, "defaults are filled in"
     assert facts["settings"]["training.clip"] is None
     assert facts["cells"][1]["command"] == "iterhead run --model.width 16"
     assert "seed" not in facts["settings"]
@@ -123,22 +123,22 @@ def test_thinned_curves_keep_their_first_and_last_evaluation():
 
 
 def test_what_does_not_fit_gives_way(out, monkeypatch):
-    found = measured(made_study(), out)
-    whole = len(study_report(found, command_of))
+    result = measured(made_study(), out)
+    whole = len(study_report(result, command_of))
     monkeypatch.setattr(study_page, "MOST_BYTES", whole - 1)
-    page = study_report(found, command_of)
+    page = study_report(result, command_of)
     assert len(page) < whole
     assert "every 2th" not in facts_of(page)["left_out"]
     assert "second evaluation" in facts_of(page)["left_out"]
     assert arrays_of(page)["curve.epoch"][:3].tolist() == [0, 2, 4]
     monkeypatch.setattr(study_page, "MOST_BYTES", 1)
-    page = study_report(found, command_of)
+    page = study_report(result, command_of)
     assert "left out" in facts_of(page)["left_out"]
     assert arrays_of(page)["curve.epoch"].size == 0
     assert arrays_of(page)["accuracy"][1] == 6000
 
 
-@pytest.mark.parametrize(("verdicts", "told"), [
+@pytest.mark.parametrize(("verdicts", "text"), [
     ([], "5 of 7 runs finished."),
     (["holds"], "The claim holds; 5 of 7 runs finished."),
     (["undecided"], "The claim is undecided; 5 of 7 runs finished."),
@@ -146,16 +146,16 @@ def test_what_does_not_fit_gives_way(out, monkeypatch):
     (["holds", "holds", "undecided", "does not hold", "does not hold", "undecided"],
      "2 of 6 claims hold, 2 do not, 2 are undecided; 5 of 7 runs finished."),
 ])  # fmt: skip
-def test_headline(verdicts, told):
-    assert headline([finding(verdict=verdict) for verdict in verdicts], 5, 7) == told
+def test_headline(verdicts, text):
+    assert headline([finding(verdict=verdict) for verdict in verdicts], 5, 7) == text
 
 
 def test_headline_tells_of_divergence_and_claims_of_infinity(out, page):
-    told = measured(made_study(), out).headline
-    assert told == "2 of 4 claims hold, 1 does not, 1 is undecided; 23 of 27 runs finished (1 diverged)."
+    text = measured(made_study(), out).headline
+    assert text == "2 of 4 claims hold, 1 does not, 1 is undecided; 23 of 27 runs finished (1 diverged)."
     claims = facts_of(page)["claims"]
     assert (claims[2]["value"], claims[2]["seeds"], claims[3]["high"]) == (None, 0, "∞")
-    assert [claim["verdict"] for claim in claims] == [found.verdict for found in FINDINGS]
+    assert [claim["verdict"] for claim in claims] == [finding.verdict for finding in FINDINGS]
 
 
 def test_the_policy_allows_pictures_in_the_page_and_nothing_else(page):
@@ -177,10 +177,10 @@ def test_the_policy_allows_pictures_in_the_page_and_nothing_else(page):
 @pytest.mark.parametrize("study", find_studies(ALL, "smoke"), ids=lambda study: study.name)
 def test_every_figure_is_described(study):
     for drawing in study.drawings:
-        told = drawing.describe(study)
-        assert drawing.title in told
-        assert all(panel.title in told for panel in getattr(drawing, "panels", ()))
-        assert len(told) > len(drawing.title) + 40
+        text = drawing.describe(study)
+        assert drawing.title in text
+        assert all(panel.title in text for panel in getattr(drawing, "panels", ()))
+        assert len(text) > len(drawing.title) + 40
 
 
 def test_tables_of_before_have_no_versions(out, tmp_path):
@@ -222,35 +222,35 @@ def test_the_same_tables_give_the_same_page_and_a_damaged_figure_is_left_out(tmp
 FOLDERS = {"runs": "", "./runs/": "", "my runs": " --out 'my runs'", "elsewhere/$x": " --out 'elsewhere/$x'"}
 
 
-@pytest.mark.parametrize(("out", "told"), FOLDERS.items())
-def test_commands_name_the_folder_unless_it_is_the_default_one(tmp_path, monkeypatch, out, told):
+@pytest.mark.parametrize(("out", "text"), FOLDERS.items())
+def test_commands_name_the_folder_unless_it_is_the_default_one(tmp_path, monkeypatch, out, text):
     monkeypatch.chdir(tmp_path)
     out, study, absent = Path(out), made_study(), made_study("absent")
     write_made(study, out)
-    found = measured(study, out)
-    page = study_report(found, command_of)
-    assert facts_of(page)["out"] == told
+    result = measured(study, out)
+    page = study_report(result, command_of)
+    assert facts_of(page)["out"] == text
     codes = re.findall("<code>(.*?)</code>", html.unescape(page.decode()))
     assert set(codes) == {
-        f"iterhead study report made --scale smoke --redraw{told}",
-        f"iterhead study run made --scale smoke{told}",
+        f"iterhead study report made --scale smoke --redraw{text}",
+        f"iterhead study run made --scale smoke{text}",
     }
-    of_all = overview.overview("all", "smoke", [found], [absent], out)
-    assert f"<code>iterhead study run all --scale smoke{told}</code>" in html.unescape(of_all.decode())
-    assert facts_of(of_all)["missing"] == [f"iterhead study run absent --scale smoke{told}"]
+    of_all = overview.overview("all", "smoke", [result], [absent], out)
+    assert f"<code>iterhead study run all --scale smoke{text}</code>" in html.unescape(of_all.decode())
+    assert facts_of(of_all)["missing"] == [f"iterhead study run absent --scale smoke{text}"]
     with pytest.raises(UserError) as refused:
         raise no_tables("absent", "smoke", out, out)
-    assert str(refused.value).count(f" absent --scale smoke{told}`") == 2
+    assert str(refused.value).count(f" absent --scale smoke{text}`") == 2
 
 
 def test_names_of_runs_are_those_of_the_settings(tmp_path):
     tables = made_tables(made_study())
     tables.frames["runs"] = tables["runs"].with_columns(run=pl.lit("x; rm -rf ~"))
     write_made(made_study(), tmp_path, tables)
-    found = measured(made_study(), tmp_path)
+    result = measured(made_study(), tmp_path)
     wanted = [run_folder_name(config) for _, _, config in made_study().runs()]
-    assert facts_of(study_report(found, command_of))["names"] == wanted
-    assert b"23 of 27 runs finished" in overview.overview("all", "smoke", [found], [], tmp_path)
+    assert facts_of(study_report(result, command_of))["names"] == wanted
+    assert b"23 of 27 runs finished" in overview.overview("all", "smoke", [result], [], tmp_path)
 
 
 def test_provenance_tells_how_a_run_was_computed(tmp_path):
@@ -283,10 +283,10 @@ def hostile(tmp_path, monkeypatch):
     study = made_study(findings=[claim], **texts, cells=tuple(attacking))
     tables = made_tables(made_study())
     for name in ("runs", "curves", "provenance"):
-        given = {"network": pl.lit(ATTACK) + pl.col("network")}
-        given |= {"run": pl.lit(ATTACK)} if name != "curves" else {}
-        given |= {"torch": pl.lit(ATTACK)} if name == "provenance" else {}
-        tables.frames[name] = tables[name].with_columns(**given)
+        columns = {"network": pl.lit(ATTACK) + pl.col("network")}
+        columns |= {"run": pl.lit(ATTACK)} if name != "curves" else {}
+        columns |= {"torch": pl.lit(ATTACK)} if name == "provenance" else {}
+        tables.frames[name] = tables[name].with_columns(**columns)
     monkeypatch.setattr(cells, "_flat", lambda _config: {"task": ATTACK, "data.cot": True, ATTACK: 1})
     write_made(study, tmp_path, tables)
     return study_report(measured(study, tmp_path), lambda _config: ATTACK)

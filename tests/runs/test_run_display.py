@@ -112,7 +112,7 @@ def test_a_run_that_has_hardly_begun_says_what_is_missing(tmp_path):
     folder.write_json(CONFIG, RunConfig().model_dump(mode="json"))
     text = Tags(shown(Run(folder))).text
     assert "settings|all defaults|" in text
-    assert "measurements.parquet: not there" in text
+    assert "measurements.parquet: no such file" in text
 
 
 def test_hostile_names_are_escaped(tmp_path):

@@ -196,7 +196,7 @@ def test_a_file_that_is_not_there(run: RunFolder):
     there = ", ".join(name for name in NAMES if name != "figure.png")
     for name in ("figure.png", "never.json"):  # with a checksum, as after an early kill, and without one
         assert message(run.read, name) == (
-            f"{run.path / name}: not there; this run has {there}; iterhead run goes on with it"
+            f"{run.path / name}: no such file; this run has {there}; iterhead run continues it"
         )
         assert not run.has(name)
     assert "figure.png" not in run.names()

@@ -41,7 +41,7 @@ def test_runs_are_found_by_path_name_and_beginning(tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("par", "par: 2 runs in runs begin so: parity-3f, parity-3f-2; give more of the name"),
+        ("par", "par: 2 runs in runs have names that begin so: parity-3f, parity-3f-2; give more of the name"),
         ("party-3f", "party-3f: no such run in runs; the nearest: parity-3f, parity-3f-2, copy-77"),
         ("runs/copy-88", "copy-88: no such run in runs; the nearest: copy-77, "),
         ("half", "runs/half: no run here: expected a folder with config.json (iterhead run makes one)"),

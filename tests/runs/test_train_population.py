@@ -15,6 +15,7 @@ from iterhead.errors import UserError
 from iterhead.runs import checkpointing, training
 from iterhead.runs.paths import run_folder_name
 from iterhead.runs.run import STATE, checkpoint_name, load
+from iterhead.runs.storage import CONFIG, RunFolder
 from iterhead.runs.training import train, train_population
 
 KILLS = 4
@@ -299,6 +300,45 @@ def test_a_run_that_another_process_holds_is_told_and_the_rest_can_go_on(tmp_pat
         process.kill()
         process.join()
     for run, expected in zip(together(configs, tmp_path), references, strict=True):
+        assert_equal_runs(run, expected)
+
+
+def test_locked_runs_are_skipped_if_wanted(tmp_path, references):
+    configs = members(**EPOCHS)
+    with RunFolder(tmp_path / run_folder_name(configs[1])).lock():
+        runs = train_population(configs, out=tmp_path, threads=1, device="cpu", skip_locked=True)
+    assert [run.config for run in runs] == [configs[0], configs[2]]
+    for run, expected in zip(runs, (references[0], references[2]), strict=True):
+        assert_equal_runs(run, expected)
+
+
+def test_a_locked_run_whose_parent_is_missing_is_skipped(tmp_path):
+    config = member(MEMBERS[0], start={"run": "copy-0123456789"})
+    folder = RunFolder(tmp_path / run_folder_name(config))
+    with folder.lock():
+        folder.write_json(CONFIG, config.model_dump(mode="json"))
+        (run,) = train_population([config], out=tmp_path, device="cpu", skip_locked=True)
+        assert run.status.epoch == 0
+    with pytest.raises(UserError, match=r"^cannot start from copy-0123456789: "):
+        train_population([config], out=tmp_path, device="cpu", skip_locked=True)
+
+
+def test_runs_that_another_process_finishes_meanwhile_are_left_to_it(tmp_path, references, monkeypatch):
+    """It finishes one run between the moment the trainer is made and the moment the runs are locked."""
+    configs = members(**EPOCHS)
+    made = []
+
+    class Slow(training.Trainer):
+        def __init__(self, configs, **given):
+            super().__init__(configs, **given)
+            made.append(len(configs))
+            if len(made) == 1:
+                alone(configs[1], tmp_path)
+
+    monkeypatch.setattr(training, "Trainer", Slow)
+    runs = together(configs, tmp_path)
+    assert made == [3, 1]
+    for run, expected in zip(runs, references, strict=True):
         assert_equal_runs(run, expected)
 
 

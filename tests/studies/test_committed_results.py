@@ -59,9 +59,9 @@ def test_every_run_has_the_settings_of_the_study_as_it_is_now(folder):
 @of_each_study
 def test_claims_follow_from_the_tables(folder):
     study, tables, written = read(folder)
-    found = json.loads(json.dumps([finding.as_json() for finding in study.check(tables)]))
-    assert [claim["id"] for claim in found] == [claim["id"] for claim in written["claims"]]
-    for ours, theirs in zip(found, written["claims"], strict=True):
+    claims = json.loads(json.dumps([finding.as_json() for finding in study.check(tables)]))
+    assert [claim["id"] for claim in claims] == [claim["id"] for claim in written["claims"]]
+    for ours, theirs in zip(claims, written["claims"], strict=True):
         for name, value in ours.items():
             assert theirs[name] == (pytest.approx(value) if isinstance(value, float) else value), name
 

@@ -19,7 +19,7 @@ TWO, WITHOUT = "two layers", "two layers, no chain of thought"
 
 
 def check(study, tables, *ids):
-    """These claims of a study, checked on tables; all of them unless given."""
+    """These claims of a study, checked on tables; all of them by default."""
     findings = {finding.id: finding for finding in STUDIES[study]("laptop").check(tables)}
     return [findings[id_] for id_ in ids or findings]
 

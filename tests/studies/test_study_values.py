@@ -15,12 +15,12 @@ from iterhead.studies.study import SCALES, Cell, Study
 
 
 def study(name, scale="paper"):
-    (found,) = find_studies(name, scale)
-    return found
+    (a_study,) = find_studies(name, scale)
+    return a_study
 
 
-def names(found):
-    return {run_folder_name(config) for config in found.configs()}
+def names(a_study):
+    return {run_folder_name(config) for config in a_study.configs()}
 
 
 @pytest.mark.parametrize(("name", "cells"), [
@@ -58,8 +58,8 @@ def test_narrow_networks_learn_faster_at_laptop_scale():
     cells = [cell for name in ("figure-7", "figure-13", "figure-16") for cell in study(name, "laptop").cells]
     rates = {(cell.config.model.width, cell.config.training.lr) for cell in cells if cell.config.model.layers != 1}
     assert rates == {(6, 0.017), (10, 0.01), (16, 0.0063), (24, 0.0042), (40, 0.0025), (32, 0.0031), (64, 1e-3)}
-    given = {cell.config.training.lr for cell in study("figure-12", "laptop").cells}  # an axis stays as it is
-    assert given == {1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1}
+    rates_of_12 = {cell.config.training.lr for cell in study("figure-12", "laptop").cells}  # an axis stays as it is
+    assert rates_of_12 == {1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1}
 
 
 @pytest.mark.parametrize("scale", ["smoke", "laptop"])
@@ -92,9 +92,9 @@ def test_a_cell_starts_from_the_same_seed_of_its_parent():
     for seed in (0, 1):
         start = child.run_config(seed).start
         assert (start.run, start.epoch) == (run_folder_name(parent.run_config(seed)), 20)
-    found = Study("s", "smoke", "", "", (), (child,), ())
-    assert len(found.configs()) == 4  # the parents are trained too
-    kept = kept_checkpoints([found])
+    a_study = Study("s", "smoke", "", "", (), (child,), ())
+    assert len(a_study.configs()) == 4  # the parents are trained too
+    kept = kept_checkpoints([a_study])
     assert [kept[cell.run_config(1)] for cell in (parent, child)] == [(20,), ()]
 
 
@@ -142,22 +142,22 @@ def test_one_layer_at_equal_parameters_and_at_equal_compute():
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_study_says_what_it_shows_and_what_was_chosen(name, scale):
-    found = study(name, scale)
-    assert found.name == name
-    assert found.title
-    assert found.published
-    assert found.chosen
-    assert found.drawings
-    axes = set(found.axes)
-    for drawing in found.drawings:
+    a_study = study(name, scale)
+    assert a_study.name == name
+    assert a_study.title
+    assert a_study.published
+    assert a_study.chosen
+    assert a_study.drawings
+    axes = set(a_study.axes)
+    for drawing in a_study.drawings:
         for part in (drawing, *getattr(drawing, "panels", ()), *getattr(drawing, "lines", ())):
             where = getattr(part, "where", {})
             assert set(where) <= axes
-            assert any(all(cell.axes[a] == v for a, v in where.items()) for cell in found.cells), where
+            assert any(all(cell.axes[a] == v for a, v in where.items()) for cell in a_study.cells), where
 
 
 def test_all_is_every_study():
-    assert [found.name for found in find_studies(ALL, "smoke")] == list(STUDIES)
+    assert [a_study.name for a_study in find_studies(ALL, "smoke")] == list(STUDIES)
 
 
 def test_the_random_task_is_the_same_everywhere():
@@ -176,6 +176,6 @@ RANDOM_CORNER = [[2, 3, 5], [7, 0, 5]]
     (lambda: find_studies("figure-5", "smoke"), "figure-5: no such study: expected one of figure-6, "),
 ])  # fmt: skip
 def test_names_that_are_none(call, message):
-    with pytest.raises(UserError, match="expected") as told:
+    with pytest.raises(UserError, match="expected") as error:
         call()
-    assert message in str(told.value)
+    assert message in str(error.value)

@@ -50,10 +50,10 @@ def test_second_head_looks_at_the_input_of_the_state_it_writes():
     assert keys.tolist() == [1, 2, 3]
 
 
-@pytest.mark.parametrize("cells", ["first_pairs", "second_pairs"])
-def test_there_are_no_cells_without_chain_of_thought(cells):
+@pytest.mark.parametrize("pairs", ["first_pairs", "second_pairs"])
+def test_there_are_no_cells_without_chain_of_thought(pairs):
     with pytest.raises(UserError, match=r"data\.cot=false"):
-        getattr(WITHOUT, cells)
+        getattr(WITHOUT, pairs)
 
 
 def test_assemble_with_chain_of_thought():

@@ -46,7 +46,7 @@ def random_tasks(draw):
 
 @settings(deadline=None)
 @given(data=st.data(), length=st.integers(1, 6))
-def test_vectorised_states_are_those_of_the_plain_run(data, length):
+def test_vectorized_states_are_those_of_the_plain_run(data, length):
     found = data.draw(random_tasks() | st.sampled_from(CATALOGUE))
     symbols = st.sampled_from(found.symbols)
     sequences = st.lists(st.lists(symbols, min_size=length, max_size=length), min_size=1, max_size=5)
@@ -184,7 +184,7 @@ def test_a_mixture_of_one_is_refused():
         Mixture("m", (copy_task(),), (1.0,))
 
 
-def test_an_illegal_input_is_named_by_the_vectorised_run():
+def test_an_illegal_input_is_named_by_the_vectorized_run():
     doubled = IterativeTask(name="doubled", alphabet=5, step=lambda s, x: (2 * s + x) % 5, init=0, inputs=(1, 3))
     with pytest.raises(UserError, match="doubled: input 2: expected one of 1, 3"):
         doubled.states(np.array([[1, 3], [3, 2]]))

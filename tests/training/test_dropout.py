@@ -1,4 +1,4 @@
-"""Dropout from a hash: the right rate, nothing in common between cells, steps and networks, and no state."""
+"""Dropout from a hash: the right rate, nothing in common between tokens, steps and networks, and no state."""
 
 import pytest
 import torch
@@ -8,15 +8,15 @@ from iterhead.seeds import IntegerStream
 from iterhead.training import Trainer
 from iterhead.training.dropout import Dropout, dropout_words
 
-CELLS, WIDTH = 60, 64
+TOKENS, WIDTH = 60, 64
 SHAPE = (3, 20, WIDTH)
 SIGMAS = 5.0
 """With fixed seeds the tests are sure; by chance a bound of five standard deviations fails once in two million."""
 
 
-def dropped(probability, seeds=(0,), epoch=0, steps=40, cells=CELLS, width=WIDTH):
-    """What is dropped, [S, M, cells, width], as 0 and 1 in double precision."""
-    dropout = Dropout(probability, (3, cells // 3, width))
+def dropped(probability, seeds=(0,), epoch=0, steps=40, tokens=TOKENS, width=WIDTH):
+    """What is dropped, [S, M, tokens, width], as 0 and 1 in double precision."""
+    dropout = Dropout(probability, (3, tokens // 3, width))
     words = dropout_words(seeds, epoch, steps)
     return torch.stack([(dropout.factors(step, torch.float64).flatten(1, 2) == 0).double() for step in words])
 
@@ -38,7 +38,7 @@ def correlation(a, b):
 @pytest.mark.parametrize("probability", [0.01, 0.1, 0.5, 0.9])
 def test_the_rate_is_right_in_every_step_row_and_column(probability):
     found = dropped(probability, seeds=(0, 1, 2))
-    # 460,800 factors; 3,840 of a step and network; 7,680 of a cell; 7,200 of a coordinate; 120 of one place.
+    # 460,800 factors; 3,840 of a step and network; 7,680 of a token; 7,200 of a coordinate; 120 of one place.
     assert z_score(found, probability, (0, 1, 2, 3)) < SIGMAS
     assert z_score(found, probability, (2, 3)) < SIGMAS
     assert z_score(found, probability, (0, 1, 3)) < SIGMAS
@@ -63,7 +63,7 @@ def test_cells_and_coordinates_have_nothing_in_common(probability):
     flat = found.flatten(1)
     for lag in (1, 2, 3, 4, 8, 16, 32, WIDTH - 1, WIDTH, WIDTH + 1, 128, 256, 512, 1024, 2048):
         assert abs(correlation(flat[:, lag:], flat[:, :-lag])) < SIGMAS, lag
-    # Each pair of coordinates over 2,400 cells, each pair of cells over 2,560 coordinates: the largest of 2,000 lies at
+    # Each pair of coordinates over 2,400 tokens, each pair of tokens over 2,560 coordinates: the largest of 2,000 is at
     # four standard deviations; dropping 1 in 10 makes tails a little heavier than the normal distribution's.
     for rows in (found.flatten(0, 1).T, found.transpose(0, 1).flatten(1)):
         together = torch.corrcoef(rows) * rows.shape[1] ** 0.5

@@ -92,7 +92,7 @@ def test_networks_of_one_task_differ_by_seed_and_rate():
 @pytest.mark.parametrize("training", [{}, {"clip": 0.5, "warmup_steps": 9}, SGD], ids=["adam", "clip-warm-up", "sgd"])
 @pytest.mark.parametrize("kept", [[2, 0], [1], [0, 1, 2]], ids=str)
 def test_networks_that_are_kept_go_on_as_if_nothing_were(kept, training):
-    # The first epoch is one of short lengths, so both stages must keep.
+    # The first epoch is one of short lengths, so both phases must select.
     configs = members(training=training)
     population = Trainer(configs)
     first = train_steps(population, 1)

@@ -119,9 +119,9 @@ def next_step(run: Run) -> str:
     steps: dict[Outcome, tuple[str, dict[str, Any]]] = {
         "interrupted": ("resume this run", {}),
         "diverged": ("try a smaller learning rate", slower),
-        "not stable": ("train longer", longer),
-        "partly learned": ("train longer", longer),
-        "not learned": ("train longer", longer),
+        "not held": ("train longer", longer),
+        "learnt in part": ("train longer", longer),
+        "not learnt": ("train longer", longer),
     }
     about, change = steps.get(outcome(run), ("try another seed", {"seed": config.seed + 1}))
     again = ["--again"] if not change and run.folder.path.name != run_folder_name(config) else []

@@ -6,10 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from iterhead.criteria import HARMLESS_COST
 from iterhead.figures.style import BLUE, INK, QUIET, VERMILION, style
-
-_HARM = 0.02
-"""A loss of accuracy from which a bar is coloured as harm."""
 
 
 @style()
@@ -36,7 +34,12 @@ def effect_bars(
     `chance` is drawn as a dashed line.
     """
     _bars(
-        ax, names, accuracy, low, high, [QUIET, *(VERMILION if a < accuracy[0] - _HARM else BLUE for a in accuracy[1:])]
+        ax,
+        names,
+        accuracy,
+        low,
+        high,
+        [QUIET, *(VERMILION if a < accuracy[0] - HARMLESS_COST else BLUE for a in accuracy[1:])],
     )
     for place, (value, end) in enumerate(zip(accuracy, high, strict=True)):
         ax.text(max(value, end) + 0.012, place, f"{value:.2f}", va="center", fontsize=7.5)

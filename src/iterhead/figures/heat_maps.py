@@ -12,6 +12,7 @@ from matplotlib.colors import Colormap, LogNorm
 from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
+from iterhead.criteria import LEARNED_ACCURACY
 from iterhead.figures.style import ACCURACY_SCALE, INK, QUIET, style
 
 _MOST_NUMBERED = 90
@@ -111,7 +112,7 @@ def contour_map(
     levels = np.linspace(0, 1, 11)
     ax.set(xscale="log", yscale="log")
     drawn = ax.contourf(xs, ys, shown, levels=levels, cmap=ACCURACY_SCALE, vmin=0, vmax=1)
-    ax.contour(xs, ys, shown, levels=[0.9], colors=["white"], linewidths=1.2)
+    ax.contour(xs, ys, shown, levels=[LEARNED_ACCURACY], colors=["white"], linewidths=1.2)
     y, x = np.nonzero(np.isfinite(values_YX))
     ax.plot(np.asarray(xs)[x], np.asarray(ys)[y], ".", color=QUIET, markersize=3, markeredgewidth=0, clip_on=False)
     ax.set_title(title, fontsize=8.5)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from iterhead.criteria import EMERGED_ACCURACY, EMERGED_EVALUATIONS, EMERGED_PEAKINESS
+from iterhead.criteria import EMERGED_ACCURACY, EMERGED_EVALUATIONS, EMERGED_PEAKINESS, LEARNED_ACCURACY
 from iterhead.measure.records import Scores
 
 
@@ -53,7 +53,7 @@ def emergences(evaluations: pl.DataFrame, run: str) -> pl.DataFrame:
     return rows.group_by(run, maintain_order=True).agg(pl.col("epoch").first())
 
 
-def epochs_to(history: Mapping[int, Scores], accuracy: float = 0.9) -> int | None:
+def epochs_to(history: Mapping[int, Scores], accuracy: float = LEARNED_ACCURACY) -> int | None:
     """Return the first evaluated epoch with at least this accuracy, or None.
 
     Args:

@@ -3,6 +3,7 @@
 Letters: `M` networks, `B` sequences or packed rows, `T` tokens of each, `H` heads, `D` width.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -31,7 +32,7 @@ class KeyValueCache:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ForwardContext:
+class ForwardContext(ABC):
     """What both kinds of forward pass are given.
 
     Attributes:
@@ -46,9 +47,9 @@ class ForwardContext:
         """Return what passes a layer's activations through their hooks: a function of hook name and activation."""
         return lambda name, activation: self.hook(f"blocks.{layer}.{name}", activation)
 
+    @abstractmethod
     def hook(self, name: str, activation: Tensor) -> Tensor:
         """Return the activation to go on with at a hook name."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -151,13 +151,6 @@ def handmade(
     return model.eval()
 
 
-def handmade_size(task: Task, max_length: int, vocabulary: int = 64) -> tuple[int, int]:
-    """Return the width and the MLP width that `handmade` needs: linear and quadratic in the longest length."""
-    ids = Vocabulary(vocabulary)
-    stream = Stream(task, max_length, ids)
-    return stream.width, max(len(_subtraction(stream)), len(_table_of_f(stream, task, ids)))
-
-
 def _first_layer(model: Transformer, stream: Stream, ids: Vocabulary, beta: float) -> None:
     """Head 1 copies the position of EoI, or 0 before it; head 2, in mixtures, the problem token."""
     attention = model.block(0).attn

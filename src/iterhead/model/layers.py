@@ -34,7 +34,7 @@ def gather_rows(table: Tensor, ids: Tensor) -> Tensor:
 
 
 class Norm(nn.Module):
-    """LayerNorm or RMSNorm with a weight and no bias, or nothing."""
+    """LayerNorm (section 4 of the paper) or RMSNorm, with a weight and no bias, or nothing."""
 
     def __init__(self, kind: str, networks: int, width: int):
         super().__init__()
@@ -55,7 +55,7 @@ class Norm(nn.Module):
 
 
 class MLP(nn.Module):
-    """Two layers with exact GELU between: W_in [M, D, hidden] and W_out [M, hidden, D], no biases."""
+    """GELU(x W_in) W_out (section 4 of the paper): exact GELU, no biases, W_in [M, D, hidden], W_out [M, hidden, D]."""
 
     def __init__(self, config: ModelConfig, networks: int):
         super().__init__()
@@ -81,7 +81,7 @@ class Embedding(nn.Module):
 
 
 class Unembedding(nn.Module):
-    """Output layer W_U [M, D, V], untied from the embedding."""
+    """Output layer W_U [M, D, V], not tied to the embedding."""
 
     def __init__(self, config: ModelConfig, networks: int):
         super().__init__()

@@ -21,7 +21,7 @@ class NoPositions(nn.Module):
     """No position encoding: only the causal mask says in which order tokens come. The base of the others.
 
     Class attributes:
-        is_added: whether `forward` returns an embedding of positions, which is added to that of the tokens.
+        is_added: whether `forward(positions)` returns an embedding [M, B, T, D] of positions [M, B, T], which is added.
         is_rotary: whether `angles` returns angles by which queries and keys are rotated.
         has_weights: whether positions are rows of a table of weights, so that there are as many as the network was
             made for, and another network's are loaded with its other weights.
@@ -38,10 +38,6 @@ class NoPositions(nn.Module):
     def weight_count(cls, config: ModelConfig, context: int) -> int:
         """Return how many weights the encoding has for `context` positions."""
         return context * config.positions_on if cls.has_weights else 0
-
-    def forward(self, positions: Tensor) -> Tensor:
-        """Return the embedding [M, B, T, D] of positions [M, B, T]."""
-        raise NotImplementedError
 
     def angles(self, _positions: Tensor) -> Tensor | None:
         """Return the angles [..., T, C / 2] for `rotate` at positions [..., T], or None."""

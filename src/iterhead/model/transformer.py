@@ -107,7 +107,7 @@ class Transformer(nn.Module):
 
     @torch.no_grad()
     def reset_parameters(self, seeds: Sequence[int]) -> None:
-        """Draw each network's weights from its own seed, as published.
+        """Draw each network's weights from its own seed, as published (section 4 of the paper).
 
         Embeddings are N(0, 1); linear layers uniform in +-1 / sqrt(D_in) (PyTorch's default); norms start at 1.
         """

@@ -1,9 +1,8 @@
 """The cells and runs of a study as the page needs them: joined from its value and its tables.
 
-Letters: `R` runs that the study has, in its order; `Y`, `X` places on the axes of a map.
+Letters: `R` runs of the study, in its order; `Y`, `X` values on the axes of a map.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,25 +21,16 @@ from iterhead.studies.tables import Tables
 
 Facts = dict[str, Any]
 
-MISSING = 65535
-"""Where a share is not known."""
-
-STEPS = 10_000
-"""A share of 0 .. 1 is stored in so many steps."""
-
+MISSING = 65535  # an unknown share
+STEPS = 10_000  # of a stored share of 0 .. 1
 STATES = ("not there", "finished", "diverged")
-
-INDEX = "index of the run"
-"""The column of `placed`."""
+INDEX = "index of the run"  # the column of `placed`
 _NUMBERS = ("epochs", "train_seconds", "epochs_to_90")
 SHARE_COLUMNS = ("accuracy", "first_peakiness", "second_peakiness")
 
 
 def shares(values: NDArray[np.floating]) -> NDArray[np.uint16]:
-    """Return shares of 0 .. 1 in steps of 1 / 10,000, rounded down but never to nothing; nan is MISSING.
-
-    So all of them is only what was 1, and none only what was 0.
-    """
+    """Return shares of 0 .. 1 in steps of 1 / 10,000; nan is MISSING. Only 1 is all of them, and only 0 is none."""
     steps = np.floor(np.nan_to_num(values) * STEPS + 1e-6)
     steps = np.where((values > 0) & (steps < 1), 1, steps)
     return np.where(np.isnan(values), MISSING, np.clip(steps, 0, STEPS)).astype(np.uint16)
@@ -109,20 +99,18 @@ def _versions(study: Study, tables: Tables, total: int) -> tuple[list[dict[str, 
     rows = placed(study, tables["provenance"])
     if rows.is_empty():
         return [], which
-    told = rows.drop(INDEX, "seed", "run", "task_digest", *study.axes, strict=False)
+    versions = rows.drop(INDEX, "seed", "run", "task_digest", *study.axes, strict=False)
     kinds: dict[tuple[str | None, ...], int] = {}
-    for index, values in zip(indices(rows), told.iter_rows(), strict=True):
+    for index, values in zip(indices(rows), versions.iter_rows(), strict=True):
         which[index] = kinds.setdefault(values, len(kinds))
-    named = [{name: str(value) for name, value in zip(told.columns, kind, strict=True) if value} for kind in kinds]
+    named = [{name: str(value) for name, value in zip(versions.columns, kind, strict=True) if value} for kind in kinds]
     return named, which
 
 
 def cells_facts(study: Study, command_of: Callable[[RunConfig], str]) -> Facts:
-    """Return the cells with their places, seeds and commands, and every setting: those in common once.
+    """Return the cells with their coordinates, seeds and commands, and every setting; common ones once.
 
-    Args:
-        study: whose cells.
-        command_of: returns the command that makes a run; the page adds the seed, the start and the folder to it.
+    `command_of` returns the command that makes a run; the page adds the seed, the start and the folder to it.
     """
     flat = [_flat(cell.config) for cell in study.cells]
     common = {name: value for name, value in flat[0].items() if all(other[name] == value for other in flat)}
@@ -143,21 +131,18 @@ def cells_facts(study: Study, command_of: Callable[[RunConfig], str]) -> Facts:
 
 
 def _flat(config: RunConfig) -> Facts:
-    """Return the settings by dotted name, but for the seed and the start, which each run has of its own.
-
-    What is not given is the value that it takes.
-    """
+    """Return the settings by dotted name, defaults filled in, without the seed and the start of each run."""
     dumped = config.model_dump(mode="json")
-    found = {}
+    settings = {}
     for name in option_names():
         part, _, rest = name.rpartition(".")
         if part != "start" and name != "seed":
-            found[name] = dumped[part][rest] if part else dumped[rest]
-    found |= {"model.mlp_width": config.model.hidden, "model.context": config.context}
+            settings[name] = dumped[part][rest] if part else dumped[rest]
+    settings |= {"model.mlp_width": config.model.hidden, "model.context": config.context}
     encoding = POSITION_ENCODINGS[config.model.positions]
     if encoding.is_added or encoding.is_rotary:
-        found["model.position_width"] = config.model.positions_on
-    return found
+        settings["model.position_width"] = config.model.positions_on
+    return settings
 
 
 def _origin(cell: Cell, command_of: Callable[[RunConfig], str], seeds: Sequence[int] | None = None) -> Facts:
@@ -188,10 +173,3 @@ def maps_facts(study: Study, tables: Tables) -> tuple[list[Facts], dict[str, NDA
             panels.append({"title": panel.title, "score": panel.score, "epoch": panel.epoch, "cells": cells})
         facts.append({"title": drawing.title, "x": drawing.x, "y": drawing.y, "xs": xs, "ys": ys, "panels": panels})
     return facts, arrays
-
-
-def finite(value: float) -> float | str | None:
-    """Return a number for JSON: None for nan, a sign for infinity."""
-    if math.isnan(value):
-        return None
-    return value if math.isfinite(value) else ("∞" if value > 0 else "-∞")

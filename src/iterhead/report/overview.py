@@ -17,67 +17,65 @@ from iterhead.studies.study import Scale, Study
 SCRIPTS = ("data.js", "text.js", "start.js", "claims.js", "overview.js")
 
 
-def write_overview(name: str, found: Sequence[Measured], missing: Sequence[Study], out: Path) -> Path:
+def write_overview(name: str, results: Sequence[Measured], missing: Sequence[Study], out: Path) -> Path:
     """Write the page of several studies of one scale into a folder beside theirs, and return its path.
 
     Args:
         name: of all of them.
-        found: those that have tables, one at least.
-        missing: those that have none yet.
+        results: at least one study with tables.
+        missing: studies without tables.
         out: the folder of run folders.
 
     Raises:
         UserError: the disk refuses.
     """
-    scale = found[0].study.scale
+    scale = results[0].study.scale
     path = out / STUDY / f"{name}-{scale}" / REPORT
-    atomic.write(path, overview(name, scale, found, missing, out))
+    atomic.write(path, overview(name, scale, results, missing, out))
     return path
 
 
-def overview(name: str, scale: Scale, found: Sequence[Measured], missing: Sequence[Study], out: Path) -> bytes:
+def overview(name: str, scale: Scale, results: Sequence[Measured], missing: Sequence[Study], out: Path) -> bytes:
     """Return the page of several studies; runs that they share count once."""
-    findings = [finding for one in found for finding in one.findings]
-    of_each = [[config for _, _, config in one.study.runs()] for one in found]
-    total = {config for configs in of_each for config in configs}
+    findings = [finding for result in results for finding in result.findings]
+    configs = [[config for _, _, config in result.study.runs()] for result in results]
     done = {
-        configs[index]
-        for one, configs in zip(found, of_each, strict=True)
-        for index in placed(one.study, one.tables["runs"])[INDEX]
+        of_study[index]
+        for result, of_study in zip(results, configs, strict=True)
+        for index in placed(result.study, result.tables["runs"])[INDEX]
     }
-    left = [f"{command(study)}{out_option(out)}" for study in missing]
-    told = headline(findings, len(done), len(total))
     texts = {
         "title": f"The published study ({scale}) - iterhead",
-        "kicker": f"{len(found)} of {len(found) + len(missing)} studies · scale {scale}",
+        "kicker": f"{len(results)} of {len(results) + len(missing)} studies · scale {scale}",
         "headline": "The published study, figure by figure",
-        "summary": told,
+        "summary": headline(findings, len(done), len(set().union(*configs))),
         "command": f"iterhead study run {name} --scale {scale}{out_option(out)}",
     }
     facts = {
         "studies": [
             {
-                "name": one.study.name,
-                "title": one.study.title,
-                "link": _link(one.study),
-                "headline": one.headline,
-                "claims": [claim_facts(finding) for finding in one.findings],
+                "name": result.study.name,
+                "title": result.study.title,
+                "link": _link(result.study),
+                "headline": result.headline,
+                "claims": [claim_facts(finding) for finding in result.findings],
             }
-            for one in found
+            for result in results
         ],
-        "missing": left,
+        "missing": [f"{command(study)}{out_option(out)}" for study in missing],
     }
-    drawn = "\n".join(_section(one) for one in found)
-    return assemble("overview.html", STYLES, SCRIPTS, texts, pack(facts, {}), drawn)
+    sections = "\n".join(_section(result) for result in results)
+    return assemble("overview.html", STYLES, SCRIPTS, texts, pack(facts, {}), sections)
 
 
-def _section(one: Measured) -> str:
-    """Return a study's heading, what became of it, and its first figure."""
-    study = one.study
+def _section(result: Measured) -> str:
+    """Return a study's heading, its headline and its first figure."""
+    study = result.study
     heading = f'<h3><a href="{html.escape(_link(study))}">{html.escape(study.name)}</a>: {typeset(study.title)}</h3>'
-    return f"<article>{heading}<p>{typeset(one.headline)}</p>{pictures(study, one.folder, '', most=1)}</article>"
+    first = pictures(study, result.folder, "", most=1)
+    return f"<article>{heading}<p>{typeset(result.headline)}</p>{first}</article>"
 
 
 def _link(study: Study) -> str:
-    """Return where a study's own page is, from the folder of the page of all."""
+    """Return the link to a study's own page from the overview."""
     return f"../{study.folder}/{REPORT}"

@@ -15,8 +15,7 @@ from iterhead.report.cells import INDEX, SHARE_COLUMNS, column, indices, placed,
 from iterhead.studies.study import Study
 from iterhead.studies.tables import Tables
 
-NO_CURVES = 0
-"""In place of `every`: no curves at all."""
+NO_CURVES = 0  # in place of `every`
 
 
 @dataclass(frozen=True)
@@ -39,15 +38,12 @@ class SeedCurves:
         return int(np.bincount(self.run, minlength=1).max())
 
     def emerged(self) -> NDArray[np.float32]:
-        """Return the epoch [R] at which the head had shown itself in three evaluations in a row; nan if it never did.
-
-        Where a run stops when its head has emerged, this is its last epoch.
-        """
+        """Return the epoch [R] at which the head emerged, as in early stopping; nan if it never did."""
         names = ("epoch", "accuracy", "second_peakiness")
-        found = np.full(self.runs, np.nan, dtype=np.float32)
+        emerged = np.full(self.runs, np.nan, dtype=np.float32)
         rows = emergences(pl.DataFrame({INDEX: self.run, **{name: column(self.rows, name) for name in names}}), INDEX)
-        found[rows[INDEX].to_numpy()] = rows["epoch"].to_numpy()
-        return found
+        emerged[rows[INDEX].to_numpy()] = rows["epoch"].to_numpy()
+        return emerged
 
     def arrays(self, every: int) -> dict[str, NDArray[Any]]:
         """Return `evaluations` [R], how many each run has, and `curve.` epoch, shares and loss [P].
@@ -81,4 +77,4 @@ def seed_curves(study: Study, tables: Tables) -> SeedCurves:
     rows = placed(study, tables["curves"])
     if rows.height:
         rows = rows.sort(INDEX, "epoch", maintain_order=True)
-    return SeedCurves(indices(rows), rows, sum(len(cell.seeds) for cell in study.cells))
+    return SeedCurves(indices(rows), rows, study.run_count)

@@ -1,5 +1,7 @@
 """The page of a study: its figures, its claims, and every cell down to the runs, their curves and settings."""
 
+import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +11,7 @@ from iterhead import atomic
 from iterhead.errors import UserError
 from iterhead.formatting import out_option, plural
 from iterhead.report.assemble import assemble, pack
-from iterhead.report.cells import cells_facts, finite, maps_facts, placed, runs_facts
+from iterhead.report.cells import cells_facts, maps_facts, placed, runs_facts
 from iterhead.report.pictures import pictures
 from iterhead.report.run_page import REPORT
 from iterhead.report.seed_curves import NO_CURVES, seed_curves
@@ -27,7 +29,7 @@ SCRIPTS = (
 )
 
 MOST_BYTES = 8_000_000
-"""Of the page of a study, at which curves begin to give way. At laptop scale it is a tenth of that."""
+"""Of the page of a study; beyond it, curves are thinned. At laptop scale a page has a tenth of that."""
 
 Facts = dict[str, Any]
 
@@ -36,7 +38,7 @@ CommandOf = Callable[[RunConfig], str]
 
 @dataclass(frozen=True)
 class Measured:
-    """A study with what was measured of it.
+    """A study with its measurements.
 
     Attributes:
         study: as a value.
@@ -52,29 +54,23 @@ class Measured:
 
     @property
     def folder(self) -> Path:
-        """Of its figures, tables and page."""
+        """The folder of its figures, tables and page."""
         return study_folder(self.study, self.out)
 
     def command(self, verb: str = "run", *more: str) -> str:
-        """Return what is typed to make the study again."""
+        """Return the command that runs the study, or does something else with it."""
         return " ".join([command(self.study, verb), *more]) + out_option(self.out)
 
     @property
     def headline(self) -> str:
-        """What became of it, in a sentence; raises UserError for tables of another version."""
+        """Its claims and runs in a sentence; raises UserError for tables of another version."""
         runs = placed(self.study, self.tables["runs"])
         diverged = runs.filter(runs["state"] == "diverged").height if runs.height else 0
-        total = sum(len(cell.seeds) for cell in self.study.cells)
-        return headline(self.findings, runs.height, total, diverged)
+        return headline(self.findings, runs.height, self.study.run_count, diverged)
 
 
 def measured(study: Study, out: Path, findings: Sequence[Finding] | None = None) -> Measured:
-    """Return what was measured of a study, from its tables alone.
-
-    Args:
-        study: whose tables.
-        out: the folder of run folders.
-        findings: its claims, if they are checked already.
+    """Return a study with its tables in a folder of runs, and its claims if they are not given.
 
     Raises:
         UserError: there are no tables, or one cannot be read.
@@ -83,11 +79,11 @@ def measured(study: Study, out: Path, findings: Sequence[Finding] | None = None)
     return Measured(study, out, tables, study.check(tables) if findings is None else findings)
 
 
-def no_tables(name: str, scale: Scale, place: Path, out: Path) -> UserError:
-    """Return what to tell where there is nothing to make a page from."""
+def no_tables(name: str, scale: Scale, folder: Path, out: Path) -> UserError:
+    """Return the error if there is nothing to make a page from."""
     study = f"{name} --scale {scale}{out_option(out)}"
     return UserError(
-        f"{name}: no tables in {place}: `iterhead study report {study}` makes them from finished runs, "
+        f"{name}: no tables in {folder}: `iterhead study report {study}` makes them from finished runs, "
         f"`iterhead study run {study}` trains what is missing"
     )
 
@@ -97,40 +93,49 @@ def has_tables(study: Study, out: Path) -> bool:
     return any((study_folder(study, out) / FOLDER).glob("*.parquet"))
 
 
-def write_study_report(found: Measured, command_of: CommandOf) -> Path:
+def write_study_report(result: Measured, command_of: CommandOf) -> Path:
     """Write a study's page, report.html, into its folder, and return its path.
 
     Args:
-        found: the study.
+        result: the study.
         command_of: returns the command that makes a run.
 
     Raises:
         UserError: the tables are those of another version of the study, or the disk refuses.
     """
-    path = found.folder / REPORT
-    atomic.write(path, study_report(found, command_of))
+    path = result.folder / REPORT
+    atomic.write(path, study_report(result, command_of))
     return path
 
 
-def study_report(found: Measured, command_of: CommandOf) -> bytes:
-    """Return a study's page, below 8 MB wherever its figures and the number of its runs allow."""
-    study = found.study
-    drawn = pictures(study, found.folder, found.command("report", "--redraw"))
+def study_report(result: Measured, command_of: CommandOf) -> bytes:
+    """Return a study's page, below `MOST_BYTES` if its figures and the number of its runs allow."""
+    study = result.study
     texts = {
         "title": f"{study.name} ({study.scale}): {study.title} - iterhead",
         "kicker": f"{study.name} · scale {study.scale}",
         "headline": study.title,
-        "summary": found.headline,
+        "summary": result.headline,
         "published": study.published,
-        "command": found.command(),
+        "command": result.command(),
     }
-    facts, arrays = _facts(found, command_of)
-    curves = seed_curves(study, found.tables)
-    arrays["emerged"] = curves.emerged()
+    images = pictures(study, result.folder, result.command("report", "--redraw"))
+    runs, arrays = runs_facts(study, result.tables)
+    maps, of_maps = maps_facts(study, result.tables)
+    curves = seed_curves(study, result.tables)
+    facts = {
+        "study": {"name": study.name, "scale": study.scale, "chosen": list(study.chosen)},
+        "out": out_option(result.out),
+        "claims": [claim_facts(finding) for finding in result.findings],
+        "maps": maps,
+        **cells_facts(study, command_of),
+        **runs,
+    }
+    arrays |= {**of_maps, "emerged": curves.emerged()}
     every = 1
     while True:
-        told = {**facts, "left_out": _left_out(every)}
-        page = assemble("study.html", STYLES, SCRIPTS, texts, pack(told, {**arrays, **curves.arrays(every)}), drawn)
+        data = pack({**facts, "left_out": _left_out(every)}, {**arrays, **curves.arrays(every)})
+        page = assemble("study.html", STYLES, SCRIPTS, texts, data, images)
         if len(page) <= MOST_BYTES or every == NO_CURVES:
             return page
         every = every * 2 if every < curves.most else NO_CURVES
@@ -139,50 +144,31 @@ def study_report(found: Measured, command_of: CommandOf) -> bytes:
 def _left_out(every: int) -> str:
     if every == 1:
         return ""
-    most = f"so that the page stays below {MOST_BYTES / 1e6:g} MB"
+    reason = f"so that the page stays below {MOST_BYTES / 1e6:g} MB"
     if every == NO_CURVES:
-        return f"The curves are left out, {most}; tables/curves.parquet in the study's folder has them."
+        return f"The curves are left out, {reason}; tables/curves.parquet in the study's folder has them."
     which = "second" if every == 2 else f"{every}th"
-    return f"Of the curves every {which} evaluation is kept, {most}; tables/curves.parquet has all of them."
-
-
-def _facts(found: Measured, command_of: CommandOf) -> tuple[Facts, dict[str, Any]]:
-    """Return what does not depend on how much of the curves fits."""
-    study = found.study
-    runs, arrays = runs_facts(study, found.tables)
-    maps, of_maps = maps_facts(study, found.tables)
-    facts = {
-        "study": {"name": study.name, "scale": study.scale, "chosen": list(study.chosen)},
-        "out": out_option(found.out),
-        "claims": [claim_facts(finding) for finding in found.findings],
-        "maps": maps,
-        **cells_facts(study, command_of),
-        **runs,
-    }
-    return facts, {**arrays, **of_maps}
+    return f"Of the curves every {which} evaluation is kept, {reason}; tables/curves.parquet has all of them."
 
 
 def claim_facts(finding: Finding) -> Facts:
     """Return a claim as JSON; nan is None, and infinity its sign."""
-    numbers = {name: finite(getattr(finding, name)) for name in ("value", "low", "high")}
-    return {**finding.as_json(), **numbers}
+    numbers = {name: getattr(finding, name) for name in ("value", "low", "high")}
+    infinite = {name: "∞" if value > 0 else "-∞" for name, value in numbers.items() if math.isinf(value)}
+    return {**finding.as_json(), **infinite}
 
 
 def headline(findings: Sequence[Finding], done: int, total: int, diverged: int = 0) -> str:
-    """Return what became of claims and runs, in a sentence."""
-    runs = f"{done:,} of {plural(total, 'run')} finished"
-    if diverged:
-        runs += f" ({diverged:,} diverged)"
+    """Return the state of claims and runs in a sentence."""
+    runs = f"{done:,} of {plural(total, 'run')} finished" + (f" ({diverged:,} diverged)" if diverged else "")
     if not findings:
         return f"{runs}."
     if len(findings) == 1:
         verdict = findings[0].verdict
         return f"The claim {'is ' if verdict == 'undecided' else ''}{verdict}; {runs}."
-    count = {name: sum(finding.verdict == name for finding in findings) for name in ("does not hold", "undecided")}
-    holding = len(findings) - sum(count.values())
+    counts = Counter(finding.verdict for finding in findings)
+    holding, failing, undecided = counts["holds"], counts["does not hold"], counts["undecided"]
     parts = [f"{holding} of {plural(len(findings), 'claim')} hold{'s' if holding == 1 else ''}"]
-    if no := count["does not hold"]:
-        parts.append(f"{no} do{'es' if no == 1 else ''} not")
-    if open_ := count["undecided"]:
-        parts.append(f"{open_} {'is' if open_ == 1 else 'are'} undecided")
+    parts += [f"{failing} do{'es' if failing == 1 else ''} not"] if failing else []
+    parts += [f"{undecided} {'is' if undecided == 1 else 'are'} undecided"] if undecided else []
     return f"{', '.join(parts)}; {runs}."

@@ -54,7 +54,9 @@ def open_run(path_or_name: str, out: Path) -> RunFolder:
 
 def _no_single_run(name: str, out: Path, names: Sequence[str], matches: Sequence[str]) -> str:
     if matches:
-        return f"{name}: {len(matches)} runs in {out} begin so: {listed(matches)}; give more of the name"
+        return (
+            f"{name}: {len(matches)} runs in {out} have names that begin so: {listed(matches)}; give more of the name"
+        )
     if names:
         nearest = difflib.get_close_matches(name, names, n=3, cutoff=0)
         return f"{name}: no such run in {out}; the nearest: {listed(nearest)}"

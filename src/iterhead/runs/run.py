@@ -143,7 +143,9 @@ class Run:
     def model(self) -> Transformer:
         """The network after its last epoch; takes tokens [B, T] and gives logits [B, T, V]."""
         if not self.checkpoints:
-            raise UserError(f"{self.folder.path}: nothing trained yet: expected a checkpoint (iterhead run goes on)")
+            raise UserError(
+                f"{self.folder.path}: nothing trained yet: expected a checkpoint (iterhead run continues it)"
+            )
         return self.model_at(self.checkpoints[-1])
 
     def model_at(self, epoch: int) -> Transformer:

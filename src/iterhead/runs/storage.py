@@ -154,7 +154,7 @@ class RunFolder:
                 return path.read_bytes()
             except FileNotFoundError:
                 there = listed(self.names()) or "nothing with a checksum"
-                raise UserError(f"{path}: not there; this run has {there}; iterhead run goes on with it") from None
+                raise UserError(f"{path}: no such file; this run has {there}; iterhead run continues it") from None
 
     def _accepted(self, name: str) -> list[str]:
         accepted = atomic.read_checksums(self.path).get(name)

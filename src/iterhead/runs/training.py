@@ -231,7 +231,7 @@ def _read_parent(config: RunConfig, start: StartConfig, parents: Path) -> _Start
     status = parent.status
     if status.state == "running":
         done = f"{status.epoch} of at most {parent.config.training.epochs} epochs are done"
-        raise UserError(f"{folder.path}: not finished: {done}; the iterhead run that made it goes on with it")
+        raise UserError(f"{folder.path}: not finished: {done}; the iterhead run that made it continues it")
     if status.state == "diverged":
         raise UserError(f"{folder.path}: its training diverged: expected a run that is finished")
     check_fit(config, parent.config)

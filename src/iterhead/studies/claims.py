@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeAlias
 
 from iterhead.criteria import FEWEST_SEEDS
@@ -97,42 +96,33 @@ class Finding(Check):
 
 
 CheckClaims: TypeAlias = "Callable[[Tables], list[Finding]]"
-"""Checks claims on the tables of a study, and on nothing else. A `Claim` is one."""
+"""Checks claims on the tables of a study, and on nothing else; most are made by `claim`."""
 
 Evidence: TypeAlias = tuple[Estimate, str]
 """What was measured, and a sentence about it with `{value}` and `{range}` where the numbers go."""
 
 
-@dataclass(frozen=True)
-class Claim:
-    """A claim of a study; called with its tables, it returns a finding.
-
-    Attributes:
-        id: number of the claim in docs/claims.md and docs/results.md, and a letter for its part.
-        claim: one sentence.
-        bound, threshold: what it asks of the value.
-        needed: least number of seeds.
-        measure: returns the evidence; called only if there are tables.
-    """
-
-    id: str
-    claim: str
-    bound: Bound
-    threshold: float
-    needed: int
-    measure: "Callable[[Tables], Evidence]"
-
-    def __call__(self, tables: "Tables") -> "list[Finding]":
-        """Return the claim with its evidence."""
-        estimate, sentence = self.measure(tables) if tables.frames else (NO_ESTIMATE, "")
-        return [finding(self.id, self.claim, self.bound, self.threshold, estimate, sentence, self.needed)]
-
-
 def claim(
     id_: str, text: str, bound: Bound, threshold: float, *, needed: int = FEWEST_SEEDS
-) -> "Callable[[Callable[[Tables], Evidence]], Claim]":
-    """Make the decorated function, which measures a claim, that `Claim`; see there."""
-    return partial(Claim, id_, text, bound, threshold, needed)
+) -> "Callable[[Callable[[Tables], Evidence]], CheckClaims]":
+    """Make the decorated function, which measures the value of a claim, one that checks the claim.
+
+    Args:
+        id_: number of the claim in docs/claims.md and docs/results.md, and a letter for its part.
+        text: the claim in one sentence.
+        bound: whether the value must be at least, more than or at most the threshold.
+        threshold: of the value.
+        needed: least number of seeds.
+    """
+
+    def decorate(measure: "Callable[[Tables], Evidence]") -> CheckClaims:
+        def check(tables: "Tables") -> "list[Finding]":
+            estimate, sentence = measure(tables) if tables.frames else (NO_ESTIMATE, "")
+            return [finding(id_, text, bound, threshold, estimate, sentence, needed)]
+
+        return check
+
+    return decorate
 
 
 def finding(

@@ -8,7 +8,7 @@ import torch
 
 from iterhead.criteria import OTHER_CIRCUIT_PEAKINESS, SOLVED_ACCURACY
 from iterhead.errors import UserError
-from iterhead.intervene import classify_heads, describe_circuit
+from iterhead.intervene.circuit import classify_heads, describe_circuit
 from iterhead.model import PATTERN_HOOKS, pattern_hook
 from iterhead.runs.run import SAMPLE, Run
 from iterhead.studies.study import Cell, Measure

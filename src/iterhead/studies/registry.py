@@ -83,7 +83,7 @@ def _own_study(name: str, scale: Scale) -> Study:
     if callable(value):
         try:
             value = value(scale)
-        except Exception as error:  # whatever their function raises is told in a line
+        except Exception as error:  # whatever their function raises becomes one line
             reason = " ".join(str(error).split())[:200]
             raise UserError(f"{name}: {attribute}({scale!r}) failed with {type(error).__name__}: {reason}") from error
     if not isinstance(value, Study):

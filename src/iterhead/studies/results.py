@@ -16,7 +16,7 @@ from iterhead.studies.claims import Finding, claim_rows
 from iterhead.studies.collect import collect
 from iterhead.studies.study import Study
 from iterhead.studies.tables import FOLDER as TABLES
-from iterhead.studies.tables import Tables, read_tables, write_tables
+from iterhead.studies.tables import read_tables, write_tables
 
 STUDY = "study"
 """In the folder of runs, the folder of all studies' results."""
@@ -105,22 +105,14 @@ def report(
         for file, data in render(figure, name).items():
             atomic.write(folder / file, data)
             paths.append(folder / file)
-    reported = _reported(study, folder, tables, tuple(paths), tuple(findings))
+    runs = tables["runs"]
+    seeds = tuple(runs["seed"].unique().sort()) if len(runs) else ()
+    seconds = float(runs["total_seconds"].sum()) if len(runs) else 0.0
+    counts = (len(runs), study.run_count)
+    reported = Reported(study, folder, *counts, seeds, seconds, tuple(paths), tuple(findings))
     atomic.write(folder / CLAIMS_JSON, atomic.json_bytes(_claims_json(reported)))
     atomic.write(folder / CLAIMS_TEXT, claims_text(reported).encode())
     return reported
-
-
-def _reported(
-    study: Study, folder: Path, tables: Tables, figures: tuple[Path, ...], findings: tuple[Finding, ...]
-) -> Reported:
-    runs = tables["runs"]
-    seeds: tuple[int, ...] = ()
-    seconds = 0.0
-    if len(runs):
-        seeds, seconds = tuple(runs["seed"].unique().sort()), float(runs["total_seconds"].sum())
-    total = sum(len(cell.seeds) for cell in study.cells)
-    return Reported(study, folder, len(runs), total, seeds, seconds, figures, findings)
 
 
 def _claims_json(reported: Reported) -> dict[str, Any]:

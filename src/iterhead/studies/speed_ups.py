@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeAlias
+from typing import ClassVar, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import polars as pl
@@ -26,36 +26,21 @@ _TICKS = {1 / 32: "1/32", 1 / 8: "1/8", 1 / 2: "1/2", 1: "1", 2: "2", 8: "8", 32
 Sign: TypeAlias = Literal["", "\u2265", "\u2264"]
 
 
-@dataclass(frozen=True)
-class Learned:
-    """When a run reached `LEARNED_ACCURACY`, in epochs.
+class Learned(NamedTuple):
+    """When a run reached `LEARNED_ACCURACY`, in epochs; all epochs of the run if it never did."""
 
-    Attributes:
-        epochs: at the first evaluation that reached it; all epochs of the run if none did.
-        below: at the last evaluation before.
-        reached: whether one did.
-    """
-
-    epochs: float
-    below: float
+    epochs: float  # at the first evaluation that reached it
+    below: float  # at the last evaluation before
     reached: bool
 
 
-@dataclass(frozen=True)
-class SpeedUp:
-    """How many times sooner one seed learned a task than from scratch.
+class SpeedUp(NamedTuple):
+    """How many times sooner one seed learned a task than from scratch."""
 
-    Attributes:
-        times: epochs to `LEARNED_ACCURACY` from scratch over epochs after pretraining, by the evaluations that first
-            reached it; a run that never did counts with all its epochs.
-        least, most: bounds, since the accuracy was passed somewhere between two evaluations, or after the last.
-        sign: at least, if the run from scratch never got there; at most, if the other never did.
-    """
-
-    times: float
-    least: float
+    times: float  # epochs from scratch over epochs after pretraining
+    least: float  # bounds, since the accuracy was passed somewhere between two evaluations, or after the last
     most: float
-    sign: Sign = ""
+    sign: Sign = ""  # at least, if the run from scratch never got there; at most, if the other never did
 
 
 def speed_ups(

@@ -25,11 +25,8 @@ Scale: TypeAlias = Literal["smoke", "laptop", "paper"]
 SCALES: tuple[Scale, ...] = get_args(Scale)
 """smoke: minutes, to check that everything works; laptop: a coarse grid, in hours; paper: as published."""
 
-AxisValue: TypeAlias = str | int | float
-"""Coordinate of a cell on one axis; all values of an axis have one type."""
-
-Where: TypeAlias = Mapping[str, AxisValue]
-"""Selects cells: some axes, with the value wanted on each."""
+AxisValue: TypeAlias = str | int | float  # all values of an axis have one type
+Where: TypeAlias = Mapping[str, AxisValue]  # selects cells: some axes, with the value wanted on each
 
 
 @dataclass(frozen=True)
@@ -115,6 +112,11 @@ class Study:
     def folder(self) -> str:
         """The name of the folder of its figures, tables and claims."""
         return f"{self.name.replace(':', '.')}-{self.scale}"
+
+    @property
+    def run_count(self) -> int:
+        """Number of runs, without those of parents."""
+        return sum(len(cell.seeds) for cell in self.cells)
 
     def runs(self) -> Iterator[tuple[Cell, int, RunConfig]]:
         """Yield every run with its cell and its seed."""

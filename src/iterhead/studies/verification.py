@@ -14,23 +14,12 @@ from numpy.typing import NDArray
 from iterhead import criteria
 from iterhead.errors import UserError
 from iterhead.estimates import bootstrap_interval
-from iterhead.intervene import (
-    Answers,
-    Hooks,
-    accuracy_under,
-    chance_levels,
-    classify_heads,
-    compose,
-    describe_circuit,
-    ideal_attention,
-    probe,
-    random_attention,
-    shift_follows_f,
-    shuffled_attention,
-    swap_follows_f,
-    zero,
-)
-from iterhead.intervene.effects import MakeHooks, Sequences
+from iterhead.intervene.activations import Hooks, compose, zero
+from iterhead.intervene.circuit import classify_heads, describe_circuit
+from iterhead.intervene.counterfactuals import shift_follows_f, swap_follows_f
+from iterhead.intervene.effects import Answers, MakeHooks, Sequences, accuracy_under, chance_levels
+from iterhead.intervene.patterns import ideal_attention, random_attention, shuffled_attention
+from iterhead.intervene.probes import probe
 from iterhead.measure import ROLES, Head, headline_lengths
 from iterhead.model import pattern_hook
 from iterhead.model.handmade import handmade

@@ -203,7 +203,10 @@ class Phase:
         return replace(self._context, dropout=dropout)
 
     def losses(self, logits_MRQV: Tensor, targets_MRQ: Tensor) -> Tensor:
-        """Return each network's mean cross-entropy [M] over the targets that count."""
+        """Return each network's mean cross-entropy [M] over the written states and one EoS.
+
+        The published loss also counts every EoS of the padding (section 2 of the paper).
+        """
         flat = F.cross_entropy(logits_MRQV.flatten(0, 2), targets_MRQ.flatten(), reduction="none")
         losses_MRQ = flat.view_as(targets_MRQ)
         if self.batches.packing.is_full:

@@ -6,7 +6,7 @@ import polars as pl
 
 from iterhead import criteria
 from iterhead.estimates import UNIT_INTERVAL, difference_of_means, difference_of_spreads, mean_over, median_over
-from iterhead.studies.claims import Claim, Evidence, claim, two_digits
+from iterhead.studies.claims import CheckClaims, Evidence, claim, two_digits
 from iterhead.studies.curve_drawings import Curves, Line
 from iterhead.studies.drawing import Panel
 from iterhead.studies.published.pretraining import (
@@ -76,7 +76,7 @@ def figure_9(scale: Scale) -> Study:
     )
 
 
-def _median(id_: str, score: str, least: float) -> Claim:
+def _median(id_: str, score: str, least: float) -> CheckClaims:
     name = score.replace("_", " ")
 
     @claim(id_, f"Iteration heads emerge: median {name}", "at least", least, needed=criteria.EMERGENCE_SEEDS)
@@ -106,7 +106,7 @@ def _larger_spread_of_parity(tables: Tables) -> Evidence:
     return difference_of_spreads(parity, polynomial), sentence
 
 
-def _sooner(id_: str, text: str, what: str, first: str, how: str = "") -> Claim:
+def _sooner(id_: str, text: str, what: str, first: str, how: str = "") -> CheckClaims:
     """Return claim 13 or a control: epochs to `LEARNED_ACCURACY` from scratch over epochs after another task."""
 
     @claim(id_, text, "at least", criteria.TRANSFER_SPEED_UP)
@@ -122,11 +122,11 @@ def _sooner(id_: str, text: str, what: str, first: str, how: str = "") -> Claim:
     return times_sooner
 
 
-def _control(id_: str, what: str, first: str, how: str = "") -> Claim:
+def _control(id_: str, what: str, first: str, how: str = "") -> CheckClaims:
     return _sooner(id_, f"Control: {what}", what[0].upper() + what[1:], first, how)
 
 
-def _sooner_in_total(pretraining: int | None) -> Claim:
+def _sooner_in_total(pretraining: int | None) -> CheckClaims:
     """Return claim 13z: the epochs of pretraining count too (None: all that its networks had)."""
 
     @claim("13z", "Control: pretraining pays even when its own epochs are counted", "more than", 1.0)

@@ -10,7 +10,7 @@ import polars as pl
 from iterhead import criteria
 from iterhead.estimates import UNIT_INTERVAL, mean_over
 from iterhead.settings import RunConfig
-from iterhead.studies.claims import Claim, Evidence, claim
+from iterhead.studies.claims import CheckClaims, Evidence, claim
 from iterhead.studies.drawing import Panel
 from iterhead.studies.grid_drawings import HeatMaps
 from iterhead.studies.published.recipe import (
@@ -118,17 +118,17 @@ def figure_7(scale: Scale) -> Study:
     )
 
 
-def _without_chain(id_: str, how: str, what: str, network: str, most: float) -> Claim:
+def _without_chain(id_: str, how: str, what: str, network: str, most: float) -> CheckClaims:
     text = f"Chain of thought is needed: {how}"
     return _not_learned(id_, text, what, network, criteria.WITHOUT_CHAIN_FROM, most)
 
 
-def _one_layer(id_: str, how: str, network: str) -> Claim:
+def _one_layer(id_: str, how: str, network: str) -> CheckClaims:
     text, what = f"One layer is not enough{how}", f"With one layer{how}"
     return _not_learned(id_, text, what, network, criteria.ONE_LAYER_FROM, criteria.ONE_LAYER_ACCURACY)
 
 
-def _not_learned(id_: str, text: str, what: str, network: str, longest: int, most: float) -> Claim:
+def _not_learned(id_: str, text: str, what: str, network: str, longest: int, most: float) -> CheckClaims:
     """Return claim 7 or 8: the best accuracy of all cells from a length on, the mean over seeds.
 
     The largest accuracy among the cells decides, not their mean, since the claim is that no width is enough.
