@@ -7,8 +7,7 @@ import polars as pl
 
 from iterhead.criteria import FAR_APART, LEARNED_ACCURACY
 from iterhead.errors import UserError
-from iterhead.measure import headline_lengths
-from iterhead.measure.records import best_pair
+from iterhead.measure.records import best_pair, headline_lengths
 from iterhead.runs.paths import run_folder_name
 from iterhead.runs.run import PROVENANCE, SAMPLE, TEST, Run, is_finished
 from iterhead.runs.storage import RunFolder
