@@ -5,9 +5,9 @@ import json
 import pytest
 import torch
 
-from iterhead.bench import machine, suite
-from iterhead.bench.suite import GROUPS, Group, Measured, slope
-from iterhead.bench.timing import endless, in_turns, ratio
+from iterhead.bench import suite, timing
+from iterhead.bench.suite import GROUPS, Group, slope
+from iterhead.bench.timing import Measured, endless, in_turns, ratio
 from iterhead.cli import main
 from iterhead.data import make_packing
 from iterhead.settings import DataConfig, ModelConfig
@@ -81,7 +81,7 @@ def fake(monkeypatch):
         Measured("b", None, "s"),
     ]
     monkeypatch.setattr(suite, "GROUPS", (Group("one", "a thing", lambda device: iter(figures)),))
-    monkeypatch.setattr(machine, "describe_machine", lambda device: {
+    monkeypatch.setattr(timing, "describe_machine", lambda device: {
         "processor": "P", "cores": 2, "threads": 1, "torch": "T", "load": 0.5, "float32_gflops": 75.0,
     })  # fmt: skip
 

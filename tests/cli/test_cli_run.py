@@ -5,8 +5,8 @@ import shlex
 
 import polars as pl
 
-from iterhead.cli.commands import find
-from iterhead.cli.messages import run_summary
+from iterhead.cli.main import find
+from iterhead.cli.output import run_summary
 from iterhead.runs.run import load
 
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
@@ -156,7 +156,7 @@ def test_show_lists_the_runs(call, copied, strict_json):
     assert call("show --out others").out == nothing
     assert strict_json(call("show --json --out others").out) == {"runs": []}
     out = call("show").out
-    assert re.search(rf"^{copied.name}  not learned +2 +0% +0.00$", out, re.MULTILINE)
+    assert re.search(rf"^{copied.name}  not learnt +2 +0% +0.00$", out, re.MULTILINE)
     assert "\n    --task parity --data.max-length 3" in out
     (row,) = strict_json(call("show --json").out)["runs"]
-    assert (row["outcome"], row["epochs"], row["problem"]) == ("not learned", 2, None)
+    assert (row["outcome"], row["epochs"], row["problem"]) == ("not learnt", 2, None)

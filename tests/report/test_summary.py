@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from iterhead.formatting import percent
-from iterhead.measure import Scores
+from iterhead.measure.records import Scores
 from iterhead.report.summary import emergence_epoch, guessing, outcome, verdict
 from iterhead.runs.run import Status
 from iterhead.settings import DataConfig, ModelConfig, RunConfig
@@ -59,7 +59,7 @@ def test_the_untrained_network_does_not_count():
 
 def test_not_stable():
     found = run(YES, [NO, YES, YES])
-    assert outcome(found) == "not stable"
+    assert outcome(found) == "not held"
     assert "not yet in 3 evaluations in a row" in verdict(found)
     assert "emerged after" not in verdict(found)
 
@@ -78,7 +78,7 @@ def test_another_circuit(task, known):
 def test_partly_learned():
     # by length 1, 1, 1, 1 and 0.5: headline 0.75, and 450 of 500 sequences
     found = run(scores(0.75, 0.6), [NO, YES, NO])
-    assert outcome(found) == "partly learned"
+    assert outcome(found) == "learnt in part"
     text = verdict(found)
     assert "solves 90% of 500" in text
     assert "4 of 5 lengths are solved; the worst is 5, at 50%." in text
@@ -93,7 +93,7 @@ def test_a_head_without_the_function():
 def test_not_learned():
     nothing = dict.fromkeys(range(1, 6), 0.0)
     found = run(scores(0.0, 0.1, accuracy_by_length=nothing))
-    assert outcome(found) == "not learned"
+    assert outcome(found) == "not learnt"
     assert "solves 0% of 500" in verdict(found)
     assert "On lengths 4 to 5 its mean accuracy is 0%; guessing gives under 0.1%." in verdict(found)
 
@@ -109,8 +109,8 @@ def test_guessing():
 
 def test_no_better_than_guessing_is_not_learned():
     without = RunConfig(task="parity", data=DataConfig(max_length=5, cot=False))
-    assert outcome(run(scores(0.53, None), config=without)) == "not learned"
-    assert outcome(run(scores(0.56, None), config=without)) == "partly learned"
+    assert outcome(run(scores(0.53, None), config=without)) == "not learnt"
+    assert outcome(run(scores(0.56, None), config=without)) == "learnt in part"
 
 
 def test_without_chain_of_thought():

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from iterhead.measure import emergences
+from iterhead.measure.emergence import emergences
 from iterhead.report.cells import INDEX, SHARE_COLUMNS, column, indices, placed, shares
 from iterhead.studies.study import Study
 from iterhead.studies.tables import Tables

@@ -8,13 +8,14 @@ from typing import Literal, TypeAlias
 
 from iterhead.criteria import EMERGED_ACCURACY, EMERGED_EVALUATIONS, EMERGED_PEAKINESS, GUESSING_MARGIN
 from iterhead.formatting import head_label, length_range, percent, plural
-from iterhead.measure import Scores, emergence_epoch, headline_lengths, is_peaked_and_right
+from iterhead.measure.emergence import emergence_epoch, is_peaked_and_right
+from iterhead.measure.records import Scores, headline_lengths
 from iterhead.runs.run import Run
 
 Outcome: TypeAlias = Literal[
-    "interrupted", "diverged", "emerged", "not stable", "solved", "another circuit", "partly learned", "not learned"
+    "interrupted", "diverged", "emerged", "not held", "solved", "another circuit", "learnt in part", "not learnt"
 ]
-"""`solved` is for runs without chain of thought, where no iteration head is defined."""
+"""`solved` is for runs without chain of thought, where no iteration head is defined. Scripts read these values."""
 
 
 def outcome(run: Run) -> Outcome:
@@ -26,10 +27,10 @@ def outcome(run: Run) -> Outcome:
         return "emerged"
     scores = run.scores
     if scores.accuracy < EMERGED_ACCURACY:
-        return "not learned" if scores.accuracy < guessing(run) + GUESSING_MARGIN else "partly learned"
+        return "not learnt" if scores.accuracy < guessing(run) + GUESSING_MARGIN else "learnt in part"
     if scores.second_peakiness is None:
         return "solved"
-    return "another circuit" if scores.second_peakiness < EMERGED_PEAKINESS else "not stable"
+    return "another circuit" if scores.second_peakiness < EMERGED_PEAKINESS else "not held"
 
 
 def verdict(run: Run) -> str:
@@ -53,16 +54,16 @@ def _sentences(run: Run) -> list[str]:
     match result:
         case "emerged":
             return [_emergence(run), _first_head(scores), _solves(run), _one_layer(run)]
-        case "not stable":
+        case "not held":
             return [_NOT_STABLE, _second_head(scores), _first_head(scores), _solves(run), _one_layer(run)]
         case "another circuit":
             return [_other_circuit(run), _second_head(scores), _mass(scores), _solves(run)]
         case "solved":
             return ["The task is solved without a chain of thought.", _solves(run), _NO_CHAIN]
-        case "partly learned":
+        case "learnt in part":
             start = "The task is partly learned."
             return [start, _solves(run), _worst_length(scores), _no_head(scores), _lost(run)]
-        case "not learned":
+        case "not learnt":
             return ["The task is not learned.", _solves(run), _guess(run), _no_head(scores), _lost(run)]
 
 

@@ -10,8 +10,7 @@ import torch
 from iterhead.criteria import FAR_APART, LEARNED_ACCURACY, OTHER_CIRCUIT_PEAKINESS, SOLVED_ACCURACY
 from iterhead.errors import UserError
 from iterhead.intervene.circuit import classify_heads, describe_circuit
-from iterhead.measure import headline_lengths
-from iterhead.measure.records import best_pair
+from iterhead.measure.records import best_pair, headline_lengths
 from iterhead.model import PATTERN_HOOKS, pattern_hook
 from iterhead.runs.paths import run_folder_name
 from iterhead.runs.run import PROVENANCE, SAMPLE, TEST, Run, is_finished

@@ -23,7 +23,8 @@ from iterhead.intervene.counterfactuals import shift_follows_f, swap_follows_f
 from iterhead.intervene.effects import Answers, MakeHooks, Sequences, accuracy_under, chance_levels
 from iterhead.intervene.patterns import ideal_attention, random_attention, shuffled_attention
 from iterhead.intervene.probes import probe
-from iterhead.measure import ROLES, Head, headline_lengths
+from iterhead.measure.heads import ROLES
+from iterhead.measure.records import Head, headline_lengths
 from iterhead.model import pattern_hook
 from iterhead.model.handmade import handmade
 from iterhead.runs.run import Run
