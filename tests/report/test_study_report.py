@@ -16,8 +16,7 @@ from helpers.stored_runs import settings
 from iterhead.errors import UserError
 from iterhead.model.handmade import handmade
 from iterhead.report import cells, measured, no_tables, overview, study_page, study_report, write_study_report
-from iterhead.report.cells import MISSING, shares
-from iterhead.report.seed_curves import seed_curves
+from iterhead.report.cells import MISSING, seed_curves, shares
 from iterhead.report.study_page import headline
 from iterhead.runs.paths import run_folder_name
 from iterhead.runs.run import PROVENANCE, STATUS

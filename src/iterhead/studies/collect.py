@@ -37,13 +37,7 @@ _SCORES = {*_END, "accuracy", "grammar", "loss", "epochs_to_90", "epochs_below_9
 
 
 def collect(study: Study, out: Path, warn: Callable[[str], None] = lambda _line: None) -> Tables:
-    """Return the tables of a study's finished runs; cells without one have no rows.
-
-    Args:
-        study: whose runs.
-        out: the folder of run folders.
-        warn: called with a line about each run that cannot be read.
-    """
+    """Return the tables of a study's finished runs in `out`; `warn` gets a line about each run that cannot be read."""
     finished = list(_finished(study, out, warn))
     rows: dict[str, list[Row]] = {}
     for _, coordinates, run in finished:

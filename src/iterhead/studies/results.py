@@ -66,11 +66,8 @@ def report(
 ) -> Reported:
     """Write the results of a study's finished runs, and return what was written.
 
-    Args:
-        study: to report.
-        out: the folder of run folders.
-        redraw: read the tables that are there instead of the runs.
-        warn: called with a line about each run that cannot be read.
+    With `redraw`, the tables that are there are read instead of the runs. `warn` gets a line about each run that cannot
+    be read.
 
     Raises:
         UserError: the disk refuses, or there are no tables to redraw from, or only those of another version.

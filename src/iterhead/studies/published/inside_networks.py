@@ -20,7 +20,6 @@ DEEP: Values = {"paper": (32, 128), "laptop": (16, 64), "smoke": (5, 16)}
 
 DEEP_SEEDS: Values = {**SEEDS, "laptop": tuple(range(6))}
 
-
 REPLACED: Mapping[Scale, str] = {"paper": "polynomial", "laptop": "polynomial", "smoke": "copy"}
 """The task of the networks whose attention is replaced; copy is what a few epochs can teach."""
 

@@ -131,8 +131,7 @@ def figure_9(scale: Scale) -> Study:
         **{name: scratch(scale, name, seeds) for name in ("polynomial", "parity")},
         **{name: scratch(scale, name, few) for name in ("copy", "random F")},
         _after(first): after(scale, first, "parity", seeds),
-        _after("copy"): after(scale, "copy", "parity", few),
-        _after("random F"): after(scale, "random F", "parity", few),
+        **{_after(name): after(scale, name, "parity", few) for name in ("copy", "random F")},
         _after(first, FROZEN): after(scale, first, "parity", seeds, FROZEN),
         _after(first, LAST_MLP): after(scale, first, "parity", seeds, LAST_MLP),
         PRE_NORM: Cell({}, scratch_config(scale, "polynomial", residual="pre-norm"), few),
@@ -280,5 +279,4 @@ def _after(first: str, how: str = "") -> str:
 
 def _curves(file: str, title: str, names: tuple[str, ...]) -> Curves:
     lines = tuple(Line(name, {"trained": name}) for name in names)
-    panels = (Panel("Accuracy", "accuracy"), Panel("Second peakiness", "second_peakiness"))
-    return Curves(file, title, FULL_EPOCH, lines, panels)
+    return Curves(file, title, FULL_EPOCH, lines, (Panel("Accuracy"), Panel("Second peakiness", "second_peakiness")))
