@@ -98,12 +98,9 @@ class HeadKind:
 
 
 def classify_heads(model: Transformer, sequences: Sequences, make_hooks: MakeHooks | None = None) -> list[HeadKind]:
-    """Return what each head of each layer does.
+    """Return what each head of each layer does, from whole sequences with chain of thought, by length.
 
-    Args:
-        model: one network.
-        sequences: whole sequences with chain of thought, by length.
-        make_hooks: returns the hooks for each length, to classify heads under an intervention.
+    With `make_hooks`, which returns the hooks for each length, heads are classified under an intervention.
     """
     counted = {length: sequences[length] for length in headline_lengths(sorted(sequences))}
     averages = _averages(model, counted, make_hooks)

@@ -28,12 +28,7 @@ Booleans = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Answers:
-    """Which predictions are right, for sequences of one length; teacher-forced.
-
-    Attributes:
-        states: for each written state, [B, L] ([B, 1] without chain of thought).
-        end: for EoS, [B].
-    """
+    """Which states [B, L] ([B, 1] without chain of thought) and which EoS [B] are predicted right; teacher-forced."""
 
     states: Booleans
     end: Booleans
