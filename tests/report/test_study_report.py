@@ -22,8 +22,7 @@ from iterhead.report.study_page import headline
 from iterhead.runs.paths import run_folder_name
 from iterhead.runs.run import PROVENANCE, STATUS
 from iterhead.studies.collect import collect
-from iterhead.studies.drawing import Panel
-from iterhead.studies.grid_drawings import HeatMaps
+from iterhead.studies.drawings import HeatMaps, Panel
 from iterhead.studies.registry import ALL, find_studies
 from iterhead.studies.results import study_folder
 from iterhead.studies.study import Cell

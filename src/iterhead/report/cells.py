@@ -14,8 +14,7 @@ from iterhead.errors import UserError
 from iterhead.model.positions import POSITION_ENCODINGS
 from iterhead.runs.paths import run_folder_name
 from iterhead.settings import RunConfig, option_names
-from iterhead.studies.drawing import label
-from iterhead.studies.grid_drawings import Grid
+from iterhead.studies.drawings import LABELS, Grid
 from iterhead.studies.study import Cell, Study
 from iterhead.studies.tables import Tables
 
@@ -116,7 +115,7 @@ def cells_facts(study: Study, command_of: Callable[[RunConfig], str]) -> Facts:
     common = {name: value for name, value in flat[0].items() if all(other[name] == value for other in flat)}
     return {
         "axes": list(study.axes),
-        "labels": {axis: label(axis) for axis in study.axes},
+        "labels": {axis: LABELS.get(axis, axis) for axis in study.axes},
         "settings": common,
         "cells": [
             {

@@ -4,7 +4,7 @@ import base64
 import html
 from pathlib import Path
 
-from iterhead.studies.drawing import Drawing
+from iterhead.studies.drawings import Drawing
 from iterhead.studies.study import Study
 
 _DOTS = 150

@@ -15,7 +15,7 @@ from iterhead.report.replay import left_out, plan, replay
 from iterhead.report.run_curves import curves
 from iterhead.report.summary import outcome, sentences
 from iterhead.runs.run import PROVENANCE, Run
-from iterhead.studies.verification_files import read_verification
+from iterhead.studies.verification import read_verification
 from iterhead.tasks import Task, Vocabulary
 
 REPORT = "report.html"

@@ -43,34 +43,21 @@ EVALUATION_BYTES = 700  # of the table, for each evaluation, as measured at sixt
 
 @dataclass(frozen=True)
 class Calibration:
-    """The training speed of this machine, on one thread.
+    """The training speed of this machine, on one thread of `device`."""
 
-    Attributes:
-        start: seconds of a step of two layers, whatever its size.
-        rate: floating-point operations per second in matrix products.
-        memory: activations per second.
-        device: that it was measured on.
-    """
-
-    start: float
-    rate: float
-    memory: float
+    start: float  # seconds of a step of two layers, whatever its size
+    rate: float  # floating-point operations per second in matrix products
+    memory: float  # activations per second
     device: str
 
 
 @dataclass(frozen=True)
 class Cost:
-    """The largest cost of runs: no run stops early.
-
-    Attributes:
-        runs: how many.
-        seconds: with so many processes of one thread each.
-        bytes: on the disk when all are finished.
-    """
+    """The largest cost of runs: no run stops early."""
 
     runs: int
-    seconds: float
-    bytes: int
+    seconds: float  # with so many processes of one thread each
+    bytes: int  # on the disk when all are finished
 
 
 def calibrate(out: Path, device: str = "auto") -> Calibration:
