@@ -137,11 +137,8 @@ def task_facts(task: Task) -> Facts:
     return {"name": task.name, "components": components}
 
 
-# The network that runs in the page: the final weights in 16 bits.
-
-
 def _network(run: Run) -> tuple[Facts, Arrays]:
-    """Return the network's shape and weights, or why they are left out."""
+    """Return the shape and weights of the network that runs in the page, or why they are left out."""
     config, model = run.config.model, run.model
     parameters = sum(weight.numel() for weight in model.parameters())
     weights = page_weights(model)

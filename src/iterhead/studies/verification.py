@@ -20,7 +20,7 @@ from iterhead.figures.style import render
 from iterhead.intervene.activations import Hooks, compose, zero
 from iterhead.intervene.circuit import classify_heads, describe_circuit
 from iterhead.intervene.counterfactuals import shift_follows_f, swap_follows_f
-from iterhead.intervene.effects import Answers, MakeHooks, Sequences, accuracy_under, chance_levels
+from iterhead.intervene.effects import Answers, MakeHooks, Sequences, accuracy_under, random_map_chance
 from iterhead.intervene.patterns import ideal_attention, random_attention, shuffled_attention
 from iterhead.intervene.probes import probe
 from iterhead.measure.heads import ROLES
@@ -106,7 +106,7 @@ class _Subject:
 
     def verification(self) -> Verification:
         answers = {name: self.answers(make_hooks) for name, make_hooks in self._interventions().items()}
-        chance = self._chance()
+        chance = random_map_chance(self.task, self.sequences, Vocabulary(self.run.config.model.vocabulary))
         causes = self._causes(answers, chance)
         checks = [*self._construction(), *self._invariance(), *causes, *self._subtraction(), *self._table()]
         effects = [_effect(name, joint) for name, joint in {"as it is": self.unchanged, **answers}.items()]
@@ -129,11 +129,6 @@ class _Subject:
             "iteration head: random map": lambda _: random_attention(*second, seed=0),
             "without MLP 1": lambda _: self.without_mlp,
         }
-
-    def _chance(self) -> float:
-        vocabulary = Vocabulary(self.run.config.model.vocabulary)
-        levels = chance_levels(self.task, self.sequences, vocabulary).values()
-        return float(np.mean([level.random_map.by_token for level in levels if level.random_map is not None]))
 
     def _construction(self) -> list[Check]:
         """Claim 1: the same circuit with its weights set by hand solves these very sequences."""
