@@ -139,19 +139,16 @@ class _Subject:
 
     def _invariance(self) -> list[Check]:
         """Claim 3: where a head is peaked, its weight is the same for every sequence."""
-        parts = [
+        parts = (
             ("3a", "first head reads positions, not content: invariance", "first", self.first),
             ("3b", "iteration head reads positions: invariance", "second", self.second),
-        ]
-        peaked = {
-            id_: [pair for map_ in self._maps(role, head) for pair in map_.T if pair.mean() > criteria.PEAK]
-            for id_, _, role, head in parts
-        }
-        return [
-            Check(id_, claim, *_invariance_interval(peaked[id_]), criteria.INVARIANCE)
-            for id_, claim, _, _ in parts
-            if peaked[id_]
-        ]
+        )
+        checks = []
+        for id_, claim, role, head in parts:
+            peaked = [pair for map_ in self._maps(role, head) for pair in map_.T if pair.mean() > criteria.PEAK]
+            if peaked:
+                checks.append(Check(id_, claim, *_invariance_interval(peaked), criteria.INVARIANCE))
+        return checks
 
     def _causes(self, answers: dict[str, _Joint], chance: float) -> list[Check]:
         """Claim 4: how attention maps change the answers."""
