@@ -26,8 +26,7 @@ def _declare(parser: Parser) -> None:
 def _verify(options: argparse.Namespace, _: Interrupts) -> int:
     """Check the claims about a run's network, and print them."""
     from iterhead.runs.run import load
-    from iterhead.studies.verification import verify
-    from iterhead.studies.verification_files import write_verification
+    from iterhead.studies.verification import verify, write_verification
 
     run = load(options.run, options.out)
     verification = verify(run, options.sequences)
@@ -68,8 +67,7 @@ def print_quick_check(run: "Run") -> None:
     """
     if run.status.state != "finished" or run.scores.best_pair is None or run.scores.accuracy < SOLVED_ACCURACY:
         return
-    from iterhead.studies.verification import verify
-    from iterhead.studies.verification_files import read_verification, write_verification
+    from iterhead.studies.verification import read_verification, verify, write_verification
 
     verification = read_verification(run)
     if verification is None:

@@ -51,8 +51,7 @@ class HeadKind:
     """What one head does.
 
     Attributes:
-        layer: from 0.
-        head: from 0.
+        layer, head: from 0.
         kind: EoI finder, iteration head, previous token, own token, first token, fixed offset, strided, uniform or
             other.
         scores: what decided the kind. Mean weights, 0 .. 1: `eoi` (on EoI, queries s_1 .. s_L), `iteration` (on x_t,
@@ -99,12 +98,9 @@ class HeadKind:
 
 
 def classify_heads(model: Transformer, sequences: Sequences, make_hooks: MakeHooks | None = None) -> list[HeadKind]:
-    """Return what each head of each layer does.
+    """Return what each head of each layer does, from whole sequences with chain of thought, by length.
 
-    Args:
-        model: one network.
-        sequences: whole sequences with chain of thought, by length.
-        make_hooks: returns the hooks for each length, to classify heads under an intervention.
+    With `make_hooks`, which returns the hooks for each length, heads are classified under an intervention.
     """
     counted = {length: sequences[length] for length in headline_lengths(sorted(sequences))}
     averages = _averages(model, counted, make_hooks)
@@ -199,11 +195,9 @@ def _kind(scores: Mapping[str, float]) -> str:
 
 
 def role_spread(kinds: Sequence[HeadKind], role: str) -> dict[Head, float]:
-    """Return the mean weight that each head puts on a role's ideal keys; the sum is the role's mass (claim 18).
+    """Return the mean weight that each head puts on the ideal keys of a role, "first" (EoI) or "second" (x_t).
 
-    Args:
-        kinds: from `classify_heads`.
-        role: "first" (EoI) or "second" (x_t).
+    The sum is the role's mass (claim 18).
 
     Raises:
         UserError: for another role.

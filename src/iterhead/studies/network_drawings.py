@@ -17,7 +17,7 @@ from iterhead.figures.bars import effects_figure, share_bars
 from iterhead.figures.curves import length_lines
 from iterhead.formatting import head_label, plural
 from iterhead.measure.heads import outlined_role
-from iterhead.studies.drawing import Drawing
+from iterhead.studies.drawings import Drawing
 from iterhead.studies.study import Study, Where
 from iterhead.studies.tables import Tables
 from iterhead.tasks import SequenceLayout
