@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from statistics import median
 
-from iterhead.bench.timing import Measured
+from iterhead.bench.timing import Measurement
 from iterhead.formatting import finite_or_none
 from iterhead.machine import free_cores
 from iterhead.measure.emergence import emergence_epoch
@@ -49,17 +49,17 @@ class _Clock:
         self.times.append((time.perf_counter(), evaluation.train_seconds))
 
 
-def measure_evaluation(device: str) -> Iterator[Measured]:
+def measure_evaluation(device: str) -> Iterator[Measurement]:
     """Time for evaluating and saving in a default run, the median over epochs."""
     clock = _Clock()
     config = parse_config({"training": {"epochs": EPOCHS, "short_epochs": 0, "early_stop": False}})
     with tempfile.TemporaryDirectory() as out:
         train(config, out=out, device=device, observer=clock)
     share = median((now - then) / (more - trained) - 1 for (then, trained), (now, more) in pairwise(clock.times))
-    yield Measured("default run: evaluating and saving, share of the training time", share, "share", "<= 0.05")
+    yield Measurement("default run: evaluating and saving, share of the training time", share, "share", "<= 0.05")
 
 
-def measure_workers(device: str) -> Iterator[Measured]:
+def measure_workers(device: str) -> Iterator[Measurement]:
     """Two processes against one; each has one thread."""
     gain = None
     if device == "cpu" and free_cores() >= 2:
@@ -71,7 +71,7 @@ def measure_workers(device: str) -> Iterator[Measured]:
             for count, times in seconds.items():
                 times.append(_train_seconds(configs, count))
         gain = median(seconds[1]) / median(seconds[2])
-    yield Measured("2 workers against 1, one thread each, 4 runs", gain, "x", ">= 1.8")
+    yield Measurement("2 workers against 1, one thread each, 4 runs", gain, "x", ">= 1.8")
 
 
 def _train_seconds(configs: list[RunConfig], workers: int) -> float:
@@ -82,17 +82,17 @@ def _train_seconds(configs: list[RunConfig], workers: int) -> float:
     return time.perf_counter() - start
 
 
-def measure_memory(device: str) -> Iterator[Measured]:
+def measure_memory(device: str) -> Iterator[Measurement]:
     """Peak memory of a run at the published size: one epoch and the whole test, in its own process."""
     peak = None
     if device == "cpu":
         with tempfile.TemporaryDirectory() as out:
             command = [sys.executable, "-c", _PUBLISHED, out]
             peak = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
-    yield Measured("peak memory (width 128, lengths to 32, batch 256, 1,024 sequences a length)", peak, "GB", "<= 1")
+    yield Measurement("peak memory (width 128, lengths to 32, batch 256, 1,024 sequences a length)", peak, "GB", "<= 1")
 
 
-def measure_emergence(device: str) -> Iterator[Measured]:
+def measure_emergence(device: str) -> Iterator[Measurement]:
     """Training time of the default run until its head has emerged: five seeds, one after another on all cores."""
     first, third = [], []  # of the three evaluations in a row that show the head; infinite where none emerged
     for seed in range(5):
@@ -103,7 +103,7 @@ def measure_emergence(device: str) -> Iterator[Measured]:
         shown, stopped = (clock.times[epoch][1], status.train_seconds) if status.emerged and epoch else (math.inf,) * 2
         first.append(shown)
         third.append(stopped)
-        yield Measured(f"default run, seed {seed}: training until it stops", finite_or_none(stopped), "s")
+        yield Measurement(f"default run, seed {seed}: training until it stops", finite_or_none(stopped), "s")
     name = "default run, median of 5 seeds: training until"
-    yield Measured(f"{name} the first of 3 evaluations with the head", finite_or_none(median(first)), "s")
-    yield Measured(f"{name} the third of them, where it stops", finite_or_none(median(third)), "s", "<= 20")
+    yield Measurement(f"{name} the first of 3 evaluations with the head", finite_or_none(median(first)), "s")
+    yield Measurement(f"{name} the third of them, where it stops", finite_or_none(median(third)), "s", "<= 20")

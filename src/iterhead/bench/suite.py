@@ -11,7 +11,16 @@ from typing import Any
 import torch
 
 from iterhead.bench.processes import measure_emergence, measure_evaluation, measure_memory, measure_workers
-from iterhead.bench.timing import PRODUCT_OPERATIONS, Measured, Turn, endless, in_turns, median_seconds, product, ratio
+from iterhead.bench.timing import (
+    PRODUCT_OPERATIONS,
+    Measurement,
+    Turn,
+    endless,
+    in_turns,
+    median_seconds,
+    product,
+    ratio,
+)
 from iterhead.formatting import plural
 from iterhead.machine import has_fast_bfloat16, torch_threads
 from iterhead.runs.worker_pool import networks_at_once
@@ -37,7 +46,7 @@ class Group:
 
     name: str
     about: str
-    measure: Callable[[str], Iterator[Measured]]
+    measure: Callable[[str], Iterator[Measurement]]
     quick: bool = True
 
 
@@ -69,9 +78,9 @@ def _plain(config: RunConfig) -> Turn:
     return endless(lambda: (step() for step in steps))
 
 
-def _steps(device: str) -> Iterator[Measured]:
+def _steps(device: str) -> Iterator[Measurement]:
     if device != "cpu":  # the twin runs on the CPU only
-        yield Measured("training steps against the plain twin", None, "x")
+        yield Measurement("training steps against the plain twin", None, "x")
         return
     for name, (width, longest, batch) in SIZES.items():
         config = config_of(width, longest, batch)
@@ -84,19 +93,19 @@ def _steps(device: str) -> Iterator[Measured]:
         seconds = in_turns(works, rounds=7, turns=6 if is_published else 16)
         size = f"{name} size (width {width}, lengths to {longest}, batch {batch})"
         for kind in kinds:
-            yield Measured(f"{size}: step, {kind}", median(seconds[kind]) * 1000, "ms")
+            yield Measurement(f"{size}: step, {kind}", median(seconds[kind]) * 1000, "ms")
         for kind, goal in (("float32", ">= 2.5"), ("bfloat16", ">= 4")):
             gain = ratio(seconds["plain"], seconds[kind]) if kind in seconds else None
-            yield Measured(f"{size}: {kind} against the plain twin", gain, "x", goal if is_published else "")
+            yield Measurement(f"{size}: {kind} against the plain twin", gain, "x", goal if is_published else "")
         operations = step_flops(config.model, Trainer([config]).phase(0).batches.packing)
         share = operations / PRODUCT_OPERATIONS * ratio(seconds["product"], seconds["float32"])
         goal = ">= 0.6" if is_published else ">= 0.35"
-        yield Measured(f"{size}: float32, share of the matrix-product rate", share, "share", goal)
+        yield Measurement(f"{size}: float32, share of the matrix-product rate", share, "share", goal)
 
 
-def _populations(device: str) -> Iterator[Measured]:
+def _populations(device: str) -> Iterator[Measurement]:
     if device != "cpu":
-        yield Measured("sixteen networks against the plain twin", None, "x")
+        yield Measurement("sixteen networks against the plain twin", None, "x")
         return
     networks = 16
     for width in (16, 32):
@@ -108,7 +117,7 @@ def _populations(device: str) -> Iterator[Measured]:
             works["bfloat16"] = _packed(narrow, device)
         seconds = in_turns(works, rounds=7, turns=6)
         size = f"{networks} networks (width {width}, lengths to 8, batch 64)"
-        yield Measured(f"{size}: step of all", median(seconds["float32"]) * 1000, "ms")
+        yield Measurement(f"{size}: step of all", median(seconds["float32"]) * 1000, "ms")
         for slow, fast, goal in (
             ("plain", "float32", ">= 4"),
             ("plain", "bfloat16", ">= 4"),
@@ -116,10 +125,10 @@ def _populations(device: str) -> Iterator[Measured]:
         ):
             other = "the plain twin" if slow == "plain" else "packed steps"
             gain = networks * ratio(seconds[slow], seconds[fast]) if fast in seconds else None
-            yield Measured(f"{size}: {fast} against {other}, one after another", gain, "x", goal)
+            yield Measurement(f"{size}: {fast} against {other}, one after another", gain, "x", goal)
 
 
-def _scaling(device: str) -> Iterator[Measured]:
+def _scaling(device: str) -> Iterator[Measurement]:
     axes: dict[str, dict[int, list[RunConfig]]] = {
         "longest length (width 64, 4 of each length)": {
             longest: [config_of(64, longest, 4 * longest)] for longest in (8, 16, 32, 64)
@@ -134,8 +143,8 @@ def _scaling(device: str) -> Iterator[Measured]:
         rounds = in_turns(works, rounds=5, turns=3)
         seconds = {size: median(rounds[str(size)]) for size in sizes}
         for size, value in seconds.items():
-            yield Measured(f"step at {axis} = {size}", value * 1000, "ms")
-        yield Measured(f"exponent of a step's time in {axis}", slope(seconds), "exponent")
+            yield Measurement(f"step at {axis} = {size}", value * 1000, "ms")
+        yield Measurement(f"exponent of a step's time in {axis}", slope(seconds), "exponent")
 
 
 def slope(values: dict[int, float]) -> float:
@@ -160,7 +169,7 @@ SAMPLE: tuple[tuple[str, dict[str, AxisValue]], ...] = (
 """Cells of the published grids, small and large: the name of a study, and the cell's place on its axes."""
 
 
-def _published(device: str) -> Iterator[Measured]:
+def _published(device: str) -> Iterator[Measurement]:
     """Time an epoch of one network of each cell of the sample, with as many at once as a study trains."""
     with TemporaryDirectory() as folder:
         calibration = calibrate(Path(folder), device)
@@ -177,15 +186,15 @@ def _published(device: str) -> Iterator[Measured]:
             f"{name}, {plural(one.model.layers, 'layer')}, width {one.model.width}, lengths to {one.data.max_length}, "
             f"batch {one.training.batch_size}{'' if one.data.cot else ', no chain of thought'}, {len(configs)} at once"
         )
-        yield Measured(f"{size}: an epoch of one network", seconds, "s")
+        yield Measurement(f"{size}: an epoch of one network", seconds, "s")
         estimated = epoch_seconds(one, calibration, len(configs))
-        yield Measured(f"{size}: measured over estimated", seconds / estimated, "x")
+        yield Measurement(f"{size}: measured over estimated", seconds / estimated, "x")
 
 
-def _gpu(device: str) -> Iterator[Measured]:
+def _gpu(device: str) -> Iterator[Measurement]:
     for width, longest, networks in itertools.product((32, 64, 128), (16, 32), (1, 4, 16, 64, 256, 512)):
         name = f"{networks} networks (width {width}, lengths to {longest}, batch 256): networks x epochs a second"
-        yield Measured(name, _gpu_rate(width, longest, networks) if device == "cuda" else None, "1/s")
+        yield Measurement(name, _gpu_rate(width, longest, networks) if device == "cuda" else None, "1/s")
 
 
 def _gpu_rate(width: int, longest: int, networks: int) -> float | None:

@@ -22,7 +22,7 @@ PRODUCT_OPERATIONS = 2 * SIZE**3
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurement:
     """One result.
 
     Attributes:

@@ -10,7 +10,7 @@ from iterhead.formatting import plural
 
 if TYPE_CHECKING:
     from iterhead.bench.suite import Group
-    from iterhead.bench.timing import Measured
+    from iterhead.bench.timing import Measurement
 
 
 def _declare(parser: Parser) -> None:
@@ -21,7 +21,7 @@ def _declare(parser: Parser) -> None:
         nargs="*",
         help="steps, populations, evaluation, workers, memory, emergence, scaling, study or gpu [default: the first 4]",
     )
-    group.add_argument("--all", action="store_true", help="every group: ten minutes on two cores")
+    group.add_argument("--all", action="store_true", help="every group: a quarter of an hour")
     declare_shared(group, "device")
 
 
@@ -75,7 +75,7 @@ def _machine_text(machine: dict[str, Any]) -> str:
     )
 
 
-def _line(measured: "Measured") -> str:
+def _line(measured: "Measurement") -> str:
     if measured.value is None:
         value = "not measured"
     elif measured.unit == "share":

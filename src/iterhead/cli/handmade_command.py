@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from iterhead.cli.parsing import Command, Parser, declare, declare_shared, filled, one_of, refused, whole_number
-from iterhead.cli.shell import SCIENCE_SAYS_NO, Interrupts, print_json
+from iterhead.cli.shell import NEGATIVE_RESULT, Interrupts, print_json
 from iterhead.formatting import plural
 
 LONGEST = 64
@@ -59,7 +59,7 @@ def _handmade(options: argparse.Namespace, _: Interrupts) -> int:
             f"  right is   {' '.join(results['true'])}",
             sep="\n",
         )
-    return SCIENCE_SAYS_NO if wrong or results["written"] != results["true"] else 0
+    return NEGATIVE_RESULT if wrong or results["written"] != results["true"] else 0
 
 
 def _results(options: argparse.Namespace) -> dict[str, Any]:

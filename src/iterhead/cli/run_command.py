@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iterhead.cli.parsing import Command, Parser, declare, declare_shared, filled, refused
-from iterhead.cli.shell import SCIENCE_SAYS_NO, Interrupts, command_line, print_json
+from iterhead.cli.shell import NEGATIVE_RESULT, Interrupts, command_line, print_json
 from iterhead.errors import UserError
 from iterhead.formatting import duration, out_option, plural
 
@@ -129,22 +129,23 @@ def loading_message(options: argparse.Namespace) -> Iterator[None]:
 
 def exit_code(run: "Run") -> int:
     """Return 1 for a run that diverged, else 0."""
-    return SCIENCE_SAYS_NO if run.status.state == "diverged" else 0
+    return NEGATIVE_RESULT if run.status.state == "diverged" else 0
 
 
 def print_outcome(run: "Run", options: argparse.Namespace, *, is_new: bool) -> None:
     """Print the outcome of a run, its files and what to do next."""
     from iterhead.cli.output import files_text, next_step
-    from iterhead.report.summary import verdict
+    from iterhead.report.summary import describe_outcome
 
     if options.quiet:
-        print(filled(verdict(run)))
+        print(filled(describe_outcome(run)))
         return
     if not is_new:
         ended = "diverged" if run.status.state == "diverged" else "is finished"
         print(f"This run {ended} and is not trained again; --again trains a new one.")
     show = command_line(["show", str(run.folder.path)])
-    print(f"\n{filled(verdict(run))}\n\n{files_text(run)}\nsee every score of every head:\n  {show}\n{next_step(run)}")
+    print(f"\n{filled(describe_outcome(run))}\n\n{files_text(run)}")
+    print(f"see every score of every head:\n  {show}\n{next_step(run)}")
 
 
 def _run_seeds(config: "RunConfig", options: argparse.Namespace, interrupts: Interrupts) -> int:
@@ -167,7 +168,7 @@ def _run_seeds(config: "RunConfig", options: argparse.Namespace, interrupts: Int
     for result in results:
         if result.run is None:
             print(f"seed {result.config.seed} failed: {result.error}", file=sys.stderr)
-    return SCIENCE_SAYS_NO if any(result.run is None or exit_code(result.run) for result in results) else 0
+    return NEGATIVE_RESULT if any(result.run is None or exit_code(result.run) for result in results) else 0
 
 
 def _train_seeds(config: "RunConfig", options: argparse.Namespace) -> list["Result"]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-SCIENCE_SAYS_NO = 1
+NEGATIVE_RESULT = 1
 """A run failed or diverged, or a claim does not hold."""
 
 BAD_INPUT = 2

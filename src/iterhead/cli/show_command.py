@@ -48,7 +48,7 @@ def _show_run(run: "Run") -> None:
 
     from iterhead.cli.options import as_options
     from iterhead.cli.output import evaluations_table, files_text, heads_table, lengths_table, next_step
-    from iterhead.report.summary import verdict
+    from iterhead.report.summary import describe_outcome
     from iterhead.runs.options import evaluations
 
     console, scores = Console(highlight=False), run.scores
@@ -62,7 +62,7 @@ def _show_run(run: "Run") -> None:
     ]
     if scores.best_pair is not None:
         parts.append(("Every head (layers and heads count from 1; in Python and JSON from 0)", heads_table(run)))
-    parts += [("Outcome", filled(verdict(run))), ("Files", f"{files_text(run)}{next_step(run)}")]
+    parts += [("Outcome", filled(describe_outcome(run))), ("Files", f"{files_text(run)}{next_step(run)}")]
     for title, part in parts:
         console.print(title, style="bold", markup=False)
         # Text is wrapped by the terminal itself, so that a long command can be copied in one piece.

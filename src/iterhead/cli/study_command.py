@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from iterhead.cli.parsing import Command, Parser, declare_shared, filled
-from iterhead.cli.shell import SCIENCE_SAYS_NO, Interrupts, command_line, print_json
+from iterhead.cli.shell import NEGATIVE_RESULT, Interrupts, command_line, print_json
 from iterhead.errors import UserError, nearest
 from iterhead.formatting import duration, plural
 
@@ -167,7 +167,7 @@ def _run(options: argparse.Namespace, interrupts: Interrupts) -> int:
     if failed:
         retry = command_line(["study", "retry", *options.typed[2:]])
         print(f"{plural(len(failed), 'run')} failed. Try again with: {retry}", file=sys.stderr)
-    return SCIENCE_SAYS_NO if failed else 0
+    return NEGATIVE_RESULT if failed else 0
 
 
 def _status(options: argparse.Namespace, _: Interrupts) -> int:
@@ -205,7 +205,7 @@ def _report(options: argparse.Namespace, _: Interrupts) -> int:
     reported = [_write_report(study, options) for study in _studies(options)]
     _show_reports(reported, options)
     refuted = any(finding.verdict == "does not hold" for done in reported for finding in done.findings)
-    return SCIENCE_SAYS_NO if refuted else 0
+    return NEGATIVE_RESULT if refuted else 0
 
 
 def _write_report(study: "Study", options: argparse.Namespace) -> "Reported":

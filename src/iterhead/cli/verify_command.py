@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from iterhead.cli.parsing import Command, Parser, declare, declare_shared, filled, whole_number
-from iterhead.cli.shell import SCIENCE_SAYS_NO, Interrupts, command_line, print_json
+from iterhead.cli.shell import NEGATIVE_RESULT, Interrupts, command_line, print_json
 from iterhead.criteria import SOLVED_ACCURACY
 from iterhead.errors import UserError
 
@@ -38,7 +38,7 @@ def _verify(options: argparse.Namespace, _: Interrupts) -> int:
     write_verification(run, verification)
     if not options.json:
         print(f"\nWritten: claims.json, verify.png and verify.pdf in {run.folder.path}")
-    return SCIENCE_SAYS_NO if any(check.verdict == "does not hold" for check in verification.checks) else 0
+    return NEGATIVE_RESULT if any(check.verdict == "does not hold" for check in verification.checks) else 0
 
 
 def _show(verification: "Verification") -> None:

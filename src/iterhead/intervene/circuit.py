@@ -41,7 +41,7 @@ _TARGETS = {
 score above `MAIN_TARGET_WEIGHT` decides, so roles come before what they coincide with at a single length."""
 
 _ROLE_SCORES = {"first": "eoi", "second": "iteration"}
-"""The score of how much a head plays each role of `measure.ROLES`."""
+"""The score of how much a head plays each role of `measure.heads.ROLES`."""
 
 Floats = NDArray[np.float64]
 

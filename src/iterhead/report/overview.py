@@ -9,14 +9,14 @@ from iterhead.formatting import out_option
 from iterhead.report.assemble import assemble, pack, typeset
 from iterhead.report.cells import INDEX, placed
 from iterhead.report.run_page import REPORT
-from iterhead.report.study_page import STYLES, Measured, claim_facts, headline, pictures
+from iterhead.report.study_page import STYLES, StudyResult, claim_facts, headline, pictures
 from iterhead.studies.results import STUDY, command
 from iterhead.studies.study import Scale, Study
 
 SCRIPTS = ("data.js", "text.js", "start.js", "claims.js", "overview.js")
 
 
-def write_overview(name: str, results: Sequence[Measured], missing: Sequence[Study], out: Path) -> Path:
+def write_overview(name: str, results: Sequence[StudyResult], missing: Sequence[Study], out: Path) -> Path:
     """Write the page of several studies of one scale into a folder beside theirs, and return its path.
 
     `results` are the studies with tables, at least one, and `missing` those without. Raises UserError if the disk
@@ -28,7 +28,7 @@ def write_overview(name: str, results: Sequence[Measured], missing: Sequence[Stu
     return path
 
 
-def overview(name: str, scale: Scale, results: Sequence[Measured], missing: Sequence[Study], out: Path) -> bytes:
+def overview(name: str, scale: Scale, results: Sequence[StudyResult], missing: Sequence[Study], out: Path) -> bytes:
     """Return the page of several studies; runs that they share count once."""
     findings = [finding for result in results for finding in result.findings]
     configs = [[config for _, _, config in result.study.runs()] for result in results]
@@ -61,7 +61,7 @@ def overview(name: str, scale: Scale, results: Sequence[Measured], missing: Sequ
     return assemble("overview.html", STYLES, SCRIPTS, texts, pack(facts, {}), sections)
 
 
-def _section(result: Measured) -> str:
+def _section(result: StudyResult) -> str:
     study = result.study
     heading = f'<h3><a href="{html.escape(_link(study))}">{html.escape(study.name)}</a>: {typeset(study.title)}</h3>'
     first = pictures(study, result.folder, "", most=1)

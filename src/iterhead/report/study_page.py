@@ -42,7 +42,7 @@ CommandOf = Callable[[RunConfig], str]
 
 
 @dataclass(frozen=True)
-class Measured:
+class StudyResult:
     """A study with its measurements."""
 
     study: Study
@@ -67,14 +67,14 @@ class Measured:
         return headline(self.findings, runs.height, self.study.run_count, diverged)
 
 
-def measured(study: Study, out: Path, findings: Sequence[Finding] | None = None) -> Measured:
+def measured(study: Study, out: Path, findings: Sequence[Finding] | None = None) -> StudyResult:
     """Return a study with its tables in a folder of runs, and its claims if they are not given.
 
     Raises:
         UserError: there are no tables, or one cannot be read.
     """
     tables = read_tables(study.name, study_folder(study, out))
-    return Measured(study, out, tables, study.check(tables) if findings is None else findings)
+    return StudyResult(study, out, tables, study.check(tables) if findings is None else findings)
 
 
 def no_tables(name: str, scale: Scale, folder: Path, out: Path) -> UserError:
@@ -91,7 +91,7 @@ def has_tables(study: Study, out: Path) -> bool:
     return any((study_folder(study, out) / FOLDER).glob("*.parquet"))
 
 
-def write_study_report(result: Measured, command_of: CommandOf) -> Path:
+def write_study_report(result: StudyResult, command_of: CommandOf) -> Path:
     """Write a study's page, report.html, into its folder, and return its path; `command_of` as in `cells_facts`.
 
     Raises:
@@ -102,7 +102,7 @@ def write_study_report(result: Measured, command_of: CommandOf) -> Path:
     return path
 
 
-def study_report(result: Measured, command_of: CommandOf) -> bytes:
+def study_report(result: StudyResult, command_of: CommandOf) -> bytes:
     """Return a study's page, below `MOST_BYTES` if its figures and the number of its runs allow."""
     study = result.study
     texts = {

@@ -33,13 +33,13 @@ def outcome(run: Run) -> Outcome:
     return "another circuit" if scores.second_peakiness < EMERGED_PEAKINESS else "not held"
 
 
-def verdict(run: Run) -> str:
+def describe_outcome(run: Run) -> str:
     """Return the outcome of a run as a paragraph for a newcomer."""
     return " ".join(sentences(run))
 
 
 def sentences(run: Run) -> list[str]:
-    """Return the sentences of `verdict`, the most important first."""
+    """Return the sentences of `describe_outcome`, the most important first."""
     result = outcome(run)
     if result == "diverged":
         return [f"The training diverged: {run.status.message}."]

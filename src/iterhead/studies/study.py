@@ -61,7 +61,7 @@ class Cell:
 
 
 Measure: TypeAlias = Literal["circuits", "interventions", "maps"]
-"""What is measured on the finished networks themselves; see `studies.measures`."""
+"""What is measured on the finished networks themselves; see `studies.collect`."""
 
 
 @dataclass(frozen=True)
