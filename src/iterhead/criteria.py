@@ -19,7 +19,7 @@ LEARNED_ACCURACY = 0.9  # a task counts as learned (claims 13, 16 and 17)
 SOLVED_ACCURACY = 0.95  # a network solves its task, so that its circuit is worth looking into (claim 11)
 GUESSING_MARGIN = 0.05  # a mean accuracy above guessing by less than this counts as nothing learned (ours)
 
-# Kinds of heads (ours): `intervene.classify_heads`.
+# Kinds of heads (ours): `intervene.circuit.classify_heads`.
 MAIN_TARGET_WEIGHT = 0.5  # a head is named for the place that gets more than half of its weight, on average
 SHARED_ROLE_WEIGHT = 0.1  # least weight on a role's keys of a head that shares the role
 OUTLINED_ROLE_WEIGHT = 0.2  # least mean weight on a role's keys with which a figure outlines them in a head's map

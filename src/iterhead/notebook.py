@@ -11,19 +11,16 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from iterhead.criteria import OUTLINED_ROLE_WEIGHT
 from iterhead.errors import UserError
 from iterhead.figures.attention_map import attention_map as draw_attention_map
 from iterhead.formatting import head_label
 from iterhead.intervene.activations import Hooks
 from iterhead.intervene.effects import MakeHooks, Sequences, chunks
-from iterhead.measure.heads import ROLES, RoleSums
+from iterhead.measure.heads import ROLES, RoleSums, outlined_role
 from iterhead.measure.records import HEAD_SCORES
 from iterhead.model import PATTERN_HOOKS, Transformer, pattern_hook
 from iterhead.runs.run import Run
 from iterhead.tasks import SequenceLayout, Vocabulary
-
-_TARGETS = {"first": "EoI", "second": "x_t"}
 
 
 @torch.no_grad()
@@ -39,7 +36,7 @@ def head_scores(
 
     Returns:
         Columns length, layer, head (from 0), role ("first" or "second"), peakiness, weight and invariance; see
-        `measure.RoleScores`.
+        `measure.heads.RoleScores`.
 
     Raises:
         UserError: for a network without sequences, or a run without chain of thought.
@@ -114,14 +111,10 @@ def attention_map(
         if not 0 <= index < count:
             raise UserError(f"{name}={index}: expected 0 .. {count - 1}")
     weights = _weights(model, ids, layer, head, hooks)
-    title, pairs = head_label((layer, head)).capitalize(), None
-    if layout.cot:
-        means = {role: float(weights[pairs_of(layout)].mean()) for role, pairs_of in ROLES.items()}
-        role = max(means, key=lambda name: means[name])
-        if means[role] >= OUTLINED_ROLE_WEIGHT:
-            title, pairs = f"{title}: {means[role]:.2f} on {_TARGETS[role]}", ROLES[role](layout)
+    pairs, role = outlined_role(weights, layout)
     names = Vocabulary(model.config.vocabulary).names(ids)
     ax = _new_axes() if ax is None else ax
+    title = head_label((layer, head)).capitalize() + role
     draw_attention_map(ax, weights, names, pairs, queries=layout.output_positions, title=title)
     return ax
 

@@ -5,9 +5,9 @@ import json
 import pytest
 import torch
 
-from iterhead.bench import machine, suite
-from iterhead.bench.suite import GROUPS, Group, Measured, slope
-from iterhead.bench.timing import endless, in_turns, ratio
+from iterhead.bench import suite, timing
+from iterhead.bench.suite import GROUPS, Group, slope
+from iterhead.bench.timing import Measurement, endless, in_turns, ratio
 from iterhead.cli import main
 from iterhead.data import make_packing
 from iterhead.settings import DataConfig, ModelConfig
@@ -46,7 +46,7 @@ def test_operations_where_products_of_weights_do_not_help():
     (">= 4", None, None),
 ])  # fmt: skip
 def test_goals(goal, value, reached):
-    assert Measured("a", value, "x", goal).reached is reached
+    assert Measurement("a", value, "x", goal).reached is reached
 
 
 def test_exponents_by_hand():
@@ -76,12 +76,12 @@ def test_missing_gpu_is_not_measured():
 
 def fake(monkeypatch):
     figures = [
-        Measured("speed", 2.0, "x", ">= 2.5"),
-        Measured("part", 0.025, "share", "<= 0.05"),
-        Measured("b", None, "s"),
+        Measurement("speed", 2.0, "x", ">= 2.5"),
+        Measurement("part", 0.025, "share", "<= 0.05"),
+        Measurement("b", None, "s"),
     ]
     monkeypatch.setattr(suite, "GROUPS", (Group("one", "a thing", lambda device: iter(figures)),))
-    monkeypatch.setattr(machine, "describe_machine", lambda device: {
+    monkeypatch.setattr(timing, "describe_machine", lambda device: {
         "processor": "P", "cores": 2, "threads": 1, "torch": "T", "load": 0.5, "float32_gflops": 75.0,
     })  # fmt: skip
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from iterhead.bench import published
-from iterhead.bench.published import SAMPLE, published_epochs
+from iterhead.bench import suite, timing
+from iterhead.bench.suite import GROUPS, SAMPLE
 from iterhead.data import make_packing
 from iterhead.settings import DataConfig, ModelConfig, parse_config
 from iterhead.studies.cost import Calibration, calibrate, epoch_seconds, solve
@@ -68,12 +68,13 @@ def test_bfloat16_is_faster_where_it_is_used():
 
 def test_a_small_cell_is_timed(monkeypatch):
     place = {"network": "two layers", "width": 8, "longest": 4}
-    monkeypatch.setattr(published, "SAMPLE", (("figure-7", place),))
-    monkeypatch.setattr(published, "calibrate", lambda _folder, _device: CALIBRATION)
-    monkeypatch.setattr(published, "in_turns", lambda works, **_: {name: [3.0, 0.5, 0.25] for name in works})
-    (epochs,) = published_epochs("cpu")
-    assert epochs.name == "figure-7, 2 layers, width 8, lengths to 4, batch 256"
-    assert epochs.together == 3  # its three seeds
-    assert epochs.seconds == pytest.approx(0.5 * 16 / 3)  # 64 of each length in a batch
+    monkeypatch.setattr(suite, "SAMPLE", (("figure-7", place),))
+    monkeypatch.setattr(suite, "calibrate", lambda _folder, _device: CALIBRATION)
+    monkeypatch.setattr(timing, "in_turns", lambda works, **_: {name: [3.0, 0.5, 0.25] for name in works})
+    size = "figure-7, 2 layers, width 8, lengths to 4, batch 256, 3 at once"  # its three seeds
+    epoch, gain = next(group for group in GROUPS if group.name == "study").measure("cpu")
+    assert (epoch.name, epoch.unit) == (f"{size}: an epoch of one network", "s")
+    assert epoch.value == pytest.approx(0.5 * 16 / 3)  # 64 of each length in a batch
     one = parse_config({"data": {"max_length": 4}, "model": {"width": 8}, "training": {"batch_size": 256}})
-    assert epochs.estimated == epoch_seconds(one, CALIBRATION, 3)
+    assert (gain.name, gain.unit) == (f"{size}: measured over estimated", "x")
+    assert gain.value == pytest.approx(0.5 * 16 / 3 / epoch_seconds(one, CALIBRATION, 3))

@@ -13,11 +13,11 @@ import time
 import pytest
 from rich.console import Console
 
+from iterhead.cli.output import BLOCKS, DIGITS, bar, bar_values, evaluations_table, glyphs_for, score_text
 from iterhead.cli.show_command import thinned
-from iterhead.cli.tables import BLOCKS, DIGITS, bar, bar_values, evaluations_table, glyphs_for, score_text
 from iterhead.cli.watch import LiveTable, PlainLines, Watcher, make_watcher
 from iterhead.formatting import duration
-from iterhead.measure import Scores
+from iterhead.measure.records import Scores
 from iterhead.runs.options import Evaluation
 from iterhead.runs.run import load
 

@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 import pytest
 
-from iterhead.cli.commands import COMMANDS, find
+from iterhead.cli.main import commands, find
 from iterhead.cli.options import read_config, settings
 from iterhead.settings import option_names
 from iterhead.tasks import task
@@ -54,7 +54,7 @@ def test_help_of_a_command_shows_examples(call, command):
     assert output.out.index("examples:") < output.out.index("--json")
 
 
-@pytest.mark.parametrize("words", ["--help", *(f"{command.name} --help" for command in COMMANDS), "tasks"])
+@pytest.mark.parametrize("words", ["--help", *(f"{command.name} --help" for command in commands().values()), "tasks"])
 def test_output_fits_80_columns(call, words):
     assert max(map(len, call(words).out.splitlines())) <= 80
 
@@ -89,7 +89,7 @@ def test_defaults_and_choices_are_shown(call, shown):
 
 
 def test_examples_of_the_help_are_accepted(call):
-    for command in COMMANDS:
+    for command in commands().values():
         for example, _ in command.examples:
             words = example.replace('"', "").split()[1:]
             options = find(words[0]).parse(words[1:])

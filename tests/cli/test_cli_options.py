@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iterhead.cli.commands import find
+from iterhead.cli.main import find
 from iterhead.cli.options import Setting, as_options, read_config, settings
 from iterhead.settings import DataConfig, ModelConfig, RunConfig, StartConfig, TrainingConfig
 

@@ -5,8 +5,8 @@ import shlex
 
 import polars as pl
 
-from iterhead.cli.commands import find
-from iterhead.cli.messages import run_summary
+from iterhead.cli.main import find
+from iterhead.cli.output import run_summary
 from iterhead.runs.run import load
 
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from iterhead.cli.commands import find
+from iterhead.cli.main import find
 from iterhead.errors import UserError
 from iterhead.runs.run import load
 

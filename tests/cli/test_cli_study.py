@@ -143,8 +143,8 @@ def test_progress_of_many_runs_without_a_terminal(capsys, monkeypatch):
     bar, silent = RunsBar(silent=False), RunsBar(silent=True)
     for seconds, done, text in ((100, 1, "a"), (110, 2, "b"), (131, 3, "c"), (170, 3, "c"), (171, 4, "d")):
         now[0] = seconds
-        bar.update(done, 9, text)
-        silent.update(done, 9, text)
+        bar.show(done, 9, text)
+        silent.show(done, 9, text)
     assert capsys.readouterr().out == "1 of 9 done, a\n3 of 9 done, c\n4 of 9 done, d\n"
 
 

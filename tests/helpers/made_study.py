@@ -10,9 +10,7 @@ from matplotlib.image import imsave
 from iterhead.runs.paths import run_folder_name
 from iterhead.settings import parse_config
 from iterhead.studies.claims import Finding
-from iterhead.studies.curve_drawings import Curves, Line
-from iterhead.studies.drawing import Panel
-from iterhead.studies.grid_drawings import HeatMaps
+from iterhead.studies.drawings import Curves, HeatMaps, Line, Panel
 from iterhead.studies.results import study_folder
 from iterhead.studies.study import Cell, Study
 from iterhead.studies.tables import FULL_EPOCH, Tables, write_tables

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from helpers.stored_runs import settings
-from iterhead.measure import evaluate, table
+from iterhead.measure.evaluate import evaluate
+from iterhead.measure.records import table
 from iterhead.model import Transformer
 from iterhead.runs.run import MEASUREMENTS, SAMPLE, STATUS, TEST, Run, Status, checkpoint_name
 from iterhead.runs.storage import CONFIG, RunFolder, table_bytes, tensor_bytes

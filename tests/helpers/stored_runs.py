@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from iterhead.measure import evaluate, table
+from iterhead.measure.evaluate import evaluate
+from iterhead.measure.records import table
 from iterhead.model import Transformer
 from iterhead.runs.run import MEASUREMENTS, STATUS, TEST, Run, Status, checkpoint_name
 from iterhead.runs.storage import CONFIG, RunFolder, table_bytes, tensor_bytes

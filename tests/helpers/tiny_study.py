@@ -5,8 +5,7 @@ from pathlib import Path
 
 from iterhead.settings import parse_config
 from iterhead.studies.cost import Calibration
-from iterhead.studies.drawing import Panel
-from iterhead.studies.grid_drawings import HeatMaps
+from iterhead.studies.drawings import HeatMaps, Panel
 from iterhead.studies.runner import train_studies
 from iterhead.studies.study import Cell, Study
 

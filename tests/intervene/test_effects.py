@@ -19,7 +19,7 @@ from iterhead.intervene import effects
 from iterhead.intervene.activations import replace, zero
 from iterhead.intervene.effects import Answers, accuracy_under, chance_levels
 from iterhead.intervene.patterns import ideal_attention, uniform_attention
-from iterhead.measure import evaluate
+from iterhead.measure.evaluate import evaluate
 from iterhead.tasks import IterativeTask, SequenceLayout, Vocabulary, task
 
 

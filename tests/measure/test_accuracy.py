@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from iterhead.measure import exact_match, grammatical
+from iterhead.measure.accuracy import exact_match, grammatical
 from iterhead.tasks import Vocabulary
 
 EOS, EOI, PROBLEM = 6, 5, 4

@@ -6,7 +6,8 @@ from itertools import product
 import polars as pl
 import pytest
 
-from iterhead.measure import Scores, emergences, epochs_to, has_emerged, is_peaked_and_right
+from iterhead.measure.emergence import emergences, epochs_to, has_emerged, is_peaked_and_right
+from iterhead.measure.records import Scores
 
 
 def scores(accuracy=0.99, peakiness=0.95):

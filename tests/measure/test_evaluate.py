@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from iterhead.data import make_dataset
-from iterhead.measure import evaluate, evaluate_population, table
+from iterhead.measure.evaluate import evaluate, evaluate_population
+from iterhead.measure.records import table
 from iterhead.model import Transformer
 from iterhead.settings import DataConfig, ModelConfig
 from iterhead.tasks import SequenceLayout, Vocabulary, parity_task, task

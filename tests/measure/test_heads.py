@@ -5,8 +5,7 @@ import torch
 from torch.testing import assert_close
 
 from iterhead.errors import UserError
-from iterhead.measure import ROLES, role_scores
-from iterhead.measure.heads import RoleSums
+from iterhead.measure.heads import ROLES, RoleSums
 from iterhead.tasks import SequenceLayout
 
 LAYOUT = SequenceLayout(2)
@@ -14,6 +13,13 @@ LAYOUT = SequenceLayout(2)
 # from EoI, which writes s_1, at x_1, and from s_1, which writes s_2, at x_2.
 FIRST = ((4, 3), (5, 3))
 SECOND = ((3, 1), (4, 2))
+
+
+def role_scores(pattern, pairs):
+    """The scores from all sequences at once."""
+    sums = RoleSums(pairs)
+    sums.add(pattern)
+    return sums.scores()
 
 
 def maps(weights):

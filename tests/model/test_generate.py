@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from helpers.networks import CONTEXT, OPTIONS, POSITIONS, alone, config_of, name_of, network, random_tokens
-from iterhead.measure import exact_match
+from iterhead.measure.accuracy import exact_match
 from iterhead.model import generate
 
 

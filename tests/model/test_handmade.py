@@ -8,7 +8,8 @@ import torch
 
 from iterhead.data import make_dataset
 from iterhead.errors import UserError
-from iterhead.measure import evaluate, headline, table
+from iterhead.measure.evaluate import evaluate
+from iterhead.measure.records import headline, table
 from iterhead.model import generate
 from iterhead.model.handmade import handmade
 from iterhead.settings import DataConfig

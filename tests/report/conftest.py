@@ -11,8 +11,7 @@ from helpers.pages import ABSENT, grown, staged
 from iterhead.cli.report_command import write_study_pages
 from iterhead.model.handmade import handmade
 from iterhead.report import run_report, write_report
-from iterhead.studies.verification import verify
-from iterhead.studies.verification_files import write_verification
+from iterhead.studies.verification import verify, write_verification
 from iterhead.tasks import task
 
 FLAGS = (

@@ -15,8 +15,7 @@ from iterhead.cli.options import read_config
 from iterhead.cli.report_command import write_study_pages
 from iterhead.cli.run_command import COMMAND as RUN
 from iterhead.runs.paths import run_folder_name
-from iterhead.studies.drawing import Panel
-from iterhead.studies.grid_drawings import HeatMaps
+from iterhead.studies.drawings import HeatMaps, Panel
 from iterhead.studies.study import Cell
 from iterhead.studies.tables import Tables
 

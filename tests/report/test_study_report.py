@@ -16,14 +16,12 @@ from helpers.stored_runs import settings
 from iterhead.errors import UserError
 from iterhead.model.handmade import handmade
 from iterhead.report import cells, measured, no_tables, overview, study_page, study_report, write_study_report
-from iterhead.report.cells import MISSING, shares
-from iterhead.report.seed_curves import seed_curves
+from iterhead.report.cells import MISSING, seed_curves, shares
 from iterhead.report.study_page import headline
 from iterhead.runs.paths import run_folder_name
 from iterhead.runs.run import PROVENANCE, STATUS
 from iterhead.studies.collect import collect
-from iterhead.studies.drawing import Panel
-from iterhead.studies.grid_drawings import HeatMaps
+from iterhead.studies.drawings import HeatMaps, Panel
 from iterhead.studies.registry import ALL, find_studies
 from iterhead.studies.results import study_folder
 from iterhead.studies.study import Cell

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from iterhead.formatting import percent
-from iterhead.measure import Scores
-from iterhead.report.summary import emergence_epoch, guessing, outcome, verdict
+from iterhead.measure.records import Scores
+from iterhead.report.summary import describe_outcome, emergence_epoch, guessing, outcome
 from iterhead.runs.run import Status
 from iterhead.settings import DataConfig, ModelConfig, RunConfig
 
@@ -39,7 +39,7 @@ NO, YES = scores(0.9, 0.5), scores(1.0, 0.96)
 def test_emerged():
     found = run(scores(1.0, 0.9967), [NO, NO, YES, YES, YES], emerged=True)
     assert outcome(found) == "emerged"
-    assert verdict(found) == (
+    assert describe_outcome(found) == (
         "The iteration head emerged after 3 epochs: layer 2, head 1 looks at x_t when it writes s_t in 99.6% of cases. "
         "Before it, layer 1, head 3 looks at EoI, the end of the input, in 87.1% of cases. "
         "The network solves 100% of 500 test sequences never seen in training (lengths 1 to 5)."
@@ -60,15 +60,15 @@ def test_the_untrained_network_does_not_count():
 def test_not_stable():
     found = run(YES, [NO, YES, YES])
     assert outcome(found) == "not held"
-    assert "not yet in 3 evaluations in a row" in verdict(found)
-    assert "emerged after" not in verdict(found)
+    assert "not yet in 3 evaluations in a row" in describe_outcome(found)
+    assert "emerged after" not in describe_outcome(found)
 
 
 @pytest.mark.parametrize(("task", "known"), [("parity", True), ("copy", True), ("polynomial", False)])
 def test_another_circuit(task, known):
     found = run(scores(1.0, 0.21), config=CONFIG.model_copy(update={"task": task}))
     assert outcome(found) == "another circuit"
-    text = verdict(found)
+    text = describe_outcome(found)
     assert text.startswith("The task is solved, but not by an iteration head: the network found another circuit")
     assert "layer 2, head 1".capitalize() + " comes closest to one: it looks at x_t when it writes s_t in 21%" in text
     assert "summed over all heads, is 1.25" in text
@@ -79,7 +79,7 @@ def test_partly_learned():
     # by length 1, 1, 1, 1 and 0.5: headline 0.75, and 450 of 500 sequences
     found = run(scores(0.75, 0.6), [NO, YES, NO])
     assert outcome(found) == "learnt in part"
-    text = verdict(found)
+    text = describe_outcome(found)
     assert "solves 90% of 500" in text
     assert "4 of 5 lengths are solved; the worst is 5, at 50%." in text
     assert "There is no iteration head." in text
@@ -87,15 +87,15 @@ def test_partly_learned():
 
 
 def test_a_head_without_the_function():
-    assert "There is an iteration head. Layer 2, head 1" in verdict(run(scores(0.75, 0.97)))
+    assert "There is an iteration head. Layer 2, head 1" in describe_outcome(run(scores(0.75, 0.97)))
 
 
 def test_not_learned():
     nothing = dict.fromkeys(range(1, 6), 0.0)
     found = run(scores(0.0, 0.1, accuracy_by_length=nothing))
     assert outcome(found) == "not learnt"
-    assert "solves 0% of 500" in verdict(found)
-    assert "On lengths 4 to 5 its mean accuracy is 0%; guessing gives under 0.1%." in verdict(found)
+    assert "solves 0% of 500" in describe_outcome(found)
+    assert "On lengths 4 to 5 its mean accuracy is 0%; guessing gives under 0.1%." in describe_outcome(found)
 
 
 def test_guessing():
@@ -117,23 +117,23 @@ def test_without_chain_of_thought():
     without = RunConfig(data=DataConfig(max_length=5, cot=False))
     found = run(scores(1.0, None), config=without)
     assert outcome(found) == "solved"
-    assert verdict(found).startswith("The task is solved without a chain of thought.")
-    assert "head" not in verdict(run(scores(0.75, None), config=without))
+    assert describe_outcome(found).startswith("The task is solved without a chain of thought.")
+    assert "head" not in describe_outcome(run(scores(0.75, None), config=without))
 
 
 def test_one_layer():
     one = RunConfig(data=DataConfig(max_length=5), model=ModelConfig(layers=1))
     final = scores(1.0, 0.97, best_pair=((0, 0), (0, 0)))
     found = run(final, [YES, YES, YES], config=one, emerged=True)
-    assert verdict(found).startswith(
+    assert describe_outcome(found).startswith(
         "A head with the pattern of an iteration head emerged after 1 epoch: layer 1, head 1"
     )
-    assert verdict(found).endswith("no earlier head finds the end of the input.")
+    assert describe_outcome(found).endswith("no earlier head finds the end of the input.")
 
 
 def test_independent_test_sequences_are_not_called_unseen():
     published = RunConfig(data=DataConfig(max_length=5, split="iid"))
-    text = verdict(run(YES, config=published))
+    text = describe_outcome(run(YES, config=published))
     assert "never seen" not in text
     assert "drawn like the training sequences" in text
 
@@ -141,10 +141,10 @@ def test_independent_test_sequences_are_not_called_unseen():
 def test_interrupted_and_diverged():
     found = run(NO, state="running", epoch=1)
     assert outcome(found) == "interrupted"
-    assert verdict(found) == "The run is not finished: 1 epoch of at most 100 done."
+    assert describe_outcome(found) == "The run is not finished: 1 epoch of at most 100 done."
     found = run(NO, state="diverged", message="the loss is not finite (nan) in epoch 3")
     assert outcome(found) == "diverged"
-    assert verdict(found) == "The training diverged: the loss is not finite (nan) in epoch 3."
+    assert describe_outcome(found) == "The training diverged: the loss is not finite (nan) in epoch 3."
 
 
 def test_percentages_never_round_up_to_all():

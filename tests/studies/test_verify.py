@@ -9,8 +9,7 @@ from helpers.stored_runs import settings, stored, untrained
 from iterhead.data import Dataset, make_dataset
 from iterhead.errors import UserError
 from iterhead.model.handmade import handmade
-from iterhead.studies.verification import verify
-from iterhead.studies.verification_files import read_verification, write_verification
+from iterhead.studies.verification import read_verification, verify, write_verification
 from iterhead.tasks import SequenceLayout, task
 from iterhead.training import Trainer
 from iterhead.training import trainer as training_loop

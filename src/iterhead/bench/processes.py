@@ -1,16 +1,18 @@
 """Benchmarks of whole runs: time beside the training steps, memory, parallel processes, time to emergence."""
 
+import math
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from statistics import median
-from typing import NamedTuple
 
+from iterhead.bench.timing import Measurement
+from iterhead.formatting import finite_or_none
 from iterhead.machine import free_cores
-from iterhead.measure import emergence_epoch
+from iterhead.measure.emergence import emergence_epoch
 from iterhead.runs.options import Evaluation
 from iterhead.runs.run import Run
 from iterhead.runs.training import train
@@ -33,7 +35,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9)
 
 
 class _Clock:
-    """Records the time of each evaluation, and the training time until then."""
+    """An observer that records the time of each evaluation, and the training time until then."""
 
     def __init__(self) -> None:
         self.times: list[tuple[float, float]] = []
@@ -47,54 +49,61 @@ class _Clock:
         self.times.append((time.perf_counter(), evaluation.train_seconds))
 
 
-def share_beside_training(device: str) -> float:
-    """Return the time that a default run takes to evaluate and save over its training time: the median over epochs."""
+def measure_evaluation(device: str) -> Iterator[Measurement]:
+    """Time for evaluating and saving in a default run, the median over epochs."""
     clock = _Clock()
     config = parse_config({"training": {"epochs": EPOCHS, "short_epochs": 0, "early_stop": False}})
     with tempfile.TemporaryDirectory() as out:
         train(config, out=out, device=device, observer=clock)
-    return median((now - then) / (more - trained) - 1 for (then, trained), (now, more) in pairwise(clock.times))
+    share = median((now - then) / (more - trained) - 1 for (then, trained), (now, more) in pairwise(clock.times))
+    yield Measurement("default run: evaluating and saving, share of the training time", share, "share", "<= 0.05")
 
 
-def workers_gain(workers: int) -> float:
-    """Return the time of a list of runs with one worker over that with `workers`; each has one thread."""
-    training = {"epochs": 2, "short_epochs": 0, "early_stop": False}
-    configs = [parse_config({"seed": seed, "training": training}) for seed in range(2 * workers)]
-    seconds: dict[int, list[float]] = {1: [], workers: []}
-    _train_all(configs[:1], 1)  # warm-up
-    for _ in range(2):
-        for count, times in seconds.items():
-            start = time.perf_counter()
-            _train_all(configs, count)
-            times.append(time.perf_counter() - start)
-    return median(seconds[1]) / median(seconds[workers])
+def measure_workers(device: str) -> Iterator[Measurement]:
+    """Two processes against one; each has one thread."""
+    gain = None
+    if device == "cpu" and free_cores() >= 2:
+        training = {"epochs": 2, "short_epochs": 0, "early_stop": False}
+        configs = [parse_config({"seed": seed, "training": training}) for seed in range(4)]
+        _train_seconds(configs[:1], 1)  # warm-up
+        seconds: dict[int, list[float]] = {1: [], 2: []}
+        for _ in range(2):
+            for count, times in seconds.items():
+                times.append(_train_seconds(configs, count))
+        gain = median(seconds[1]) / median(seconds[2])
+    yield Measurement("2 workers against 1, one thread each, 4 runs", gain, "x", ">= 1.8")
 
 
-def _train_all(configs: list[RunConfig], workers: int) -> None:
+def _train_seconds(configs: list[RunConfig], workers: int) -> float:
+    start = time.perf_counter()
     with tempfile.TemporaryDirectory() as out:
         for result in train_many(configs, out=out, workers=workers, threads=1, device="cpu"):
             assert result.run is not None, result.error
+    return time.perf_counter() - start
 
 
-def peak_memory() -> float:
-    """Return the peak memory of a run at the published size in GB: one epoch and the whole test, in its own process."""
-    with tempfile.TemporaryDirectory() as out:
-        process = subprocess.run([sys.executable, "-c", _PUBLISHED, out], capture_output=True, text=True, check=True)
-    return float(process.stdout.split()[-1])
+def measure_memory(device: str) -> Iterator[Measurement]:
+    """Peak memory of a run at the published size: one epoch and the whole test, in its own process."""
+    peak = None
+    if device == "cpu":
+        with tempfile.TemporaryDirectory() as out:
+            command = [sys.executable, "-c", _PUBLISHED, out]
+            peak = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
+    yield Measurement("peak memory (width 128, lengths to 32, batch 256, 1,024 sequences a length)", peak, "GB", "<= 1")
 
 
-class Emergence(NamedTuple):
-    """Seconds of training until the first and until the third of the three evaluations in a row that show the head."""
-
-    shown: float
-    stopped: float
-
-
-def emergence(seeds: Iterable[int], device: str) -> Iterator[Emergence | None]:
-    """Yield how long each seed of the default run trained; None if no head emerged."""
-    for seed in seeds:
+def measure_emergence(device: str) -> Iterator[Measurement]:
+    """Training time of the default run until its head has emerged: five seeds, one after another on all cores."""
+    first, third = [], []  # of the three evaluations in a row that show the head; infinite where none emerged
+    for seed in range(5):
         clock = _Clock()
         with tempfile.TemporaryDirectory() as out:
             run = train(RunConfig(seed=seed), out=out, threads=free_cores(), device=device, observer=clock)
             epoch, status = emergence_epoch(run.history), run.status
-        yield Emergence(clock.times[epoch][1], status.train_seconds) if status.emerged and epoch else None
+        shown, stopped = (clock.times[epoch][1], status.train_seconds) if status.emerged and epoch else (math.inf,) * 2
+        first.append(shown)
+        third.append(stopped)
+        yield Measurement(f"default run, seed {seed}: training until it stops", finite_or_none(stopped), "s")
+    name = "default run, median of 5 seeds: training until"
+    yield Measurement(f"{name} the first of 3 evaluations with the head", finite_or_none(median(first)), "s")
+    yield Measurement(f"{name} the third of them, where it stops", finite_or_none(median(third)), "s", "<= 20")

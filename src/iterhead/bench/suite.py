@@ -1,49 +1,36 @@
 """The benchmarks, in groups with names."""
 
 import itertools
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 
-from iterhead.bench import processes
-from iterhead.bench.machine import PRODUCT_OPERATIONS, product
-from iterhead.bench.published import published_epochs
-from iterhead.bench.timing import endless, in_turns, ratio
-from iterhead.formatting import finite_or_none
-from iterhead.machine import free_cores, has_fast_bfloat16
+from iterhead.bench.processes import measure_emergence, measure_evaluation, measure_memory, measure_workers
+from iterhead.bench.timing import (
+    PRODUCT_OPERATIONS,
+    Measurement,
+    Turn,
+    endless,
+    in_turns,
+    median_seconds,
+    product,
+    ratio,
+)
+from iterhead.formatting import plural
+from iterhead.machine import has_fast_bfloat16, torch_threads
+from iterhead.runs.worker_pool import networks_at_once
 from iterhead.settings import RunConfig, parse_config
+from iterhead.studies.cost import calibrate, epoch_seconds
+from iterhead.studies.registry import find_studies
+from iterhead.studies.study import AxisValue
 from iterhead.training import Trainer
 from iterhead.training.flops import step_flops
 from iterhead.training.plain import PlainTrainer
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One result.
-
-    Attributes:
-        name: what was measured.
-        value: None if it cannot be measured on this machine.
-        unit: x (times), ms, s, 1/s, GB, share or exponent.
-        goal: e.g. `>= 2.5`; empty if there is none.
-    """
-
-    name: str
-    value: float | None
-    unit: str
-    goal: str = ""
-
-    @property
-    def reached(self) -> bool | None:
-        """Whether the value reaches the goal; None without a goal or a value."""
-        if not self.goal or self.value is None:
-            return None
-        sign, bound = self.goal.split()
-        return self.value >= float(bound) if sign == ">=" else self.value <= float(bound)
 
 
 @dataclass(frozen=True)
@@ -59,7 +46,7 @@ class Group:
 
     name: str
     about: str
-    measure: Callable[[str], Iterator[Measured]]
+    measure: Callable[[str], Iterator[Measurement]]
     quick: bool = True
 
 
@@ -82,48 +69,43 @@ SIZES = {"default": (64, 16, 64), "published": (128, 16, 256)}
 """Width, longest length and batch size of the default run and of the published ones."""
 
 
-def _packed(configs: Sequence[RunConfig], device: str) -> Callable[[], object]:
+def _packed(configs: Sequence[RunConfig], device: str) -> Turn:
     return endless(Trainer(configs, device=device).step_losses)
 
 
-def _plain(config: RunConfig) -> Callable[[], object]:
+def _plain(config: RunConfig) -> Turn:
     steps = list(itertools.islice(PlainTrainer(config).prepared_steps(0), PREPARED))
     return endless(lambda: (step() for step in steps))
 
 
-def _steps(device: str) -> Iterator[Measured]:
-    """Training steps against the plain padded twin, in float32 and bfloat16. The twin runs on the CPU only."""
-    if device != "cpu":
-        yield Measured("training steps against the plain twin", None, "x")
+def _steps(device: str) -> Iterator[Measurement]:
+    if device != "cpu":  # the twin runs on the CPU only
+        yield Measurement("training steps against the plain twin", None, "x")
         return
     for name, (width, longest, batch) in SIZES.items():
         config = config_of(width, longest, batch)
-        works = {
-            "plain": _plain(config),
-            "float32": _packed([config], device),
-            "product": product(torch.float32, device),
-        }
+        works = {"plain": _plain(config), "float32": _packed([config], device)}
         if has_fast_bfloat16(device):
             works["bfloat16"] = _packed([config_of(width, longest, batch, precision="bfloat16")], device)
+        kinds = [*works]
+        works["product"] = product(torch.float32, device)
         is_published = name == "published"
         seconds = in_turns(works, rounds=7, turns=6 if is_published else 16)
         size = f"{name} size (width {width}, lengths to {longest}, batch {batch})"
-        for kind in works:
-            if kind != "product":
-                yield Measured(f"{size}: step, {kind}", median(seconds[kind]) * 1000, "ms")
+        for kind in kinds:
+            yield Measurement(f"{size}: step, {kind}", median(seconds[kind]) * 1000, "ms")
         for kind, goal in (("float32", ">= 2.5"), ("bfloat16", ">= 4")):
             gain = ratio(seconds["plain"], seconds[kind]) if kind in seconds else None
-            yield Measured(f"{size}: {kind} against the plain twin", gain, "x", goal if is_published else "")
+            yield Measurement(f"{size}: {kind} against the plain twin", gain, "x", goal if is_published else "")
         operations = step_flops(config.model, Trainer([config]).phase(0).batches.packing)
         share = operations / PRODUCT_OPERATIONS * ratio(seconds["product"], seconds["float32"])
         goal = ">= 0.6" if is_published else ">= 0.35"
-        yield Measured(f"{size}: float32, share of the matrix-product rate", share, "share", goal)
+        yield Measurement(f"{size}: float32, share of the matrix-product rate", share, "share", goal)
 
 
-def _populations(device: str) -> Iterator[Measured]:
-    """Sixteen small networks at once against the plain twin one after another. The twin runs on the CPU only."""
+def _populations(device: str) -> Iterator[Measurement]:
     if device != "cpu":
-        yield Measured("sixteen networks against the plain twin", None, "x")
+        yield Measurement("sixteen networks against the plain twin", None, "x")
         return
     networks = 16
     for width in (16, 32):
@@ -135,7 +117,7 @@ def _populations(device: str) -> Iterator[Measured]:
             works["bfloat16"] = _packed(narrow, device)
         seconds = in_turns(works, rounds=7, turns=6)
         size = f"{networks} networks (width {width}, lengths to 8, batch 64)"
-        yield Measured(f"{size}: step of all", median(seconds["float32"]) * 1000, "ms")
+        yield Measurement(f"{size}: step of all", median(seconds["float32"]) * 1000, "ms")
         for slow, fast, goal in (
             ("plain", "float32", ">= 4"),
             ("plain", "bfloat16", ">= 4"),
@@ -143,41 +125,10 @@ def _populations(device: str) -> Iterator[Measured]:
         ):
             other = "the plain twin" if slow == "plain" else "packed steps"
             gain = networks * ratio(seconds[slow], seconds[fast]) if fast in seconds else None
-            yield Measured(f"{size}: {fast} against {other}, one after another", gain, "x", goal)
+            yield Measurement(f"{size}: {fast} against {other}, one after another", gain, "x", goal)
 
 
-def _evaluation(device: str) -> Iterator[Measured]:
-    """Time for evaluating and saving in a default run."""
-    share = processes.share_beside_training(device)
-    yield Measured("default run: evaluating and saving, share of the training time", share, "share", "<= 0.05")
-
-
-def _workers(device: str) -> Iterator[Measured]:
-    """Two processes against one; each has one thread."""
-    gain = processes.workers_gain(2) if device == "cpu" and free_cores() >= 2 else None
-    yield Measured("2 workers against 1, one thread each, 4 runs", gain, "x", ">= 1.8")
-
-
-def _memory(device: str) -> Iterator[Measured]:
-    """Peak memory of a run at the published size."""
-    peak = processes.peak_memory() if device == "cpu" else None
-    yield Measured("peak memory (width 128, lengths to 32, batch 256, 1,024 sequences a length)", peak, "GB", "<= 1")
-
-
-def _emergence(device: str) -> Iterator[Measured]:
-    """The default run until its head has emerged: five seeds, one after another on all cores."""
-    runs: list[processes.Emergence | None] = []
-    for seed, run in enumerate(processes.emergence(seeds=range(5), device=device)):
-        runs.append(run)
-        yield Measured(f"default run, seed {seed}: training until it stops", run.stopped if run else None, "s")
-    shown, stopped = (median(getattr(run, name) if run else math.inf for run in runs) for name in ("shown", "stopped"))
-    name = "default run, median of 5 seeds: training until"
-    yield Measured(f"{name} the first of 3 evaluations with the head", finite_or_none(shown), "s")
-    yield Measured(f"{name} the third of them, where it stops", finite_or_none(stopped), "s", "<= 20")
-
-
-def _scaling(device: str) -> Iterator[Measured]:
-    """How the time of a step grows: exponents of power laws."""
+def _scaling(device: str) -> Iterator[Measurement]:
     axes: dict[str, dict[int, list[RunConfig]]] = {
         "longest length (width 64, 4 of each length)": {
             longest: [config_of(64, longest, 4 * longest)] for longest in (8, 16, 32, 64)
@@ -192,8 +143,8 @@ def _scaling(device: str) -> Iterator[Measured]:
         rounds = in_turns(works, rounds=5, turns=3)
         seconds = {size: median(rounds[str(size)]) for size in sizes}
         for size, value in seconds.items():
-            yield Measured(f"step at {axis} = {size}", value * 1000, "ms")
-        yield Measured(f"exponent of a step's time in {axis}", slope(seconds), "exponent")
+            yield Measurement(f"step at {axis} = {size}", value * 1000, "ms")
+        yield Measurement(f"exponent of a step's time in {axis}", slope(seconds), "exponent")
 
 
 def slope(values: dict[int, float]) -> float:
@@ -203,19 +154,47 @@ def slope(values: dict[int, float]) -> float:
     return float((x * y).sum() / x.square().sum())
 
 
-def _study(device: str) -> Iterator[Measured]:
-    """Cost of the published study on one core, beside the estimate of `iterhead study list --scale paper`."""
-    for epochs in published_epochs(device):
-        size = f"{epochs.name}, {epochs.together} at once"
-        yield Measured(f"{size}: an epoch of one network", epochs.seconds, "s")
-        yield Measured(f"{size}: measured over estimated", epochs.seconds / epochs.estimated, "x")
+SAMPLE: tuple[tuple[str, dict[str, AxisValue]], ...] = (
+    ("figure-7", {"network": "two layers", "width": 8, "longest": 16}),
+    ("figure-7", {"network": "two layers", "width": 32, "longest": 16}),
+    ("figure-7", {"network": "two layers", "width": 63, "longest": 31}),
+    ("figure-7", {"network": "two layers, no chain of thought", "width": 32, "longest": 16}),
+    ("figure-7", {"network": "one layer", "width": 32, "longest": 16}),
+    ("figure-9", {"trained": "polynomial"}),
+    ("figure-12", {"optimizer": "adam", "lr": 3e-4, "batch": 16}),
+    ("figure-12", {"optimizer": "adam", "lr": 3e-4, "batch": 2048}),
+    ("figure-13", {"task": "parity"}),
+    ("figure-14", {"positions": "learned", "width": 16, "longest": 31}),
+)
+"""Cells of the published grids, small and large: the name of a study, and the cell's place on its axes."""
 
 
-def _gpu(device: str) -> Iterator[Measured]:
-    """Networks x epochs per second of populations on a GPU, without evaluations."""
+def _published(device: str) -> Iterator[Measurement]:
+    """Time an epoch of one network of each cell of the sample, with as many at once as a study trains."""
+    with TemporaryDirectory() as folder:
+        calibration = calibrate(Path(folder), device)
+    for name, place in SAMPLE:
+        cell = next(c for c in find_studies(name, "paper")[0].cells if place.items() <= c.axes.items())
+        together = networks_at_once(cell.config, len(cell.seeds), 1, device)
+        configs = [cell.run_config(seed) for seed in cell.seeds[:together]]
+        with torch_threads(1):
+            trainer = Trainer(configs, device=device)
+            step = median_seconds(endless(trainer.step_losses), rounds=5, turns=4)
+        one = configs[0]
+        seconds = step * trainer.phase(0).batches.steps / len(configs)
+        size = (
+            f"{name}, {plural(one.model.layers, 'layer')}, width {one.model.width}, lengths to {one.data.max_length}, "
+            f"batch {one.training.batch_size}{'' if one.data.cot else ', no chain of thought'}, {len(configs)} at once"
+        )
+        yield Measurement(f"{size}: an epoch of one network", seconds, "s")
+        estimated = epoch_seconds(one, calibration, len(configs))
+        yield Measurement(f"{size}: measured over estimated", seconds / estimated, "x")
+
+
+def _gpu(device: str) -> Iterator[Measurement]:
     for width, longest, networks in itertools.product((32, 64, 128), (16, 32), (1, 4, 16, 64, 256, 512)):
         name = f"{networks} networks (width {width}, lengths to {longest}, batch 256): networks x epochs a second"
-        yield Measured(name, _gpu_rate(width, longest, networks) if device == "cuda" else None, "1/s")
+        yield Measurement(name, _gpu_rate(width, longest, networks) if device == "cuda" else None, "1/s")
 
 
 def _gpu_rate(width: int, longest: int, networks: int) -> float | None:
@@ -224,23 +203,22 @@ def _gpu_rate(width: int, longest: int, networks: int) -> float | None:
     one = one.model_copy(update={"data": one.data.model_copy(update={"train_per_length": 1024})})
     configs = [one.model_copy(update={"seed": seed}) for seed in range(networks)]
     try:
-        trainer = Trainer(configs, device="cuda")
-        (seconds,) = in_turns({"": endless(trainer.step_losses)}, rounds=3, turns=4).values()
+        seconds = median_seconds(_packed(configs, "cuda"), rounds=3, turns=4)
     except torch.cuda.OutOfMemoryError:
         return None
     steps = 1024 // (256 // longest)
-    return networks / (median(seconds) * steps)
+    return networks / (seconds * steps)
 
 
 GROUPS = (
     Group("steps", "training steps against the plain padded twin", _steps),
     Group("populations", "sixteen small networks as one computation", _populations),
-    Group("evaluation", "time for evaluating and saving", _evaluation),
-    Group("workers", "two processes against one", _workers),
-    Group("memory", "peak memory at the published size", _memory, quick=False),
-    Group("emergence", "the default run, five seeds", _emergence, quick=False),
+    Group("evaluation", "time for evaluating and saving", measure_evaluation),
+    Group("workers", "two processes against one", measure_workers),
+    Group("memory", "peak memory at the published size", measure_memory, quick=False),
+    Group("emergence", "the default run, five seeds", measure_emergence, quick=False),
     Group("scaling", "exponents in length, width and networks", _scaling, quick=False),
-    Group("study", "steps of the published study on one core", _study, quick=False),
+    Group("study", "steps of the published study on one core", _published, quick=False),
     Group("gpu", "populations on a GPU", _gpu, quick=False),
 )
 """In the order in which they run."""

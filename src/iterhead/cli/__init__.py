@@ -1,4 +1,4 @@
-"""The command line. `commands.py` lists the commands; each is one `Command`, in a module named after it."""
+"""The command line. `main.py` lists the commands; each is one `Command`, in a module named after it."""
 
 from iterhead.cli.main import main
 

@@ -9,7 +9,8 @@ from iterhead.errors import UserError
 from iterhead.formatting import plural
 
 if TYPE_CHECKING:
-    from iterhead.bench.suite import Group, Measured
+    from iterhead.bench.suite import Group
+    from iterhead.bench.timing import Measurement
 
 
 def _declare(parser: Parser) -> None:
@@ -20,42 +21,38 @@ def _declare(parser: Parser) -> None:
         nargs="*",
         help="steps, populations, evaluation, workers, memory, emergence, scaling, study or gpu [default: the first 4]",
     )
-    group.add_argument("--all", action="store_true", help="every group: ten minutes on two cores")
+    group.add_argument("--all", action="store_true", help="every group: a quarter of an hour")
     declare_shared(group, "device")
 
 
-def _run(options: argparse.Namespace, _interrupts: Interrupts) -> int:
+def _bench(options: argparse.Namespace, _: Interrupts) -> int:
     """Measure, and print each result as soon as it is there."""
-    from iterhead.bench.machine import describe_machine
+    from iterhead.bench.timing import describe_machine
     from iterhead.machine import find_device, free_cores, keep_freed_memory, torch_threads
 
-    groups = _chosen(options)
-    device = find_device(options.device)
+    def show(line: str) -> None:
+        if not options.json:
+            print(line, flush=True)
+
+    groups, device = _chosen(options), find_device(options.device)
     keep_freed_memory()
     results: list[dict[str, Any]] = []
     with torch_threads(free_cores()):
         machine = describe_machine(device)
-        if not options.json:
-            print(_machine_text(machine))
+        show(_machine_text(machine))
         for group in groups:
-            if not options.json:
-                print(f"\n{group.name}: {group.about}", flush=True)
+            show(f"\n{group.name}: {group.about}")
             for measured in group.measure(device):
                 goal = measured.goal or None
                 results.append({"name": measured.name, "value": measured.value, "unit": measured.unit, "goal": goal})
-                if not options.json:
-                    print(f"  {_line(measured)}", flush=True)
+                show(f"  {_line(measured)}")
     if options.json:
         print_json({"machine": machine, "results": results})
     return 0
 
 
 def _chosen(options: argparse.Namespace) -> list["Group"]:
-    """Return the groups to measure.
-
-    Raises:
-        UserError: no such group.
-    """
+    """Return the groups to measure; raises UserError for one that does not exist."""
     from iterhead.bench.suite import GROUPS
 
     by_name = {group.name: group for group in GROUPS}
@@ -78,7 +75,7 @@ def _machine_text(machine: dict[str, Any]) -> str:
     )
 
 
-def _line(measured: "Measured") -> str:
+def _line(measured: "Measurement") -> str:
     if measured.value is None:
         value = "not measured"
     elif measured.unit == "share":
@@ -97,9 +94,9 @@ COMMAND = Command(
     name="bench",
     summary="measure the speed of this machine against plain PyTorch",
     about=(
-        "Times the fast paths against plain PyTorch code that computes the same. Both sides take turns in one process, "
-        "and each result is a median of several rounds. Ratios can be compared between machines, milliseconds cannot. "
-        "Let nothing else run meanwhile."
+        "Times the fast paths against plain PyTorch code that computes the same. Both take turns in one process, and "
+        "each result is a median of several rounds. Compare ratios between machines, not milliseconds, and let nothing "
+        "else run meanwhile."
     ),
     examples=(
         ("iterhead bench", "the quick benchmarks: a few minutes"),
@@ -107,5 +104,5 @@ COMMAND = Command(
         ("iterhead bench --all --json", "everything, for a script"),
     ),
     declare=_declare,
-    run=_run,
+    run=_bench,
 )

@@ -15,6 +15,12 @@ from iterhead.cli.parsing import Parser
 from iterhead.errors import UserError
 from iterhead.settings import RunConfig, parse_config, part_of, read_toml
 
+_READERS: Mapping[Any, tuple[Callable[[str], Any], str]] = {
+    bool: ({"true": True, "false": False}.__getitem__, "true or false"),
+    int: (int, "a whole number"),
+    float: (float, "a number"),
+}
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -55,12 +61,10 @@ class Setting:
     def choices(self) -> tuple[str, ...]:
         """The words to choose from; none if the values are free."""
         kind = self.kinds[0]
-        if kind is bool:
-            return ("true", "false")
-        return get_args(kind) if get_origin(kind) is Literal else ()
+        return ("true", "false") if kind is bool else get_args(kind)
 
     def read(self, text: str) -> Any:
-        """Return the value that `text` stands for. The config checks later whether it is allowed.
+        """Return the value that `text` stands for; the config checks later whether it is allowed.
 
         Raises:
             UserError: the text is of another type.
@@ -73,25 +77,15 @@ class Setting:
         except (KeyError, ValueError):
             raise UserError(f"{self.flag} {shlex.quote(text)}: expected {expected}") from None
 
-    def declare(self, group: argparse._ArgumentGroup, *, defaults: bool = True) -> None:
+    def declare(self, group: argparse._ArgumentGroup, *, defaults: bool) -> None:
         """Add the option to a group of a parser, with or without its default in the help."""
         metavar = {bool: "BOOL", int: "N", float: "X", str: "TEXT"}.get(self.kinds[0], "WORD")
-        default = as_text(self.default)
-        if not defaults:
-            values = ", ".join(self.choices)
-        elif self.choices:
-            values = ", ".join(f"{word} (default)" if word == default else word for word in self.choices)
-        else:
+        default = as_text(self.default) if defaults else None
+        values = ", ".join(f"{word} (default)" if word == default else word for word in self.choices)
+        if defaults and not values:
             values = f"default: {default}"
         about = f"{self.field.description} [{values}]" if values else f"{self.field.description}"
         group.add_argument(self.flag, dest=self.flag, metavar=metavar, help=about.replace("%", "%%"))
-
-
-_READERS: Mapping[Any, tuple[Callable[[str], Any], str]] = {
-    bool: ({"true": True, "false": False}.__getitem__, "true or false"),
-    int: (int, "a whole number"),
-    float: (float, "a number"),
-}
 
 
 def settings(config: type[BaseModel] = RunConfig, path: tuple[str, ...] = ()) -> list[Setting]:
@@ -104,13 +98,7 @@ def settings(config: type[BaseModel] = RunConfig, path: tuple[str, ...] = ()) ->
 
 
 def declare_settings(parser: Parser, *, without: Collection[str] = (), defaults: bool = True) -> None:
-    """Add the settings to a parser, in groups: the run itself, data, model, training, start.
-
-    Args:
-        parser: to add them to.
-        without: dotted names of settings and parts to leave out.
-        defaults: whether the help shows the defaults.
-    """
+    """Add the settings to a parser, in groups, `without` the settings and parts of these dotted names."""
     groups: dict[tuple[str, ...], argparse._ArgumentGroup] = {(): parser.add_argument_group("task and seed")}
     for name, field in RunConfig.model_fields.items():
         if (part := part_of(field)) and name not in without:
@@ -122,11 +110,7 @@ def declare_settings(parser: Parser, *, without: Collection[str] = (), defaults:
 
 
 def read_config(options: argparse.Namespace) -> RunConfig:
-    """Return the settings: the options, else the TOML file, else the defaults.
-
-    Raises:
-        UserError: one line about the first mistake.
-    """
+    """Return the settings: the options, else the TOML file, else the defaults; raises UserError."""
     values = read_toml(Path(options.config)) if options.config is not None else {}
     return parse_config(read_values(options, values))
 
@@ -160,12 +144,8 @@ def _put(values: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
 
 def as_options(config: RunConfig) -> list[str]:
     """Return the options that give this config: one for each setting that differs from its default."""
-    words: list[str] = []
-    for setting in settings():
-        value = setting.value(config)
-        if value != setting.default:
-            words += [setting.flag, as_text(value)]
-    return words
+    values = {setting.flag: setting.value(config) for setting in settings() if setting.value(config) != setting.default}
+    return [word for flag, value in values.items() for word in (flag, as_text(value))]
 
 
 def as_text(value: object) -> str:

@@ -4,7 +4,7 @@ import argparse
 import re
 import shlex
 import textwrap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import NoReturn
@@ -15,7 +15,7 @@ from iterhead.errors import UserError
 WIDTH = 79
 """Columns of the help: it fits a terminal of 80 without wrapping."""
 
-Examples = tuple[tuple[str, str], ...]
+Examples = Sequence[tuple[str, str]]
 """Commands to type, each with one line about what it does."""
 
 
@@ -48,6 +48,15 @@ def refused(text: str, expected: str) -> argparse.ArgumentTypeError:
     return argparse.ArgumentTypeError(f" {shlex.quote(text)}: expected {expected}")
 
 
+_SHARED_OPTIONS: Mapping[str, tuple[str, str, Callable[[str], object], object]] = {
+    "scale": ("WORD", "size of a study: smoke, laptop or paper [default: laptop]", str, None),
+    "out": ("FOLDER", "folder of the runs", str, "runs"),
+    "workers": ("N", "processes at a time [default: one per free core; one on a GPU]", whole_number(least=1), None),
+    "threads": ("N", "PyTorch threads per process [default: the free cores, divided]", whole_number(least=1), None),
+    "device": ("NAME", "cpu, cuda, mps or auto", str, "auto"),
+}
+
+
 def declare(
     group: argparse._ArgumentGroup,
     flag: str,
@@ -69,43 +78,8 @@ def declare_shared(group: argparse._ArgumentGroup, *names: str) -> None:
     group.add_argument("-h", "--help", action="store_true", help="show this help")
 
 
-_SHARED_OPTIONS: Mapping[str, tuple[str, str, Callable[[str], object], object]] = {
-    "scale": ("WORD", "size of a study: smoke, laptop or paper [default: laptop]", str, None),
-    "out": ("FOLDER", "folder of the runs", str, "runs"),
-    "workers": ("N", "processes at a time [default: one per free core; one on a GPU]", whole_number(least=1), None),
-    "threads": ("N", "PyTorch threads per process [default: the free cores, divided]", whole_number(least=1), None),
-    "device": ("NAME", "cpu, cuda, mps or auto", str, "auto"),
-}
-
-
-def asks_for_help(words: list[str]) -> bool:
-    """Whether the words ask for help, even if others among them are mistakes."""
-    return "-h" in words or "--help" in words
-
-
 class Parser(argparse.ArgumentParser):
-    """An argparse parser that raises UserErrors and takes an underscore in an option for a dash."""
-
-    def __init__(self, command: str) -> None:
-        super().__init__(
-            prog=f"iterhead {command}",
-            usage=argparse.SUPPRESS,
-            formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=26, width=WIDTH),
-            add_help=False,
-            allow_abbrev=False,
-        )
-
-    def read(self, words: list[str]) -> argparse.Namespace:
-        """Return the options, with the words themselves as `typed`.
-
-        Raises:
-            UserError: an unknown option, a missing value, a bad value, a word too many.
-        """
-        options, unknown = self.parse_known_args(_normalized(words))
-        if unknown:
-            self._refuse(unknown)
-        options.typed = [self.prog.split()[-1], *words]
-        return options
+    """An argparse parser that raises UserErrors."""
 
     def error(self, message: str) -> NoReturn:
         """Raise argparse's message as a UserError, in our words."""
@@ -118,15 +92,6 @@ class Parser(argparse.ArgumentParser):
             problem = "takes no value"
         problem = problem.replace("expected one argument", "expected a value")
         raise UserError(f"{name}: {problem}" if name else problem)
-
-    def _refuse(self, unknown: list[str]) -> NoReturn:
-        word = next((word for word in unknown if word.startswith("-")), None)
-        if word is None:
-            raise UserError(f"unexpected {unknown[0]!r}: see {self.prog} --help")
-        name = word.partition("=")[0]
-        near = nearest_option(name, self._option_string_actions)
-        hint = f"did you mean {near}?" if near else f"{self.prog} --help lists the options"
-        raise UserError(f"unknown option {name}: {hint}")
 
 
 def nearest_option(name: str, options: Iterable[str]) -> str | None:
@@ -171,7 +136,7 @@ class Command:
 
     Attributes:
         name: what is typed.
-        summary: for the list of commands; one line without a capital or a full stop.
+        summary: a line for the list of commands.
         examples: commands to learn from.
         declare: adds the options to a parser.
         run: runs the command and returns the exit code.
@@ -186,8 +151,23 @@ class Command:
     about: str = ""
 
     def parse(self, words: list[str]) -> argparse.Namespace:
-        """Return the options in the words that follow the command's name; raises UserError."""
-        return self._parser().read(words)
+        """Return the options in the words that follow the command's name, and the words themselves as `typed`.
+
+        Raises:
+            UserError: an unknown option, a missing value, a bad value, a word too many.
+        """
+        parser = self._parser()
+        options, unknown = parser.parse_known_args(_normalized(words))
+        if unknown:
+            word = next((word for word in unknown if word.startswith("-")), None)
+            if word is None:
+                raise UserError(f"unexpected {unknown[0]!r}: see {parser.prog} --help")
+            name = word.partition("=")[0]
+            near = nearest_option(name, parser._option_string_actions)
+            hint = f"did you mean {near}?" if near else f"{parser.prog} --help lists the options"
+            raise UserError(f"unknown option {name}: {hint}")
+        options.typed = [self.name, *words]
+        return options
 
     def help(self) -> str:
         """Return the help: examples first."""
@@ -196,7 +176,13 @@ class Command:
         return f"iterhead {self.name}: {self.summary}\n{about}\nexamples:\n{example_lines(self.examples)}\n{options}"
 
     def _parser(self) -> Parser:
-        parser = Parser(self.name)
+        parser = Parser(
+            prog=f"iterhead {self.name}",
+            usage=argparse.SUPPRESS,
+            formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=26, width=WIDTH),
+            add_help=False,
+            allow_abbrev=False,
+        )
         self.declare(parser)
         return parser
 

@@ -33,7 +33,13 @@ def _declare(parser: Parser) -> None:
 
 def _report(options: argparse.Namespace, _: Interrupts) -> int:
     """Write the page of a run or a study, and print its path."""
-    path = _write_page(options)
+    from iterhead.studies.registry import find_scale, find_studies, is_study
+
+    if is_study(options.run):
+        studies = find_studies(options.run, find_scale(options.scale or "laptop"))
+        path = write_study_pages(options.run, studies, Path(options.out))
+    else:
+        path = write_run_page(_find_run(options))
     if options.json:
         print_json({"report": str(path)})
     else:
@@ -43,22 +49,19 @@ def _report(options: argparse.Namespace, _: Interrupts) -> int:
     return 0
 
 
-def _write_page(options: argparse.Namespace) -> Path:
-    from iterhead.studies.registry import ALL, STUDIES, find_scale, find_studies, is_study
+def _find_run(options: argparse.Namespace) -> "Run":
+    from iterhead.studies.registry import ALL, STUDIES
 
-    if is_study(options.run):
-        scale = find_scale(options.scale or "laptop")
-        return write_study_pages(options.run, find_studies(options.run, scale), Path(options.out))
+    studies = [*STUDIES, ALL]
     if options.scale is not None:
-        raise UserError(f"--scale {options.scale}: expected with a study ({', '.join([*STUDIES, ALL])})")
+        raise UserError(f"--scale {options.scale}: expected with a study ({', '.join(studies)})")
     from iterhead.runs.run import load
 
     try:
-        run = load(options.run, options.out)
+        return load(options.run, options.out)
     except UserError as error:
-        study = nearest(options.run, [*STUDIES, ALL])
+        study = nearest(options.run, studies)
         raise UserError(f"{error}; or a study{study}" if study else str(error)) from None
-    return write_run_page(run)
 
 
 def write_run_page(run: "Run") -> Path:
@@ -84,11 +87,7 @@ def write_study_pages(
 ) -> Path:
     """Write the page of each study that has tables and, if there are several, an overview; return the last path.
 
-    Args:
-        name: of the study, or of all of them.
-        studies: at one scale.
-        out: the folder of run folders.
-        findings: the claims by the name of their study, where they are already checked.
+    `name` is that of the study or of all of them; `findings` are the claims by study, where they are already checked.
 
     Raises:
         UserError: none of the studies has tables, or the disk refuses.
@@ -132,14 +131,13 @@ COMMAND = Command(
     about=(
         "For a run, writes report.html into its folder: the attention maps of every head during training, curves, "
         "claims with verdicts, and the network itself, which writes its chain of thought for any input while you "
-        "replace its attention. `iterhead run` makes this page too; make it again after `iterhead verify` to show the "
-        "claims. For a study, writes report.html beside its figures: the figures, the claims, and every cell with its "
-        "runs, curves, settings and commands. `iterhead study run` makes this page too. A page is one file that loads "
-        "nothing from the network."
+        "replace its attention. Make it again after `iterhead verify` to show the claims. For a study, writes "
+        "report.html beside its figures: the figures, the claims, and every cell with its runs, curves, settings and "
+        "commands. `iterhead run` and `iterhead study run` make these pages too. A page is one file that loads nothing "
+        "from the network."
     ),
     examples=(
-        ("iterhead report polynomial", "the run whose name starts with polynomial: two seconds"),
-        ("iterhead report runs/parity-e1cf48a887 --open", "and open the page in a browser"),
+        ("iterhead report polynomial --open", "the run whose name starts with polynomial, in the browser: two seconds"),
         ("iterhead report figure-7", "a study, from its tables: a second"),
         ("iterhead report all --scale smoke", "every study that has tables, and one page with all their claims"),
         ("iterhead report polynomial --json", "for scripts: the path of the page"),

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iterhead.cli.parsing import Command, Parser, declare, declare_shared, filled, refused
-from iterhead.cli.shell import SCIENCE_SAYS_NO, Interrupts, command_line, print_json
+from iterhead.cli.shell import NEGATIVE_RESULT, Interrupts, command_line, print_json
 from iterhead.errors import UserError
 from iterhead.formatting import duration, out_option, plural
 
 if TYPE_CHECKING:
-    from iterhead.cli.watch import Watcher
     from iterhead.runs.run import Run
     from iterhead.runs.worker_pool import Result
     from iterhead.settings import RunConfig
@@ -66,41 +65,40 @@ def _run(options: argparse.Namespace, interrupts: Interrupts) -> int:
     if options.workers is not None:
         raise UserError("--workers: expected together with --seeds; one run is one process")
     with loading_message(options):
-        from iterhead.cli.messages import run_summary
+        from iterhead.cli.output import run_summary
         from iterhead.cli.report_command import make_final_page
         from iterhead.cli.verify_command import print_quick_check
-    run, watcher = train_shown(config, options, interrupts)
+    run, is_new = train_shown(config, options, interrupts)
     if options.json:
         print_json(run_summary(run))
     else:
-        print_outcome(run, watcher, options)
+        print_outcome(run, options, is_new=is_new)
     silent = options.quiet or options.json
     if not silent:
         print_quick_check(run)
-    make_final_page(run, is_new=watcher.run is not None, silent=silent)
+    make_final_page(run, is_new=is_new, silent=silent)
     return exit_code(run)
 
 
 def train_shown(
     config: "RunConfig", options: argparse.Namespace, interrupts: Interrupts, parents: Path | None = None
-) -> tuple["Run", "Watcher"]:
+) -> tuple["Run", bool]:
     """Train a network or resume its training, and show the progress.
 
-    Args:
-        config: its settings.
-        options: with those of `declare_training`.
-        interrupts: gets the message to print when interrupted.
-        parents: as for `runs.train`.
-
-    Returns:
-        The run, and its watcher, whose `run` is None if the run was finished before.
+    The options are those of `declare_training`. Returns the run, and False if it was finished before.
     """
     from iterhead.cli.watch import make_watcher
     from iterhead.runs.training import train
 
     watcher = make_watcher(silent=options.quiet or options.json)
     command = command_line(options.typed)
-    interrupts.message = lambda: _interrupted(watcher, command)
+
+    def interrupted() -> str:
+        if watcher.saved_epoch:
+            return f"Interrupted after epoch {watcher.saved_epoch}. Resume with: {command}"
+        return f"Interrupted before the first epoch was saved. Start again with: {command}"
+
+    interrupts.message = interrupted
     with interrupts.raised(), watcher:
         run = train(
             config,
@@ -114,45 +112,40 @@ def train_shown(
         )
     see = command_line(["show", str(run.folder.path)])
     interrupts.message = lambda: f"Interrupted: the run is complete. See it with: {see}"
-    return run, watcher
+    return run, watcher.run is not None
 
 
 @contextmanager
 def loading_message(options: argparse.Namespace) -> Iterator[None]:
     """Show on a terminal that PyTorch is being imported, which takes seconds, and erase it."""
     text = "Loading PyTorch ..."
-    shown = sys.stdout.isatty() and not (options.quiet or options.json)
-    if shown:
+    is_shown = sys.stdout.isatty() and not (options.quiet or options.json)
+    if is_shown:
         print(text, end="\r", flush=True)
     yield
-    if shown:
+    if is_shown:
         print(" " * len(text), end="\r", flush=True)
 
 
 def exit_code(run: "Run") -> int:
     """Return 1 for a run that diverged, else 0."""
-    return SCIENCE_SAYS_NO if run.status.state == "diverged" else 0
+    return NEGATIVE_RESULT if run.status.state == "diverged" else 0
 
 
-def _interrupted(watcher: "Watcher", command: str) -> str:
-    if watcher.saved_epoch:
-        return f"Interrupted after epoch {watcher.saved_epoch}. Resume with: {command}"
-    return f"Interrupted before the first epoch was saved. Start again with: {command}"
-
-
-def print_outcome(run: "Run", watcher: "Watcher", options: argparse.Namespace) -> None:
-    """Print the outcome of a run that `train_shown` returned, its files and what to do next."""
-    from iterhead.cli.messages import files_text, next_step
-    from iterhead.report.summary import verdict
+def print_outcome(run: "Run", options: argparse.Namespace, *, is_new: bool) -> None:
+    """Print the outcome of a run, its files and what to do next."""
+    from iterhead.cli.output import files_text, next_step
+    from iterhead.report.summary import describe_outcome
 
     if options.quiet:
-        print(filled(verdict(run)))
+        print(filled(describe_outcome(run)))
         return
-    if watcher.run is None:
+    if not is_new:
         ended = "diverged" if run.status.state == "diverged" else "is finished"
         print(f"This run {ended} and is not trained again; --again trains a new one.")
     show = command_line(["show", str(run.folder.path)])
-    print(f"\n{filled(verdict(run))}\n\n{files_text(run)}\nsee every score of every head:\n  {show}\n{next_step(run)}")
+    print(f"\n{filled(describe_outcome(run))}\n\n{files_text(run)}")
+    print(f"see every score of every head:\n  {show}\n{next_step(run)}")
 
 
 def _run_seeds(config: "RunConfig", options: argparse.Namespace, interrupts: Interrupts) -> int:
@@ -162,7 +155,7 @@ def _run_seeds(config: "RunConfig", options: argparse.Namespace, interrupts: Int
             raise UserError(f"--{name}: expected for one run, not with --seeds")
     command = command_line(options.typed)
     with loading_message(options):
-        from iterhead.cli.messages import run_summary
+        from iterhead.cli.output import run_summary
     interrupts.message = lambda: f"Interrupted: what was saved is kept. Resume with: {command}"
     started = time.monotonic()
     with interrupts.raised():
@@ -175,8 +168,7 @@ def _run_seeds(config: "RunConfig", options: argparse.Namespace, interrupts: Int
     for result in results:
         if result.run is None:
             print(f"seed {result.config.seed} failed: {result.error}", file=sys.stderr)
-    bad = any(result.run is None or exit_code(result.run) for result in results)
-    return SCIENCE_SAYS_NO if bad else 0
+    return NEGATIVE_RESULT if any(result.run is None or exit_code(result.run) for result in results) else 0
 
 
 def _train_seeds(config: "RunConfig", options: argparse.Namespace) -> list["Result"]:
@@ -190,27 +182,27 @@ def _train_seeds(config: "RunConfig", options: argparse.Namespace) -> list["Resu
     execution = {"out": options.out, "threads": options.threads, "device": options.device}
     results: list[Result] = []
     with RunsBar(silent=options.quiet or options.json) as bar:
-        bar.print(
+        bar.write(
             f"Training {plural(len(configs), 'network')} on {config.task}; processes at a time: {workers}. Every "
             "network is saved as it trains: Ctrl-C pauses, and the same command resumes."
         )
-        bar.update(0, len(configs))
+        bar.show(0, len(configs))
         for result in train_many(configs, workers=options.workers, **execution):
             results.append(result)
-            bar.update(len(results), len(configs))
-            bar.print(_seed_line(result), "  ")
+            bar.show(len(results), len(configs))
+            bar.write(f"seed {result.config.seed}: {_result_text(result)}", "  ")
     return sorted(results, key=lambda result: options.seeds.index(result.config.seed))
 
 
-def _seed_line(result: "Result") -> str:
-    from iterhead.cli.tables import score_parts
+def _result_text(result: "Result") -> str:
+    from iterhead.cli.output import score_parts
 
     if result.run is None:
-        return f"seed {result.config.seed}: failed: {result.error}"
+        return f"failed: {result.error}"
     status = result.run.status
-    ended = {"diverged": "diverged", "finished": "emerged" if status.emerged else "stopped"}[status.state]
+    ended = "diverged" if status.state == "diverged" else "emerged" if status.emerged else "stopped"
     times = [f"{ended} after {plural(status.epoch, 'epoch')}", f"{duration(status.train_seconds)} of training"]
-    return f"seed {result.config.seed}: {', '.join([*score_parts(result.run.scores), *times])}"
+    return ", ".join([*score_parts(result.run.scores), *times])
 
 
 def _seeds_summary(results: Sequence["Result"], config: "RunConfig", seconds: float, out: Path) -> str:
@@ -233,9 +225,8 @@ COMMAND = Command(
     summary="train a network and watch its iteration head emerge",
     about=(
         "Trains a small transformer on an iterative task and scores every head after each epoch. It stops when the "
-        "iteration head has emerged, tests the network on sequences it has never seen and draws a figure. A run is a "
-        "folder named by its settings: the same command resumes an interrupted run, and a finished one is not trained "
-        "twice."
+        "iteration head has emerged, tests the network on sequences it has never seen and draws a figure. The same "
+        "command resumes an interrupted run; a finished one is not trained twice."
     ),
     examples=(
         ("iterhead run", "a polynomial mod 11, lengths 1 to 16: a minute on a laptop"),

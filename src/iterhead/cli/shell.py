@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-SCIENCE_SAYS_NO = 1
+NEGATIVE_RESULT = 1
 """A run failed or diverged, or a claim does not hold."""
 
 BAD_INPUT = 2
@@ -54,8 +54,7 @@ class Interrupts:
         if threading.current_thread() is not threading.main_thread():
             yield  # Python handles signals in the main thread only
             return
-        before = {number: signal.getsignal(number) for number in _SIGNALS}
-        replaced = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
+        replaced = {n: handler for n in _SIGNALS if (handler := signal.getsignal(n)) is not signal.SIG_IGN}
         for number in replaced:
             signal.signal(number, self._handle)
         try:

@@ -8,8 +8,6 @@ from iterhead.cli.parsing import Command, Parser, declare_shared, filled
 from iterhead.cli.shell import Interrupts, print_json
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from iterhead.runs.options import Evaluation
     from iterhead.runs.run import Run
 
@@ -19,24 +17,20 @@ MOST_ROWS = 20
 
 def _declare(parser: Parser) -> None:
     group = parser.add_argument_group("options")
-    group.add_argument(
-        "run", metavar="RUN", nargs="?", help="a folder, or the start of a name [default: list all runs]"
-    )
+    about = "a folder, or the start of a name [default: list all runs]"
+    group.add_argument("run", metavar="RUN", nargs="?", help=about)
     declare_shared(group, "out")
 
 
 def _show(options: argparse.Namespace, _: Interrupts) -> int:
     """Print a run, or the list of runs."""
-    from rich.console import Console
-
-    from iterhead.cli.messages import run_row, run_summary
-    from iterhead.cli.tables import runs_table
+    from iterhead.cli.output import run_row, run_summary, runs_table
     from iterhead.runs.paths import find_runs
     from iterhead.runs.run import load
 
     if options.run is not None:
         run = load(options.run, options.out)
-        print_json(run_summary(run)) if options.json else show_run(run, Console(highlight=False))
+        print_json(run_summary(run)) if options.json else _show_run(run)
         return 0
     rows = [run_row(path) for path in find_runs(Path(options.out))]
     if options.json:
@@ -48,18 +42,17 @@ def _show(options: argparse.Namespace, _: Interrupts) -> int:
     return 0
 
 
-def show_run(run: "Run", console: "Console") -> None:
-    """Print everything about a run.
+def _show_run(run: "Run") -> None:
+    """Print everything about a run; raises UserError if nothing is measured yet, or a file is damaged."""
+    from rich.console import Console
 
-    Raises:
-        UserError: nothing is measured yet, or a file is damaged.
-    """
-    from iterhead.cli.messages import files_text, next_step
     from iterhead.cli.options import as_options
-    from iterhead.cli.tables import evaluations_table, heads_table, lengths_table
-    from iterhead.report.summary import verdict
+    from iterhead.cli.output import evaluations_table, files_text, heads_table, lengths_table, next_step
+    from iterhead.report.summary import describe_outcome
+    from iterhead.runs.options import evaluations
 
-    scores, past = run.scores, evaluations(run)
+    console, scores = Console(highlight=False), run.scores
+    past = evaluations(run.config, run.measurements, run.history, run.status.train_seconds)
     shown = thinned(past, MOST_ROWS)
     some = f" ({len(shown)} of {len(past)})" if len(shown) < len(past) else ""
     parts = [
@@ -69,7 +62,7 @@ def show_run(run: "Run", console: "Console") -> None:
     ]
     if scores.best_pair is not None:
         parts.append(("Every head (layers and heads count from 1; in Python and JSON from 0)", heads_table(run)))
-    parts += [("Outcome", filled(verdict(run))), ("Files", f"{files_text(run)}{next_step(run)}")]
+    parts += [("Outcome", filled(describe_outcome(run))), ("Files", f"{files_text(run)}{next_step(run)}")]
     for title, part in parts:
         console.print(title, style="bold", markup=False)
         # Text is wrapped by the terminal itself, so that a long command can be copied in one piece.
@@ -77,24 +70,11 @@ def show_run(run: "Run", console: "Console") -> None:
         console.print()
 
 
-def evaluations(run: "Run") -> list["Evaluation"]:
-    """Return the regular evaluations of a run, as an observer gets them."""
-    import polars as pl
-
-    from iterhead.runs.options import Evaluation
-
-    rows = run.measurements.filter(pl.col("name") == "loss").select("epoch", "value").iter_rows()
-    losses: dict[int, float] = dict(rows)
-    limit, seconds = run.config.training.epochs, run.status.train_seconds
-    return [Evaluation(epoch, limit, losses.get(epoch), scores, seconds) for epoch, scores in run.history.items()]
-
-
 def thinned(past: list["Evaluation"], most: int) -> list["Evaluation"]:
     """Return at most so many of the evaluations, evenly spaced, including the first and the last."""
     if len(past) <= most:
         return past
-    last = len(past) - 1
-    return [past[round(index * last / (most - 1))] for index in range(most)]
+    return [past[round(index * (len(past) - 1) / (most - 1))] for index in range(most)]
 
 
 COMMAND = Command(
@@ -103,7 +83,6 @@ COMMAND = Command(
     examples=(
         ("iterhead show", "the list of runs, with the outcome of each"),
         ("iterhead show polynomial", "the run whose name starts with polynomial, if there is only one"),
-        ("iterhead show runs/parity-0a1b2c3d4e", "a run by its folder"),
         ("iterhead show polynomial --json", "for scripts: the scores of a run; layers and heads count from 0"),
     ),
     declare=_declare,

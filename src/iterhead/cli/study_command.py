@@ -4,19 +4,19 @@ import argparse
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from iterhead.cli.parsing import Command, Parser, declare_shared, filled
-from iterhead.cli.shell import SCIENCE_SAYS_NO, Interrupts, command_line, print_json
+from iterhead.cli.shell import NEGATIVE_RESULT, Interrupts, command_line, print_json
 from iterhead.errors import UserError, nearest
 from iterhead.formatting import duration, plural
 
 if TYPE_CHECKING:
     from iterhead.cli.watch import RunsBar
     from iterhead.runs.worker_pool import Result
-    from iterhead.studies.cost import Cost
+    from iterhead.studies.cost import Calibration, Cost
     from iterhead.studies.results import Reported
     from iterhead.studies.runner import StudyProgress
     from iterhead.studies.study import Study
@@ -49,14 +49,24 @@ def _studies(options: argparse.Namespace, name: str | None = None) -> "list[Stud
     return find_studies(name or options.name, find_scale(options.scale or "laptop"))
 
 
+def _machine(options: argparse.Namespace) -> "tuple[Calibration, int]":
+    """Return how fast this machine is, and how many processes to use."""
+    from iterhead.machine import find_device
+    from iterhead.runs.worker_pool import worker_count
+    from iterhead.studies.cost import calibrate
+
+    calibration = calibrate(Path(options.out), options.device)
+    return calibration, worker_count(options.workers, find_device(options.device))
+
+
 def _list(options: argparse.Namespace, _: Interrupts) -> int:
     """Print the studies with their costs, or everything about one of them."""
-    from iterhead.studies.cost import calibrate, cost
+    from iterhead.studies.cost import cost
     from iterhead.studies.registry import ALL, STUDIES
 
     names = [*STUDIES, ALL] if options.name is None else [options.name]
     studies = {name: _studies(options, name) for name in names}
-    calibration, workers = calibrate(Path(options.out), options.device), _worker_count(options)
+    calibration, workers = _machine(options)
     costs = {name: cost(studies[name], calibration, workers) for name in names}
     if options.json:
         entries = []
@@ -91,15 +101,16 @@ def _study_text(study: "Study", cost: "Cost", workers: int) -> str:
     values = {axis: dict.fromkeys(str(cell.axes[axis]) for cell in study.cells) for axis in study.axes}
     axes = [textwrap.shorten(f"{axis}: {'; '.join(values[axis])}", 300, placeholder=" ...") for axis in study.axes]
     seeds = {seed for cell in study.cells for seed in cell.seeds}
+    size = (
+        f"{len(study.cells):,} cells, at most {plural(len(seeds), 'seed')} each, {plural(cost.runs, 'run')}: at "
+        f"most {duration(cost.seconds)} with {_processes(workers)}, {_size(cost.bytes)} on disk."
+    )
     parts = [
         f"{study.name}, scale {study.scale}: {study.title}",
         f"Published:\n{filled(study.published, '  ')}",
-        "Chosen here:\n" + "\n".join(filled(text, "  - ", "    ") for text in study.chosen),
-        "Axes:\n" + "\n".join(filled(axis, "  ", "    ") for axis in axes),
-        filled(
-            f"{len(study.cells):,} cells, at most {plural(len(seeds), 'seed')} each, {plural(cost.runs, 'run')}: at "
-            f"most {duration(cost.seconds)} with {_processes(workers)}, {_size(cost.bytes)} on disk."
-        ),
+        "\n".join(["Chosen here:", *(filled(text, "  - ", "    ") for text in study.chosen)]),
+        "\n".join(["Axes:", *(filled(axis, "  ", "    ") for axis in axes)]),
+        filled(size),
         command(study),
     ]
     return "\n\n".join(parts)
@@ -114,28 +125,21 @@ def _size(count: int) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{max(1, round(count / 1e6))} MB"
 
 
-def _worker_count(options: argparse.Namespace) -> int:
-    from iterhead.machine import find_device
-    from iterhead.runs.worker_pool import worker_count
-
-    return worker_count(options.workers, find_device(options.device))
-
-
 def _run(options: argparse.Namespace, interrupts: Interrupts) -> int:
     """Train the unfinished runs of a study, and report it."""
     again = command_line(options.typed)
     interrupts.message = lambda: f"Interrupted: what was saved is kept. Resume with: {again}"
     from iterhead.cli.watch import RunsBar
-    from iterhead.studies.cost import calibrate, cost
+    from iterhead.studies.cost import cost
     from iterhead.studies.runner import failures, kept_checkpoints, train_studies
 
     studies, out = _studies(options), Path(options.out)
-    calibration, workers = calibrate(out, options.device), _worker_count(options)
+    calibration, workers = _machine(options)
     costs = cost(studies, calibration, workers)
     title = studies[0].title if len(studies) == 1 else f"{len(studies)} studies"
     reported = []
     with interrupts.raised(), RunsBar(silent=options.json) as bar:
-        bar.print(
+        bar.write(
             f"{options.name}: {title}. {plural(costs.runs, 'run')} in {_processes(workers)}: at most "
             f"{duration(costs.seconds)} if none is finished yet, {_size(costs.bytes)} on disk. Ctrl-C pauses, and the "
             "same command resumes."
@@ -147,26 +151,23 @@ def _run(options: argparse.Namespace, interrupts: Interrupts) -> int:
             workers=workers,
             threads=options.threads,
             device=options.device,
-            on_progress=lambda progress: bar.update(progress.done, progress.total, progress_text(progress)),
-            on_result=lambda result: _print_failure(result, bar),
+            on_progress=lambda progress: bar.show(progress.done, progress.total, progress_text(progress)),
+            on_result=lambda result: _write_failure(result, bar),
         )
         for study in studies:
             if study.measures:
-                bar.print(f"{study.name}: measuring its networks")
+                bar.write(f"{study.name}: measuring its networks")
             reported.append(_write_report(study, options))
-    page = _write_pages(reported, options)
     failed = failures(kept_checkpoints(studies), out)
-    if options.json:
-        errors = [failure.__dict__ for failure in failed]
-        print_json({"done": progress.done, "runs": progress.total, "failed": errors, **_as_json(reported, page)})
-    else:
-        _print_reports(reported, page)
+    _show_reports(
+        reported, options, done=progress.done, runs=progress.total, failed=[failure.__dict__ for failure in failed]
+    )
     for failure in failed:
         print(f"{failure.name} failed: {failure.error}", file=sys.stderr)
     if failed:
         retry = command_line(["study", "retry", *options.typed[2:]])
         print(f"{plural(len(failed), 'run')} failed. Try again with: {retry}", file=sys.stderr)
-    return SCIENCE_SAYS_NO if failed else 0
+    return NEGATIVE_RESULT if failed else 0
 
 
 def _status(options: argparse.Namespace, _: Interrupts) -> int:
@@ -202,19 +203,37 @@ def _retry(options: argparse.Namespace, interrupts: Interrupts) -> int:
 def _report(options: argparse.Namespace, _: Interrupts) -> int:
     """Write a study's tables, figures, claims and page, and print the claims."""
     reported = [_write_report(study, options) for study in _studies(options)]
-    page = _write_pages(reported, options)
-    if options.json:
-        print_json(_as_json(reported, page))
-    else:
-        _print_reports(reported, page)
+    _show_reports(reported, options)
     refuted = any(finding.verdict == "does not hold" for done in reported for finding in done.findings)
-    return SCIENCE_SAYS_NO if refuted else 0
+    return NEGATIVE_RESULT if refuted else 0
 
 
 def _write_report(study: "Study", options: argparse.Namespace) -> "Reported":
     from iterhead.studies.results import report
 
     return report(study, Path(options.out), redraw=options.redraw, warn=lambda line: print(line, file=sys.stderr))
+
+
+def _show_reports(reported: "Sequence[Reported]", options: argparse.Namespace, **training: Any) -> None:
+    """Write the pages of studies, and print their claims and where their files are; JSON begins with `training`."""
+    page = _write_pages(reported, options)
+    if options.json:
+        print_json({**training, "studies": [done.as_json() for done in reported], "report": page and str(page)})
+        return
+    from rich.console import Console
+
+    from iterhead.cli.output import claims_table
+
+    console = Console(highlight=False)
+    for done in reported:
+        study = done.study
+        console.print(f"\n[bold]{study.name}[/bold] ({study.scale}): {done.measured:,} of {done.runs:,} runs measured")
+        if done.findings:
+            console.print(claims_table(done.findings, "95% over seeds"))
+        names = ", ".join(path.name for path in done.figures if path.suffix == ".png") or "no figure"
+        console.print(f"{names}, tables and claims in {done.folder}", soft_wrap=True)
+    if page is not None:
+        print(f"\nExplore them in a browser: {page}")
 
 
 def _write_pages(reported: "Sequence[Reported]", options: argparse.Namespace) -> Path | None:
@@ -234,33 +253,11 @@ def _write_pages(reported: "Sequence[Reported]", options: argparse.Namespace) ->
     return None
 
 
-def _as_json(reported: "Sequence[Reported]", page: Path | None) -> dict[str, Any]:
-    return {"studies": [done.as_json() for done in reported], "report": None if page is None else str(page)}
-
-
-def _print_reports(reported: "Sequence[Reported]", page: Path | None) -> None:
-    """Print the claims of studies, and where their files are."""
-    from rich.console import Console
-
-    from iterhead.cli.tables import claims_table
-
-    console = Console(highlight=False)
-    for done in reported:
-        study = done.study
-        console.print(f"\n[bold]{study.name}[/bold] ({study.scale}): {done.measured:,} of {done.runs:,} runs measured")
-        if done.findings:
-            console.print(claims_table(done.findings, "95% over seeds"))
-        names = ", ".join(path.name for path in done.figures if path.suffix == ".png") or "no figure"
-        console.print(f"{names}, tables and claims in {done.folder}", soft_wrap=True)
-    if page is not None:
-        print(f"\nExplore them in a browser: {page}")
-
-
-def _print_failure(result: "Result", bar: "RunsBar") -> None:
+def _write_failure(result: "Result", bar: "RunsBar") -> None:
     if result.run is None:
-        bar.print(f"failed: {result.error}")
+        bar.write(f"failed: {result.error}")
     elif result.run.status.state == "diverged":
-        bar.print(f"diverged: {result.run.name}")
+        bar.write(f"diverged: {result.run.name}")
 
 
 def progress_text(progress: "StudyProgress") -> str:
@@ -272,22 +269,15 @@ def progress_text(progress: "StudyProgress") -> str:
     return ", ".join(parts)
 
 
-_VERBS: Mapping[str, Callable[[argparse.Namespace, Interrupts], int]] = {
-    "list": _list,
-    "run": _run,
-    "status": _status,
-    "retry": _retry,
-    "report": _report,
-}
+_VERBS = {"list": _list, "run": _run, "status": _status, "retry": _retry, "report": _report}
 
 COMMAND = Command(
     name="study",
     summary="the published study: every figure and claim by a command",
     about=(
-        "A study is a list of runs, the figures to draw from them and the claims to check. Studies share runs: a "
-        "finished run is never trained again, whichever study needed it first. You may interrupt a study at any time, "
-        "and run several processes on one. Scales: smoke (minutes, to see that it works), laptop (a coarse grid, the "
-        "fast recipe), paper (as published)."
+        "A study is a list of runs, the figures to draw from them and the claims to check. Studies share their runs. "
+        "You may interrupt a study at any time, and run several processes on one. Scales: smoke (minutes, to see that "
+        "it works), laptop (a coarse grid, the fast recipe), paper (as published)."
     ),
     examples=(
         ("iterhead study list", "the studies and their costs on this machine; list figure-7 shows one in detail"),

@@ -2,7 +2,7 @@
 
 import argparse
 
-from iterhead.cli.parsing import Command, Parser, declare_shared, filled
+from iterhead.cli.parsing import Command, declare_shared, filled
 from iterhead.cli.shell import Interrupts, print_json
 
 _OWN = """\
@@ -16,10 +16,6 @@ A task of your own takes five lines, for example in mytasks.py in this folder:
 
   iterhead run --task mytasks:highest
 """
-
-
-def _declare(parser: Parser) -> None:
-    declare_shared(parser.add_argument_group("options"))
 
 
 def _tasks(options: argparse.Namespace, _: Interrupts) -> int:
@@ -43,13 +39,12 @@ def _tasks(options: argparse.Namespace, _: Interrupts) -> int:
         "A task reads inputs x_1 x_2 ... up to EoI (end of input), then writes its states s_1 s_2 ... "
         "up to EoS (end of sequence): s_t = F(s_{t-1}, x_t)."
     )
-    parts = [filled(intro)]
+    print(filled(intro))
     for entry in catalogue():
-        lines = [f"--task {entry.spec}", f"    {entry.about}"]
+        print(f"\n--task {entry.spec}\n    {entry.about}")
         for component, worked in zip(entry.task.components, entry.worked, strict=True):
-            lines.append(f"    F = {component.formula:16}  {worked}")
-        parts.append("\n".join(lines))
-    print("\n\n".join([*parts, _OWN]))
+            print(f"    F = {component.formula:16}  {worked}")
+    print(f"\n{_OWN}")
     return 0
 
 
@@ -60,8 +55,7 @@ COMMAND = Command(
         ("iterhead tasks", "every kind of task, and how to add your own"),
         ("iterhead run --task parity", "train on one of them"),
         ('iterhead run --task "polynomial:p=7,f=s*x+x^2"', "options follow the colon; quote them for the shell"),
-        ("iterhead tasks --json", "for scripts"),
     ),
-    declare=_declare,
+    declare=lambda parser: declare_shared(parser.add_argument_group("options")),
     run=_tasks,
 )

@@ -36,32 +36,32 @@ def _transfer(options: argparse.Namespace, interrupts: Interrupts) -> int:
 
     values = read_values(options)
     with loading_message(options):
-        from iterhead.cli.messages import run_summary
+        from iterhead.cli.output import run_summary
         from iterhead.cli.report_command import make_final_page
         from iterhead.runs.run import load
         from iterhead.runs.transfer import transfer_config
 
         parent = load(options.source, options.out)
         config = transfer_config(parent, values, train=options.only, epoch=options.epoch)
-    run, watcher = train_shown(config, options, interrupts, parents=parent.folder.path.resolve().parent)
-    comparison = compare(run)
+    run, is_new = train_shown(config, options, interrupts, parents=parent.folder.path.resolve().parent)
+    comparison = _compare(run)
     if options.json:
         print_json(run_summary(run) | {"transfer": comparison})
     else:
-        print_outcome(run, watcher, options)
+        print_outcome(run, options, is_new=is_new)
         print(f"\n{_comparison_text(run, comparison)}")
-    make_final_page(run, is_new=watcher.run is not None, silent=options.quiet or options.json)
+    make_final_page(run, is_new=is_new, silent=options.quiet or options.json)
     return exit_code(run)
 
 
-def compare(run: "Run") -> dict[str, Any]:
+def _compare(run: "Run") -> dict[str, Any]:
     """Return how soon a run and its counterpart from scratch reached the accuracy, as JSON values.
 
     `epochs` and `scratch.epochs` are None if it was never reached. `scratch.run` is None if the folder has no finished
     run with those settings; `scratch.command` trains it.
     """
     from iterhead.cli.options import as_options
-    from iterhead.measure import epochs_to
+    from iterhead.measure.emergence import epochs_to
     from iterhead.runs.paths import run_folder_name
     from iterhead.runs.run import Run, is_finished
     from iterhead.runs.storage import RunFolder
@@ -88,21 +88,19 @@ def compare(run: "Run") -> dict[str, Any]:
 
 
 def _comparison_text(run: "Run", comparison: dict[str, Any]) -> str:
-    from iterhead.measure import headline_lengths
+    from iterhead.measure.records import headline_lengths
 
     def line(entry: dict[str, Any], origin: str) -> str:
-        epochs = entry["epochs"]
-        when = (
-            f"not within {plural(entry['trained'], 'epoch')}" if epochs is None else f"after {plural(epochs, 'epoch')}"
-        )
-        return f"  {when:26}{origin}"
+        epochs, limit = entry["epochs"], plural(entry["trained"], "epoch")
+        when = f"not within {limit}" if epochs is None else f"after {plural(epochs, 'epoch')}"
+        return f"\n  {when:26}from {origin}"
 
     scratch = comparison["scratch"]
     lengths = length_range(headline_lengths(list(run.config.data.lengths)))
-    lines = [f"Mean accuracy {comparison['accuracy']:g} on {lengths}:", line(comparison, f"from {comparison['from']}")]
+    text = f"Mean accuracy {comparison['accuracy']:g} on {lengths}:{line(comparison, comparison['from'])}"
     if scratch["run"]:
-        return "\n".join([*lines, line(scratch, f"from scratch, {scratch['run']}")])
-    return "\n".join([*lines, f"to compare, train from scratch:\n  {scratch['command']}"])
+        return text + line(scratch, f"scratch, {scratch['run']}")
+    return f"{text}\nto compare, train from scratch:\n  {scratch['command']}"
 
 
 COMMAND = Command(
@@ -118,7 +116,6 @@ COMMAND = Command(
         ("iterhead transfer --from polynomial --task parity", "the run whose name starts with polynomial, on parity"),
         ("iterhead transfer --from polynomial --task parity --only last-mlp", "does it need only a new F?"),
         ("iterhead transfer --from polynomial --task copy --epoch 5", "from an earlier checkpoint"),
-        ("iterhead transfer --from polynomial --task parity --json", "for scripts: the epochs, and the run's scores"),
     ),
     declare=_declare,
     run=_transfer,

@@ -1,10 +1,10 @@
 """`iterhead verify`: interventions and probes on a run, as claims with verdicts."""
 
 import argparse
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from iterhead.cli.parsing import Command, Parser, declare, declare_shared, filled, whole_number
-from iterhead.cli.shell import SCIENCE_SAYS_NO, Interrupts, command_line, print_json
+from iterhead.cli.shell import NEGATIVE_RESULT, Interrupts, command_line, print_json
 from iterhead.criteria import SOLVED_ACCURACY
 from iterhead.errors import UserError
 
@@ -26,8 +26,7 @@ def _declare(parser: Parser) -> None:
 def _verify(options: argparse.Namespace, _: Interrupts) -> int:
     """Check the claims about a run's network, and print them."""
     from iterhead.runs.run import load
-    from iterhead.studies.verification import verify
-    from iterhead.studies.verification_files import write_verification
+    from iterhead.studies.verification import verify, write_verification
 
     run = load(options.run, options.out)
     verification = verify(run, options.sequences)
@@ -35,18 +34,18 @@ def _verify(options: argparse.Namespace, _: Interrupts) -> int:
     if options.json:
         print_json({"run": str(run.folder.path), **verification.as_json()})
     else:
-        show_verification(verification)
+        _show(verification)
     write_verification(run, verification)
     if not options.json:
         print(f"\nWritten: claims.json, verify.png and verify.pdf in {run.folder.path}")
-    return SCIENCE_SAYS_NO if any(check.verdict == "does not hold" for check in verification.checks) else 0
+    return NEGATIVE_RESULT if any(check.verdict == "does not hold" for check in verification.checks) else 0
 
 
-def show_verification(verification: "Verification") -> None:
+def _show(verification: "Verification") -> None:
     """Print the circuit, the claims, and the accuracy under each intervention."""
     from rich.console import Console
 
-    from iterhead.cli.tables import claims_table, plain_table
+    from iterhead.cli.output import claims_table, plain_table
 
     console = Console(highlight=False)
     console.print(filled(f"Circuit: {verification.circuit}."), end="\n\n")
@@ -57,10 +56,8 @@ def show_verification(verification: "Verification") -> None:
     for effect in verification.effects:
         interval = f"{effect.low:.3f} .. {effect.high:.3f}"
         effects.add_row(effect.name, f"{effect.by_token:.3f}", interval, f"{effect.exact:.3f}")
-    console.print()
-    console.print(effects)
     chance = f"Chance, for a network that reads its own state but not x_t: {verification.chance:.3f} of states."
-    console.print(filled(chance))
+    console.print("", effects, filled(chance), sep="\n")
 
 
 def print_quick_check(run: "Run") -> None:
@@ -70,8 +67,7 @@ def print_quick_check(run: "Run") -> None:
     """
     if run.status.state != "finished" or run.scores.best_pair is None or run.scores.accuracy < SOLVED_ACCURACY:
         return
-    from iterhead.studies.verification import verify
-    from iterhead.studies.verification_files import read_verification, write_verification
+    from iterhead.studies.verification import read_verification, verify, write_verification
 
     verification = read_verification(run)
     if verification is None:
@@ -81,30 +77,22 @@ def print_quick_check(run: "Run") -> None:
         except UserError as error:
             print(f"\nNot verified: {error}")
             return
-    print(f"\n{filled(_summary(verification))}\n  {command_line(['verify', str(run.folder.path)])}")
-
-
-def _summary(verification: "Verification") -> str:
-    """Return e.g. `9 of 13 claims hold; 3 do not (4a, 4c, 4d); 1 undecided (5b)`, and the circuit."""
-    from iterhead.studies.claims import Verdict
-
     checks = verification.checks
-    ids = {verdict: [check.id for check in checks if check.verdict == verdict] for verdict in get_args(Verdict)}
-    failing, undecided = ids["does not hold"], ids["undecided"]
-    parts = [f"{len(ids['holds'])} of {len(checks)} claims hold"]
-    parts += [f"{len(failing)} do not ({', '.join(failing)})"] if failing else []
-    parts += [f"{len(undecided)} undecided ({', '.join(undecided)})"] if undecided else []
-    return f"Checked by intervention ({verification.circuit}): {'; '.join(parts)}. See the evidence for each:"
+    parts = [f"{sum(check.verdict == 'holds' for check in checks)} of {len(checks)} claims hold"]
+    for verdict, words in (("does not hold", "do not"), ("undecided", "undecided")):
+        ids = [check.id for check in checks if check.verdict == verdict]
+        parts += [f"{len(ids)} {words} ({', '.join(ids)})"] if ids else []
+    summary = f"Checked by intervention ({verification.circuit}): {'; '.join(parts)}. See the evidence for each:"
+    print(f"\n{filled(summary)}\n  {command_line(['verify', str(run.folder.path)])}")
 
 
 COMMAND = Command(
     name="verify",
     summary="interventions and probes on a run: claims with verdicts",
     about=(
-        "Replaces attention maps by ideal, random, shifted and other sequences' maps, removes MLP 1, swaps inputs "
-        "inside the network, reads its residual stream with linear probes, and says which claims of the paper hold for "
-        "this network: the value, its 95% interval over test sequences, the threshold, and the verdict. The exit code "
-        "is 1 if a claim does not hold."
+        "Replaces attention maps, removes MLP 1, swaps inputs inside the network and probes its residual stream, and "
+        "says which claims of the paper hold for this network: the value, its 95% interval over test sequences, the "
+        "threshold, and the verdict. The exit code is 1 if a claim does not hold."
     ),
     examples=(
         ("iterhead verify polynomial", "the run whose name starts with polynomial: about ten seconds"),

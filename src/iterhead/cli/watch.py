@@ -4,7 +4,6 @@ Of one run, a table on a terminal and one line per evaluation elsewhere; of many
 """
 
 import time
-from collections.abc import Callable
 from typing import Self
 
 from rich.console import Console, Group, RenderableType
@@ -12,11 +11,11 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from iterhead.cli.output import evaluations_table, loss_text, score_parts
 from iterhead.cli.parsing import filled
-from iterhead.cli.tables import evaluations_table, loss_text, score_parts
 from iterhead.criteria import EMERGED_ACCURACY, EMERGED_EVALUATIONS, EMERGED_PEAKINESS
 from iterhead.formatting import duration, length_range, percent, plural
-from iterhead.measure import has_emerged
+from iterhead.measure.emergence import has_emerged
 from iterhead.runs.options import Evaluation
 from iterhead.runs.run import Run
 from iterhead.settings import RunConfig
@@ -34,9 +33,7 @@ LAST_STEP = "Testing on every held-out sequence and drawing the figure."
 
 
 class Watcher:
-    """An observer that remembers the evaluations and prints nothing: the base of those that print.
-
-    Use it as a context manager.
+    """An observer that remembers the evaluations and prints nothing: the base of those that print. A context manager.
 
     Attributes:
         run: None until training begins; still None at the end if there was nothing to train.
@@ -51,7 +48,6 @@ class Watcher:
         self._timed_from = (0, 0.0)  # epoch and time
 
     def __enter__(self) -> Self:
-        """Return the watcher."""
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -94,40 +90,30 @@ class Watcher:
 
 
 class PlainLines(Watcher):
-    """One line for each evaluation, for pipes and files: no control characters.
-
-    Args:
-        write: takes each line.
-    """
-
-    def __init__(self, write: Callable[[str], None]) -> None:
-        super().__init__()
-        self._write = write
+    """One line for each evaluation, for pipes and files: no control characters."""
 
     def started(self, run: Run, past: list[Evaluation]) -> None:
-        """Write the heading and the last evaluation."""
+        """Print the heading and the last evaluation."""
         super().started(run, past)
-        self._write("\n".join(filled(line) for line in heading(run, self.resumed_from).splitlines()))
-        self._write(self._line(past[-1]))
+        for line in heading(run, self.resumed_from).splitlines():
+            print(filled(line))
+        self._print_line()
 
     def evaluated(self, run: Run, evaluation: Evaluation) -> None:
-        """Write one line."""
+        """Print one line."""
         super().evaluated(run, evaluation)
-        self._write(self._line(evaluation))
+        self._print_line()
         if self.is_last():
-            self._write(LAST_STEP)
+            print(LAST_STEP, flush=True)
 
-    def _line(self, evaluation: Evaluation) -> str:
-        parts = [f"epoch {evaluation.epoch}/{evaluation.epochs}", f"loss {loss_text(evaluation.loss)}"]
-        return "  ".join(filter(None, [*parts, *score_parts(evaluation.scores), self.time_left()]))
+    def _print_line(self) -> None:
+        last = self.past[-1]
+        parts = [f"epoch {last.epoch}/{last.epochs}", f"loss {loss_text(last.loss)}", *score_parts(last.scores)]
+        print("  ".join(filter(None, [*parts, self.time_left()])), flush=True)
 
 
 class LiveTable(Watcher):
-    """A table with one row for each evaluation; the last rows that fit are shown.
-
-    Args:
-        console: the terminal.
-    """
+    """A table with one row for each evaluation; the last rows that fit are shown."""
 
     def __init__(self, console: Console) -> None:
         super().__init__()
@@ -170,7 +156,7 @@ class LiveTable(Watcher):
         return f"{self.saved_epoch:,} of {self.past[-1].epochs:,} epochs, {left}{early}. Ctrl-C pauses."
 
 
-class RunsBar:
+class RunsBar(Progress):
     """The progress of many runs: a bar on a terminal, a line now and then elsewhere. A context manager.
 
     Args:
@@ -178,33 +164,23 @@ class RunsBar:
     """
 
     def __init__(self, *, silent: bool) -> None:
-        self._console = Console(highlight=False, quiet=silent)
+        console = Console(highlight=False, quiet=silent)
         columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-        is_live = self._console.is_terminal and not silent
-        self._bar = Progress(*columns, console=self._console, transient=True, disable=not is_live)
-        self._task = self._bar.add_task("", total=None)
+        super().__init__(*columns, console=console, transient=True, disable=silent or not console.is_terminal)
+        self._task = self.add_task("", total=None)
         self._last_text, self._last_time = "", 0.0
 
-    def __enter__(self) -> Self:
-        """Start drawing."""
-        self._bar.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Restore the terminal."""
-        self._bar.stop()
-
-    def update(self, done: int, total: int, text: str = "") -> None:
+    def show(self, done: int, total: int, text: str = "") -> None:
         """Show how many runs are done, and a text beside it."""
-        self._bar.update(self._task, description=text, completed=done, total=total)
+        self.update(self._task, description=text, completed=done, total=total)
         is_due = time.monotonic() - self._last_time >= QUIET_SECONDS
-        if not self._console.is_terminal and text != self._last_text and is_due:
-            self.print(f"{done:,} of {total:,} done, {text}")
+        if not self.console.is_terminal and text != self._last_text and is_due:
+            self.write(f"{done:,} of {total:,} done, {text}")
             self._last_text, self._last_time = text, time.monotonic()
 
-    def print(self, text: str, indent: str = "") -> None:
+    def write(self, text: str, indent: str = "") -> None:
         """Print a paragraph above the bar."""
-        self._console.print(filled(text, indent), markup=False)
+        self.console.print(filled(text, indent), markup=False)
 
 
 def make_watcher(*, silent: bool) -> Watcher:
@@ -214,7 +190,7 @@ def make_watcher(*, silent: bool) -> Watcher:
     console = Console(highlight=False)
     if console.is_terminal and not console.is_dumb_terminal:
         return LiveTable(console)
-    return PlainLines(lambda line: print(line, flush=True))
+    return PlainLines()
 
 
 def heading(run: Run, resumed_from: int) -> str:
@@ -223,36 +199,29 @@ def heading(run: Run, resumed_from: int) -> str:
 
     config = run.config
     parameters = sum(weight.numel() for weight in run.model.parameters())
+    parent = f", starting from {config.start.run}" if config.start else ""
+    trained = {"all": "", "last-mlp": ", training the last MLP only", "not-attention": ", attention frozen"}
     what = (
         f"{config.task}, {length_range(list(config.data.lengths))}: {plural(config.model.layers, 'layer')}, "
         f"{plural(config.model.heads, 'head')}, width {config.model.width}, {parameters:,} parameters, "
-        f"{plural(torch.get_num_threads(), 'thread')}, seed {config.seed}{_start(config)}"
+        f"{plural(torch.get_num_threads(), 'thread')}, seed {config.seed}{parent}{trained[config.training.train]}"
     )
     verb = f"Resuming at epoch {resumed_from:,}:" if resumed_from else "Training on"
-    return f"{verb} {what}.\n{_worked_example(run)}\n{_what_to_watch(run)}"
+    watch = "Without a chain of thought there is no iteration head to look for: watch the accuracy."
+    if config.data.cot:
+        watch = (
+            f"Watch the last column: how often a head looks at x_t to write s_t. At {EMERGED_PEAKINESS}, with "
+            f"{percent(EMERGED_ACCURACY)} accuracy, {EMERGED_EVALUATIONS} times in a row, the iteration head has "
+            "emerged."
+        )
+    return f"{verb} {what}.\n{_worked_example(config)}\n{watch}"
 
 
-def _start(config: RunConfig) -> str:
-    """Return which network the run starts from and which weights train, unless it is the ordinary case."""
-    parent = f", starting from {config.start.run}" if config.start else ""
-    trained = {"all": "", "last-mlp": ", training the last MLP only", "not-attention": ", attention frozen"}
-    return f"{parent}{trained[config.training.train]}"
-
-
-def _worked_example(run: Run) -> str:
-    data, components = run.config.data, run.config.iterative_task.components
+def _worked_example(config: RunConfig) -> str:
+    components = config.iterative_task.components
     component = components[0]
-    inputs = [component.symbols[(3 * i + 1) % len(component.symbols)] for i in range(min(4, data.max_length))]
-    states = component.run(inputs)[0 if data.cot else -1 :]
+    inputs = [component.symbols[(3 * i + 1) % len(component.symbols)] for i in range(min(4, config.data.max_length))]
+    states = component.run(inputs)[0 if config.data.cot else -1 :]
     formula = f"   where s_t = {component.formula}" if component.formula else ""
     which = f", for {component.name}" if len(components) > 1 else ""
     return f"For example{which}: {' '.join(map(str, inputs))} | EoI | {' '.join(map(str, states))} | EoS{formula}"
-
-
-def _what_to_watch(run: Run) -> str:
-    if not run.config.data.cot:
-        return "Without a chain of thought there is no iteration head to look for: watch the accuracy."
-    return (
-        f"Watch the last column: how often a head looks at x_t to write s_t. At {EMERGED_PEAKINESS}, with "
-        f"{percent(EMERGED_ACCURACY)} accuracy, {EMERGED_EVALUATIONS} times in a row, the iteration head has emerged."
-    )

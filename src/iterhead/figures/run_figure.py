@@ -19,7 +19,7 @@ from iterhead.tasks import QueryKeyPairs, SequenceLayout, Vocabulary
 
 if TYPE_CHECKING:
     from iterhead.data import Dataset
-    from iterhead.measure import Scores
+    from iterhead.measure.records import Scores
     from iterhead.model import Transformer
 
 
@@ -62,7 +62,7 @@ def _maps(model: "Transformer", layout: SequenceLayout, tokens: NDArray[np.int64
     """Return the maps of the best pair; without chain of thought, those of each layer's first head, two at most."""
     import torch  # not at the top: drawing needs none of these
 
-    from iterhead.measure import ROLES
+    from iterhead.measure.heads import ROLES
     from iterhead.model import PATTERN_HOOKS, pattern_hook
 
     with torch.no_grad():

@@ -165,24 +165,16 @@ def _mask(x: Tensor, name: str, head: Heads, positions: Positions) -> Tensor:
 
 
 def _mask_along(x: Tensor, axis: int, chosen: Positions, what: str) -> Tensor:
-    """Return a mask over the indices of one axis of x; every other axis has size 1."""
+    """Return a mask over the indices of one axis of x, counted from the end; later axes have size 1."""
     size = x.shape[axis]
-    shape = [1] * x.dim()
-    shape[axis] = size
-    mask = torch.ones(size, dtype=torch.bool)
-    if chosen is not None:
-        mask[:] = False
-        mask[_indices(chosen, size, what)] = True
-    return mask.view(shape).to(x.device)
-
-
-def _indices(chosen: slice | Sequence[int] | NDArray[np.int64], size: int, what: str) -> list[int]:
+    if chosen is None:
+        chosen = slice(None)
     if isinstance(chosen, slice):
-        stop = size if chosen.stop is None else chosen.stop
-        indices = list(range(chosen.start or 0, stop, chosen.step or 1))
-    else:
-        indices = [int(index) for index in chosen]
+        chosen = range(chosen.start or 0, size if chosen.stop is None else chosen.stop, chosen.step or 1)
+    indices = [int(index) for index in chosen]
     outside = [index for index in indices if not 0 <= index < size]
     if outside:
         raise UserError(f"{what}: {outside[0]} does not exist: expected 0 .. {size - 1}")
-    return indices
+    mask = torch.zeros(size, dtype=torch.bool)
+    mask[indices] = True
+    return mask.view(size, *[1] * (-1 - axis)).to(x.device)

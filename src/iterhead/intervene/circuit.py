@@ -7,7 +7,8 @@ Letters: `B` sequences, `H` heads, `Q` queries from EoI on, `T` tokens.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -40,7 +41,7 @@ _TARGETS = {
 score above `MAIN_TARGET_WEIGHT` decides, so roles come before what they coincide with at a single length."""
 
 _ROLE_SCORES = {"first": "eoi", "second": "iteration"}
-"""The score of how much a head plays each role of `measure.ROLES`."""
+"""The score of how much a head plays each role of `measure.heads.ROLES`."""
 
 Floats = NDArray[np.float64]
 
@@ -50,8 +51,7 @@ class HeadKind:
     """What one head does.
 
     Attributes:
-        layer: from 0.
-        head: from 0.
+        layer, head: from 0.
         kind: EoI finder, iteration head, previous token, own token, first token, fixed offset, strided, uniform or
             other.
         scores: what decided the kind. Mean weights, 0 .. 1: `eoi` (on EoI, queries s_1 .. s_L), `iteration` (on x_t,
@@ -97,125 +97,92 @@ class HeadKind:
         return f"HeadKind({self.summary})"
 
 
-@dataclass
-class _Averages:
-    """Running sums over the sequences of one length, for one layer: maps [H, T, T] and entropies of rows [H, T]."""
-
-    layout: SequenceLayout
-    sequences: int = 0
-    maps: Floats = field(default_factory=lambda: np.zeros(()))
-    entropies: Floats = field(default_factory=lambda: np.zeros(()))
-
-    def add(self, pattern: torch.Tensor) -> None:
-        maps = pattern.double().cpu()
-        self.sequences += len(maps)
-        self.maps = self.maps + maps.sum(0).numpy()
-        self.entropies = self.entropies + torch.special.entr(maps).sum(-1).sum(0).numpy()
-
-    @property
-    def mean(self) -> Floats:
-        """The averaged maps, [H, T, T]."""
-        return np.asarray(self.maps / self.sequences)
-
-    @property
-    def queries(self) -> NDArray[np.int64]:
-        """Positions of the queries that scores average over, [Q]: EoI and the written states."""
-        return np.arange(self.layout.size)[self.layout.output_positions]
-
-    def distances(self) -> Floats:
-        """Return the mean weight at each distance from query to key that all queries can reach, [H, e + 1]."""
-        queries = self.queries[:, None]
-        back = np.arange(self.layout.end_of_input + 1)
-        return np.asarray(self.mean[:, queries, queries - back].mean(1))
-
-    def scores(self) -> list[dict[str, float]]:
-        """Return the scores of each head, except those of fixed distances, which need all lengths."""
-        entropies = (self.entropies / self.sequences)[:, self.queries]
-        return [self._head(weights, entropy) for weights, entropy in zip(self.mean, entropies, strict=True)]
-
-    def _head(self, weights: Floats, entropy: Floats) -> dict[str, float]:
-        queries = self.queries
-        rows = weights[queries]
-        largest = np.log(queries + 1)
-        averaged = -np.sum(rows * np.log(np.where(rows > 0, rows, 1.0)), axis=-1)
-        return {
-            "eoi": float(weights[self.layout.first_pairs].mean()),
-            "iteration": float(weights[self.layout.second_pairs].mean()),
-            "previous": float(weights[queries, queries - 1].mean()),
-            "self": float(weights[queries, queries].mean()),
-            "first": float(rows[:, 0].mean()),
-            "strided": _strided(rows, queries),
-            "uniformity": float((entropy / largest).mean()),
-            "keys": float(np.exp(entropy).mean()),
-            "content": float(((averaged - entropy) / largest).mean()),
-        }
-
-
-def _strided(rows: Floats, queries: NDArray[np.int64]) -> float:
-    """Return how unevenly weight falls on even and odd distances, or on even and odd positions, 0 .. 1."""
-    keys = np.arange(rows.shape[1])
-    even_distance = (queries[:, None] - keys) % 2 == 0
-    shares = (rows[even_distance].sum() / len(rows), rows[:, keys % 2 == 0].sum() / len(rows))
-    return float(max(abs(2 * share - 1) for share in shares))
-
-
 def classify_heads(model: Transformer, sequences: Sequences, make_hooks: MakeHooks | None = None) -> list[HeadKind]:
-    """Return what each head of each layer does.
+    """Return what each head of each layer does, from whole sequences with chain of thought, by length.
 
-    Args:
-        model: one network.
-        sequences: whole sequences with chain of thought, by length.
-        make_hooks: returns the hooks for each length, to classify heads under an intervention.
+    With `make_hooks`, which returns the hooks for each length, heads are classified under an intervention.
     """
     counted = {length: sequences[length] for length in headline_lengths(sorted(sequences))}
     averages = _averages(model, counted, make_hooks)
+    by_length = [_scores(average) for average in averages]
+    means = {name: np.mean([scores[name] for scores in by_length], axis=0) for name in by_length[0]}
+    means["offset"], means["distance"] = _best_offset(averages)
     kinds = []
-    for layer, of_layer in enumerate(averages):
-        by_length = [average.scores() for average in of_layer]
-        for head in range(model.config.heads):
-            scores = {name: float(np.mean([heads[head][name] for heads in by_length])) for name in by_length[0][head]}
-            scores |= _best_offset(of_layer, head)
-            kinds.append(HeadKind(layer, head, _kind(scores), scores))
+    for layer, head in np.ndindex(model.config.layers, model.config.heads):
+        scores = {name: float(values[layer, head]) for name, values in means.items()}
+        kinds.append(HeadKind(layer, head, _kind(scores), scores))
     return kinds
 
 
 def average_maps(model: Transformer, sequences: Sequences, make_hooks: MakeHooks | None = None) -> dict[int, Floats]:
     """Return attention maps averaged over sequences, [layers, H, T, T], by length. Arguments as `classify_heads`."""
-    averages = _averages(model, sequences, make_hooks)
-    return {length: np.stack([of_layer[n].mean for of_layer in averages]) for n, length in enumerate(sequences)}
+    return {average.layout.length: average.maps for average in _averages(model, sequences, make_hooks)}
+
+
+class _Averages(NamedTuple):
+    """Averages over the sequences of one length: maps [layers, H, T, T] and entropies of their rows [layers, H, T]."""
+
+    layout: SequenceLayout
+    maps: Floats
+    entropies: Floats
 
 
 @torch.no_grad()
-def _averages(model: Transformer, sequences: Sequences, make_hooks: MakeHooks | None) -> list[list[_Averages]]:
-    """Return the averages of each layer, at each length in the order given."""
-    averages: list[list[_Averages]] = [[] for _ in range(model.config.layers)]
+def _averages(model: Transformer, sequences: Sequences, make_hooks: MakeHooks | None) -> list[_Averages]:
+    """Return the averages for each length."""
+    averages = []
     for length, tokens in sequences.items():
         layout = SequenceLayout(length)
         hooks = {} if make_hooks is None else make_hooks(layout)
-        for of_layer in averages:
-            of_layer.append(_Averages(layout))
+        maps = entropies = torch.zeros((), dtype=torch.float64)
         for part in chunks(torch.from_numpy(tokens).to(model.embed.W_E.device)):
             _, cache = model.run_with_cache(part[:, :-1], PATTERN_HOOKS, hooks=hooks)
-            for layer, of_layer in enumerate(averages):
-                of_layer[-1].add(cache[pattern_hook(layer)])
+            patterns = [cache[pattern_hook(layer)].double().cpu() for layer in range(model.config.layers)]
+            maps = maps + torch.stack([pattern.sum(0) for pattern in patterns])
+            entropies = entropies + torch.stack([torch.special.entr(pattern).sum(-1).sum(0) for pattern in patterns])
+        averages.append(_Averages(layout, (maps / len(tokens)).numpy(), (entropies / len(tokens)).numpy()))
     return averages
 
 
-def _best_offset(of_layer: list[_Averages], head: int) -> dict[str, float]:
-    """Return the distance, two or more, with the largest mean weight, and that weight.
+def _scores(average: _Averages) -> dict[str, Floats]:
+    """Return the scores of each head, [layers, H], except those of fixed distances, which need all lengths."""
+    layout, maps, entropies = average
+    queries = np.arange(layout.size)[layout.output_positions]
+    rows, entropy = maps[..., queries, :], entropies[..., queries]
+    largest = np.log(queries + 1)
+    averaged = -np.sum(rows * np.log(np.where(rows > 0, rows, 1.0)), axis=-1)
+    keys = np.arange(maps.shape[-1])
+    even_distance = (queries[:, None] - keys) % 2 == 0
+    even = (rows[..., even_distance].sum(-1), rows[..., keys % 2 == 0].sum((-2, -1)))
+    return {
+        "eoi": maps[..., *layout.first_pairs].mean(-1),
+        "iteration": maps[..., *layout.second_pairs].mean(-1),
+        "previous": maps[..., queries, queries - 1].mean(-1),
+        "self": maps[..., queries, queries].mean(-1),
+        "first": rows[..., 0].mean(-1),
+        "strided": np.maximum(*(np.abs(2 * weight / len(queries) - 1) for weight in even)),
+        "uniformity": (entropy / largest).mean(-1),
+        "keys": np.exp(entropy).mean(-1),
+        "content": ((averaged - entropy) / largest).mean(-1),
+    }
+
+
+def _best_offset(averages: list[_Averages]) -> tuple[Floats, Floats]:
+    """Return the largest mean weight at a distance of two or more, and that distance, both [layers, H].
 
     The mean is over the lengths whose queries can all look so far back, at least three (or all, if there are fewer),
     since a head on a diagonal that moves with L, such as x_{t-1}, has a fixed distance at each single length.
     """
-    longest = max(average.layout.end_of_input for average in of_layer)
-    weights, lengths = np.zeros(longest + 1), np.zeros(longest + 1)
-    for average in of_layer:
-        by_distance = average.distances()[head]
-        weights[: len(by_distance)] += by_distance
-        lengths[: len(by_distance)] += 1
-    enough = lengths >= min(3, len(of_layer))
-    means = (weights[enough] / lengths[enough])[2:]
-    return {"offset": float(means.max()), "distance": float(means.argmax() + 2)}
+    longest = max(average.layout.end_of_input for average in averages)
+    weights, lengths = np.zeros((*averages[0].maps.shape[:2], longest + 1)), np.zeros(longest + 1)
+    for layout, maps, _ in averages:
+        distances = np.arange(layout.end_of_input + 1)
+        queries = np.arange(layout.size)[layout.output_positions, None]
+        weights[..., distances] += maps[..., queries, queries - distances].mean(-2)
+        lengths[distances] += 1
+    enough = lengths >= min(3, len(averages))
+    means = (weights[..., enough] / lengths[enough])[..., 2:]
+    return means.max(-1), means.argmax(-1) + 2.0
 
 
 def _kind(scores: Mapping[str, float]) -> str:
@@ -228,11 +195,9 @@ def _kind(scores: Mapping[str, float]) -> str:
 
 
 def role_spread(kinds: Sequence[HeadKind], role: str) -> dict[Head, float]:
-    """Return the mean weight that each head puts on a role's ideal keys; the sum is the role's mass (claim 18).
+    """Return the mean weight that each head puts on the ideal keys of a role, "first" (EoI) or "second" (x_t).
 
-    Args:
-        kinds: from `classify_heads`.
-        role: "first" (EoI) or "second" (x_t).
+    The sum is the role's mass (claim 18).
 
     Raises:
         UserError: for another role.

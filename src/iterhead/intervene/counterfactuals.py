@@ -6,13 +6,12 @@ often it does.
 Letters: `B` sequences, `L` inputs, `N` sequences of all lengths together, `p` the alphabet.
 """
 
-from collections.abc import Iterator
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from iterhead.errors import UserError
 from iterhead.intervene.activations import Heads, patch
@@ -42,12 +41,12 @@ class CounterfactualCounts:
     @property
     def fraction(self) -> float:
         """The share of steps whose output is the predicted one, 0 .. 1; nan if no step counts."""
-        return self._share(self.followed)
+        return _share(self.followed, self.steps)
 
     @property
     def fraction_kept(self) -> float:
         """The share of steps whose output did not change, 0 .. 1; nan if no step counts."""
-        return self._share(self.kept)
+        return _share(self.kept, self.steps)
 
     @property
     def by_sequence(self) -> NDArray[np.float64]:
@@ -55,11 +54,12 @@ class CounterfactualCounts:
         counted = self.steps > 0
         return self.followed[counted] / self.steps[counted]
 
-    def _share(self, counts: Integers) -> float:
-        return float(counts.sum() / self.steps.sum()) if self.steps.any() else float("nan")
-
     def __repr__(self) -> str:
         return f"CounterfactualCounts({self.steps.sum()} steps: {self.fraction:.3f} followed)"
+
+
+def _share(counts: Integers, steps: Integers) -> float:
+    return float(counts.sum() / steps.sum()) if steps.any() else math.nan
 
 
 def shift_follows_f(
@@ -78,18 +78,18 @@ def shift_follows_f(
         head: the second head; None shifts every head of the layer.
         k: how many positions too far.
     """
-    table, counts = next_states(task), []
+    table, vocabulary, answers = next_states(task), Vocabulary(model.config.vocabulary), []
     for length, tokens in sequences.items():
         if length <= abs(k):
             continue
         layout = SequenceLayout(length)
         steps = np.arange(length)[max(0, -k) : length - max(0, k)]
-        inputs, components = tokens[:, layout.inputs], _components(model, tokens)
+        inputs, components = tokens[:, layout.inputs], component_of(tokens, vocabulary)[:, None]
         before = states_before(task, tokens, layout)[:, steps]
         right, predicted = (table[components, before, inputs[:, read]] for read in (steps, steps + k))
         outputs = predict(model, tokens, layout, shifted_attention(layout, k, layer, head))[:, steps]
-        counts.append(_count(outputs, right, predicted))
-    return _concatenated(counts)
+        answers.append((outputs, right, predicted))
+    return _counts(answers)
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class SwapCounts:
     @property
     def fraction(self) -> float:
         """The mean of `table` over its pairs, 0 .. 1; nan if there are none."""
-        return float(np.nanmean(self.table)) if self.pairs else float("nan")
+        return float(np.nanmean(self.table)) if self.pairs else math.nan
 
     def __repr__(self) -> str:
         return f"SwapCounts({self.pairs} pairs (s, x'): {self.fraction:.3f} followed)"
@@ -146,12 +146,11 @@ def swap_follows_f(
     Raises:
         UserError: for a task with a component that has a single input, so that there is nothing to swap.
     """
-    table = next_states(task)
-    steps, followed = np.zeros_like(table), np.zeros_like(table)
-    counts = []
+    table, vocabulary = next_states(task), Vocabulary(model.config.vocabulary)
+    steps, followed, answers = np.zeros_like(table), np.zeros_like(table), []
     for length, tokens in sequences.items():
         layout = SequenceLayout(length)
-        components, before = _components(model, tokens), states_before(task, tokens, layout)
+        components, before = component_of(tokens, vocabulary)[:, None], states_before(task, tokens, layout)
         inputs = tokens[:, layout.inputs]
         swapped = _others(task, components[:, 0], inputs, IntegerStream(seed, "swaps", length))
         right, predicted = table[components, before, inputs], table[components, before, swapped]
@@ -159,37 +158,27 @@ def swap_follows_f(
         counted = right != predicted
         np.add.at(steps, (components, before, swapped), counted)
         np.add.at(followed, (components, before, swapped), counted & (outputs == predicted))
-        counts.append(_count(outputs, right, predicted))
-    return SwapCounts(_concatenated(counts), steps, followed)
+        answers.append((outputs, right, predicted))
+    return SwapCounts(_counts(answers), steps, followed)
 
 
+@torch.no_grad()
 def _outputs_with_swaps(
     model: Transformer, tokens: Integers, swapped: Integers, layout: SequenceLayout, layer: int, head: Heads
 ) -> Integers:
     """Return the output at each step, [B, L], when only that step's input is swapped in the layer's values."""
-    pairs = zip(chunks(torch.from_numpy(tokens)), chunks(torch.from_numpy(swapped)), strict=True)
-    parts = [torch.stack(list(_swapped_steps(model, *pair, layout, layer, head)), dim=-1) for pair in pairs]
-    return np.asarray(torch.cat(parts))
-
-
-@torch.no_grad()
-def _swapped_steps(
-    model: Transformer, tokens: Tensor, swapped: Tensor, layout: SequenceLayout, layer: int, head: Heads
-) -> Iterator[Tensor]:
-    """Yield the output [B] of each step t = 1 .. L with x_t swapped."""
     values = f"blocks.{layer}.attn.hook_v"
-    own = tokens[:, :-1].to(model.embed.W_E.device)
-    queries, keys = layout.second_pairs
-    for step, (query, key) in enumerate(zip(queries.tolist(), keys.tolist(), strict=True)):
-        donor = own.clone()
-        donor[:, key] = swapped[:, step]
-        hooks = patch(values, model.run_with_cache(donor, [values])[1][values], head=head, positions=[key])
-        yield model(own, hooks=hooks)[:, query].argmax(-1).cpu()
-
-
-def _components(model: Transformer, tokens: Integers) -> Integers:
-    """Return each sequence's component, [B, 1]."""
-    return component_of(tokens, Vocabulary(model.config.vocabulary))[:, None]
+    parts = []
+    for whole, others in zip(chunks(torch.from_numpy(tokens)), chunks(torch.from_numpy(swapped)), strict=True):
+        own = whole[:, :-1].to(model.embed.W_E.device)
+        outputs = []
+        for query, key, other in zip(*layout.second_pairs, others.T, strict=True):
+            donor = own.clone()
+            donor[:, key] = other
+            hooks = patch(values, model.run_with_cache(donor, [values])[1][values], head=head, positions=[key])
+            outputs.append(model(own, hooks=hooks)[:, query].argmax(-1).cpu())
+        parts.append(torch.stack(outputs, dim=-1))
+    return np.asarray(torch.cat(parts))
 
 
 def _others(task: Task, components: Integers, inputs: Integers, stream: IntegerStream) -> Integers:
@@ -205,13 +194,10 @@ def _others(task: Task, components: Integers, inputs: Integers, stream: IntegerS
     return others
 
 
-def _count(outputs: Integers, right: Integers, predicted: Integers) -> CounterfactualCounts:
-    counted = right != predicted
-    followed, kept = ((counted & (outputs == answer)).sum(-1) for answer in (predicted, right))
-    return CounterfactualCounts(counted.sum(-1), followed, kept)
-
-
-def _concatenated(counts: list[CounterfactualCounts]) -> CounterfactualCounts:
-    """Return the counts of all lengths as one."""
-    parts = ([getattr(part, name) for part in counts] for name in ("steps", "followed", "kept"))
-    return CounterfactualCounts(*(np.concatenate([np.empty(0, dtype=np.int64), *part]) for part in parts))
+def _counts(answers: list[tuple[Integers, Integers, Integers]]) -> CounterfactualCounts:
+    """Return the counts from the outputs, the right and the predicted states [B, L] of each length."""
+    counts = [np.empty((3, 0), dtype=np.int64)]
+    for outputs, right, predicted in answers:
+        counted = right != predicted
+        counts.append(np.stack([counted, counted & (outputs == predicted), counted & (outputs == right)]).sum(-1))
+    return CounterfactualCounts(*np.concatenate(counts, axis=1))

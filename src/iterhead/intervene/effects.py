@@ -5,6 +5,7 @@ Letters: `M` networks, `B` sequences of one length, `L` its inputs, `Q` predicti
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -27,19 +28,14 @@ Booleans = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Answers:
-    """Which predictions are right, for sequences of one length; teacher-forced.
-
-    Attributes:
-        states: for each written state, [B, L] ([B, 1] without chain of thought).
-        end: for EoS, [B].
-    """
+    """Which states [B, L] ([B, 1] without chain of thought) and which EoS [B] are predicted right; teacher-forced."""
 
     states: Booleans
     end: Booleans
 
     @property
     def exact(self) -> Booleans:
-        """Whether every target after EoI is right, [B], as `measure.exact_match` counts it."""
+        """Whether every target after EoI is right, [B], as `measure.accuracy.exact_match` counts it."""
         return np.asarray(self.states.all(-1) & self.end)
 
     @property
@@ -86,14 +82,8 @@ def chunks(tokens: Tensor) -> tuple[Tensor, ...]:
     return tokens.tensor_split(max(1, -(-tokens.shape[-2] // CHUNK)), dim=-2)
 
 
-@dataclass(frozen=True)
-class Chance:
-    """The expected accuracy of a way of guessing, 0 .. 1.
-
-    Attributes:
-        by_token: fraction of states that are right.
-        exact: fraction of sequences whose states are all right.
-    """
+class Chance(NamedTuple):
+    """The expected accuracy of a way of guessing: fractions of right states and of sequences right throughout."""
 
     by_token: float
     exact: float
@@ -140,19 +130,20 @@ def chance_levels(
         components = component_of(tokens, vocabulary)
         states = tokens[:, layout.states]
         uniform = np.repeat(1 / alphabets[components, None], states.shape[1], axis=1)
-        by_value = 1 / _values_at_step(components, states)
-        from_state = _from_state(task, tokens, layout, components) if cot else (None, None)
-        levels[length] = ChanceLevels(_chance(uniform), _chance(by_value), *from_state)
+        state = random_map = None
+        if cot:
+            guess = best_guess_from_state(task)[components[:, None], states_before(task, tokens, layout)]
+            luck = 1 / (layout.second_pairs[0] + 1)
+            state, random_map = _chance(guess), _chance(luck + (1 - luck) * guess)
+        by_value = _chance(1 / _values_at_step(components, states))
+        levels[length] = ChanceLevels(_chance(uniform), by_value, state, random_map)
     return levels
 
 
-def _from_state(
-    task: Task, tokens: NDArray[np.int64], layout: SequenceLayout, components: NDArray[np.int64]
-) -> tuple[Chance, Chance]:
-    """Return `ChanceLevels.state` and `random_map`."""
-    guess = best_guess_from_state(task)[components[:, None], states_before(task, tokens, layout)]
-    luck = 1 / (layout.second_pairs[0] + 1)
-    return _chance(guess), _chance(luck + (1 - luck) * guess)
+def random_map_chance(task: Task, sequences: Sequences, vocabulary: Vocabulary) -> float:
+    """Return the share of states that is right under a random map by chance, as a mean over lengths, 0 .. 1."""
+    levels = [level.random_map for level in chance_levels(task, sequences, vocabulary).values()]
+    return float(np.mean([level.by_token for level in levels if level is not None]))
 
 
 def _chance(probabilities_BL: NDArray[np.float64]) -> Chance:

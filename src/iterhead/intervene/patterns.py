@@ -1,8 +1,8 @@
 """Replacements of attention maps: ideal, shifted, uniform, random and shuffled ones.
 
-Each function returns hooks for `blocks.{layer}.attn.hook_pattern`. Layers and heads count from 0; heads that are not
-named keep their map. Maps are [..., B, H, Q, T], query by key; rows sum to one, and a query sees the keys up to its own
-position.
+Each function returns hooks for `blocks.{layer}.attn.hook_pattern`. Its arguments are `layer`, from 0; `head`, one,
+several, or None for all of the layer (others keep their map); `queries`, the positions of the rows to change, all by
+default. Maps are [..., B, H, Q, T], query by key; rows sum to one, and a query sees the keys up to its own position.
 """
 
 from collections.abc import Callable
@@ -27,12 +27,6 @@ def ideal_attention(layout: SequenceLayout, role: str, layer: int, head: Heads =
     Role "first": queries s_1 .. s_L attend to EoI. Role "second": queries EoI, s_1 .. s_{L-1} attend to x_1 .. x_L.
     All other rows keep the network's weights, also the second head's query s_L, for which the paper gives no key.
 
-    Args:
-        layout: of the sequences that will be run.
-        role: "first" or "second".
-        layer: from 0.
-        head: one, several, or None for all of the layer.
-
     Raises:
         UserError: for an unknown role or a layout without chain of thought; when the hook runs, for sequences of
             another length or a head that does not exist.
@@ -55,13 +49,7 @@ def shifted_attention(
 
 
 def uniform_attention(layer: int, head: Heads = None, *, queries: Positions = None) -> dict[str, Hook]:
-    """Spread each query's weight evenly over the keys that it sees.
-
-    Args:
-        layer: from 0.
-        head: one, several, or None for all of the layer.
-        queries: positions of the rows to change; all by default.
-    """
+    """Spread each query's weight evenly over the keys that it sees."""
 
     def new(pattern: Tensor) -> Tensor:
         visible = torch.ones_like(pattern).tril()
@@ -76,12 +64,6 @@ def random_attention(layer: int, head: Heads = None, *, seed: int, queries: Posi
     The key is drawn for each sequence, head and query. A single key keeps the head's output at its usual size, so that
     only its content is wrong. Each application draws again, so that chunks of a data set get different maps; calling
     this function again gives the same draws in the same order.
-
-    Args:
-        layer: from 0.
-        head: one, several, or None for all of the layer.
-        seed: of the draws.
-        queries: positions of the rows to change; all by default.
     """
     stream = _streams(seed, "random attention", layer)
 
@@ -107,13 +89,6 @@ def shuffled_attention(
     "keys" permutes each query's weights among the keys that it sees: as sharp as before, but elsewhere. "sequences"
     gives each sequence the map of another one in the batch. That breaks heads that attend by content, but not iteration
     heads, which attend by position (claim 3).
-
-    Args:
-        layer: from 0.
-        head: one, several, or None for all of the layer.
-        seed: of the draws.
-        over: "keys" or "sequences".
-        queries: positions of the rows to change; all by default.
 
     Raises:
         UserError: for another `over`; when the hook runs, for a batch of one sequence to be shuffled over sequences.

@@ -5,21 +5,21 @@ s_{L-1}; t = 1 .. L), and scored on held-out sequences. There are two controls: 
 same table for an untrained network, passed as another model.
 
 What a probe of t can show. Before the first MLP the stream holds the query's position q and EoI's position e as two
-one-hot vectors, and t = q - e + 1. As a *number* that is linear in them, so multinomial logistic regression, whose
-logits -(t' - t)^2 are linear up to a term that all classes share, reads t there without error and gives MLP 1 no
-credit. Ridge regression on the one-hot label needs a direction for each t that is large for that t alone. Sums
-f(q) + g(e) cannot give that: (q, e) and (q', e') with equal t have the same sum as (q, e') and (q', e), whose t differ.
-So ridge reads t only after something has subtracted. It is the default for that reason; it is also solved in closed
-form, as good elsewhere in a tenth of the time (0.01 s against 0.03-0.3 s for 4,000 tokens at width 64). On networks
-that had learned the polynomial (p 5 and 11, L <= 8) ridge gave 0.91 and 0.89 for t before MLP 1 and 1.00 after it,
-logistic regression 1.00 at both.
+one-hot vectors, and t = q - e + 1. Multinomial logistic regression reads t there without error, as its logits
+-(t' - t)^2 are linear in q and e up to a term that all classes share, so it gives MLP 1 no credit. Ridge regression on
+the one-hot label needs a direction for each t that is large for that t alone, and sums f(q) + g(e) give none: (q, e)
+and (q', e') with equal t have the same sum as (q, e') and (q', e), whose t differ. So ridge, the default, reads t only
+after something has subtracted. It is solved in closed form, as good elsewhere in a tenth of the time (0.01 s against
+0.03-0.3 s for 4,000 tokens at width 64). On networks that had learned the polynomial (p 5 and 11, L <= 8) ridge gave
+0.91 and 0.89 for t before MLP 1 and 1.00 after it, logistic regression 1.00 at both.
 
 Letters: `B` sequences, `T` tokens, `L` inputs, `N` tokens probed, `D` width of an activation.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -42,7 +42,6 @@ PENALTY = 1.0
 MOST_STEPS = 10_000
 """Limit of logistic regression's solver; it took 20 to 350 here."""
 
-Labels = Mapping[str, NDArray[np.int64]]
 Method = Literal["ridge", "logistic"]
 
 
@@ -71,12 +70,11 @@ class ProbeScore:
         return f"ProbeScore({self.label} at {self.name}: {self.accuracy:.3f}; {controls}; {self.n} tokens)"
 
 
-@dataclass(frozen=True)
-class ProbeData:
+class ProbeData(NamedTuple):
     """Activations [N, D] by hook name and labels [N] of the tokens probed."""
 
     features: Mapping[str, NDArray[np.float64]]
-    labels: Labels
+    labels: Mapping[str, NDArray[np.int64]]
 
 
 def probe_labels(layout: SequenceLayout, tokens: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
@@ -108,7 +106,8 @@ def probe(
     method: Method = "ridge",
 ) -> ProbeScore:
     """Return how well one label is read from one activation. Arguments and errors as for `probe_table`."""
-    return _scores(model, train, test, [name], [label], seed, tokens, method)[0]
+    table = probe_table(model, train, test, [name], [label], seed=seed, tokens=tokens, method=method)
+    return ProbeScore(**table.row(0, named=True))
 
 
 def probe_table(
@@ -137,7 +136,18 @@ def probe_table(
     Raises:
         UserError: for an unknown label, method or hook name, attention maps, or too few tokens for the lengths.
     """
-    return pl.DataFrame([asdict(score) for score in _scores(model, train, test, names, labels, seed, tokens, method)])
+    for label in labels:
+        if label not in LABELS:
+            raise UserError(f"label {label!r}: expected one of {', '.join(LABELS)}{nearest(label, LABELS)}")
+    if method not in ("ridge", "logistic"):
+        raise UserError(f"method={method!r}: expected ridge or logistic")
+    fitted, held_out = (probe_data(model, sequences, names, tokens) for sequences in (train, test))
+    scores = [
+        _score(name, label, fitted, held_out, IntegerStream(seed, "probe", name, label), method)
+        for name in fitted.features
+        for label in labels
+    ]
+    return pl.DataFrame([asdict(score) for score in scores])
 
 
 def probe_checkpoints(
@@ -155,37 +165,14 @@ def probe_checkpoints(
     return pl.concat(tables)
 
 
-def _scores(
-    model: Transformer,
-    train: Sequences,
-    test: Sequences,
-    names: Sequence[str],
-    labels: Sequence[str],
-    seed: int,
-    tokens: int,
-    method: Method,
-) -> list[ProbeScore]:
-    for label in labels:
-        if label not in LABELS:
-            raise UserError(f"label {label!r}: expected one of {', '.join(LABELS)}{nearest(label, LABELS)}")
-    if method not in ("ridge", "logistic"):
-        raise UserError(f"method={method!r}: expected ridge or logistic")
-    fitted, held_out = (probe_data(model, sequences, names, tokens) for sequences in (train, test))
-    return [
-        _score(name, label, fitted, held_out, IntegerStream(seed, "probe", name, label), method)
-        for name in fitted.features
-        for label in labels
-    ]
-
-
 @torch.no_grad()
 def probe_data(model: Transformer, sequences: Sequences, names: Sequence[str], tokens: int) -> ProbeData:
     """Return activations and labels at every step of equally many sequences of each length."""
     each = tokens // sum(sequences)
     if not each:
         raise UserError(f"tokens={tokens}: expected at least {sum(sequences)}, one sequence of each length")
-    features: dict[str, list[NDArray[np.float64]]] = {}
-    labels: dict[str, list[NDArray[np.int64]]] = {label: [] for label in LABELS}
+    features: defaultdict[str, list[NDArray[np.float64]]] = defaultdict(list)
+    labels: defaultdict[str, list[NDArray[np.int64]]] = defaultdict(list)
     for length, rows in sequences.items():
         layout, rows = SequenceLayout(length), rows[:each]
         _, cache = model.run_with_cache(torch.from_numpy(rows[:, :-1]).to(model.embed.W_E.device), names)
@@ -193,7 +180,7 @@ def probe_data(model: Transformer, sequences: Sequences, names: Sequence[str], t
             if is_map(name):
                 raise UserError(f"{name} holds attention maps: a probe needs a vector at each position")
             vectors = x[:, layout.second_pairs[0]].flatten(2).flatten(0, 1)
-            features.setdefault(name, []).append(vectors.double().cpu().numpy())
+            features[name].append(vectors.double().cpu().numpy())
         for label, values in probe_labels(layout, rows).items():
             labels[label].append(values.ravel())
     return ProbeData(

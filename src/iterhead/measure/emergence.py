@@ -27,11 +27,9 @@ def emergence_epoch(history: Mapping[int, Scores]) -> int | None:
     Args:
         history: scores by epoch, in order; epoch 0, before training, does not count.
     """
-    trained = [(epoch, scores) for epoch, scores in history.items() if epoch > 0]
-    for end in range(EMERGED_EVALUATIONS, len(trained) + 1):
-        if has_emerged([scores for _, scores in trained[:end]]):
-            return trained[end - EMERGED_EVALUATIONS][0]
-    return None
+    trained = [epoch for epoch in history if epoch > 0]
+    windows = (trained[start : start + EMERGED_EVALUATIONS] for start in range(len(trained)))
+    return next((epochs[0] for epochs in windows if has_emerged([history[epoch] for epoch in epochs])), None)
 
 
 def emergences(evaluations: pl.DataFrame, run: str) -> pl.DataFrame:

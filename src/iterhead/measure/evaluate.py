@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from iterhead.measure.accuracy import exact_match, grammatical
-from iterhead.measure.heads import ROLES, RoleScores, RoleSums
+from iterhead.measure.heads import ROLES, RoleSums
 from iterhead.measure.records import HEAD_SCORES, Record
 from iterhead.model import PATTERN_HOOKS, Transformer, pattern_hook
 from iterhead.tasks import SequenceLayout, Task, Vocabulary
@@ -84,16 +84,14 @@ def _evaluate_length(
             total.add(cache[pattern_hook(layer)])
     count = tokens_MBT.shape[1]
     named = {"accuracy": [n / count for n in right.tolist()], "grammar": [n / count for n in formed.tolist()]}
-    scores = {key: _as_lists(total.scores()) for key, total in sums.items()}
+    scores = {
+        key: {name: score.tolist() for name, score in vars(total.scores()).items()} for key, total in sums.items()
+    }
     return [
         [{"name": name, "value": values[network]} for name, values in named.items()]
         + _role_records({key: {name: values[network] for name, values in s.items()} for key, s in scores.items()})
         for network in range(len(tasks))
     ]
-
-
-def _as_lists(scores: RoleScores) -> dict[str, list[Any]]:
-    return {name: getattr(scores, name).tolist() for name in ("mass", *HEAD_SCORES)}
 
 
 def _role_records(scores: Mapping[tuple[str, int], Mapping[str, Any]]) -> list[Record]:

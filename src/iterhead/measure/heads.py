@@ -9,10 +9,12 @@ Letters: `B` sequences, `H` heads, `Q` queries, `T` tokens.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from iterhead.criteria import PEAK
+from iterhead.criteria import OUTLINED_ROLE_WEIGHT, PEAK
 from iterhead.tasks import SequenceLayout
 from iterhead.tasks.layout import QueryKeyPairs
 
@@ -74,8 +76,15 @@ class RoleSums:
         )
 
 
-def role_scores(pattern: Tensor, pairs: QueryKeyPairs) -> RoleScores:
-    """Return the scores of each head from its attention maps [..., B, H, T, T] for sequences of one length."""
-    sums = RoleSums(pairs)
-    sums.add(pattern)
-    return sums.scores()
+def outlined_role(weights: NDArray[np.float64], layout: SequenceLayout) -> tuple[QueryKeyPairs | None, str]:
+    """Return the pairs of the role that a map [T, T] plays most, and its weight, e.g. `: 0.97 on x_t`.
+
+    There are none, and no text, if it has little weight on either or the layout no chain of thought.
+    """
+    if not layout.cot:
+        return None, ""
+    means = {role: float(weights[pairs(layout)].mean()) for role, pairs in ROLES.items()}
+    role = max(means, key=lambda name: means[name])
+    if means[role] < OUTLINED_ROLE_WEIGHT:
+        return None, ""
+    return ROLES[role](layout), f": {means[role]:.2f} on {'EoI' if role == 'first' else 'x_t'}"

@@ -6,11 +6,11 @@ figures, `write_overview` from those of several; `page/` holds their HTML, CSS a
 
 from iterhead.report.overview import write_overview
 from iterhead.report.run_page import REPORT, run_report, write_report
-from iterhead.report.study_page import Measured, has_tables, measured, no_tables, study_report, write_study_report
+from iterhead.report.study_page import StudyResult, has_tables, measured, no_tables, study_report, write_study_report
 
 __all__ = [
     "REPORT",
-    "Measured",
+    "StudyResult",
     "has_tables",
     "measured",
     "no_tables",

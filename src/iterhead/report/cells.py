@@ -1,9 +1,11 @@
-"""The cells and runs of a study as the page needs them: joined from its value and its tables.
+"""The cells, runs and curves of a study as the page needs them: joined from its value and its tables.
 
-Letters: `R` runs of the study, in its order; `Y`, `X` values on the axes of a map.
+Letters: `R` runs of the study, in its order; `P` evaluations of all of them, one run after the other; `Y`, `X` values
+on the axes of a map.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,17 +13,18 @@ import polars as pl
 from numpy.typing import NDArray
 
 from iterhead.errors import UserError
+from iterhead.measure.emergence import emergences
 from iterhead.model.positions import POSITION_ENCODINGS
 from iterhead.runs.paths import run_folder_name
 from iterhead.settings import RunConfig, option_names
-from iterhead.studies.drawing import label
-from iterhead.studies.grid_drawings import Grid
+from iterhead.studies.drawings import LABELS, Grid
 from iterhead.studies.study import Cell, Study
 from iterhead.studies.tables import Tables
 
 Facts = dict[str, Any]
 
 MISSING = 65535  # an unknown share
+NO_CURVES = 0  # in place of `every`
 STEPS = 10_000  # of a stored share of 0 .. 1
 STATES = ("not there", "finished", "diverged")
 INDEX = "index of the run"  # the column of `placed`
@@ -57,12 +60,7 @@ def placed(study: Study, frame: pl.DataFrame) -> pl.DataFrame:
         ) from None
 
 
-def indices(rows: pl.DataFrame) -> NDArray[np.int64]:
-    """Return the index of the run of each row of `placed`."""
-    return rows[INDEX].to_numpy().astype(np.int64)
-
-
-def column(rows: pl.DataFrame, name: str) -> NDArray[np.float64]:
+def _column(rows: pl.DataFrame, name: str) -> NDArray[np.float64]:
     """Return a column as numbers; nan where there is none."""
     if name not in rows.columns:
         return np.full(rows.height, np.nan)
@@ -76,7 +74,7 @@ def runs_facts(study: Study, tables: Tables) -> tuple[Facts, dict[str, NDArray[A
     """
     configs = [config for _, _, config in study.runs()]
     rows = placed(study, tables["runs"])
-    at, total = indices(rows), len(configs)
+    at, total = rows[INDEX].to_numpy(), len(configs)
     arrays: dict[str, NDArray[Any]] = {}
     states = np.zeros(total, dtype=np.uint8)
     if rows.height:
@@ -84,10 +82,10 @@ def runs_facts(study: Study, tables: Tables) -> tuple[Facts, dict[str, NDArray[A
     arrays["state"] = states
     for name in _NUMBERS:
         arrays[name] = np.full(total, np.nan, dtype=np.float32)
-        arrays[name][at] = column(rows, name)
+        arrays[name][at] = _column(rows, name)
     for name in SHARE_COLUMNS:
         arrays[name] = np.full(total, MISSING, dtype=np.uint16)
-        arrays[name][at] = shares(column(rows, name))
+        arrays[name][at] = shares(_column(rows, name))
     names = [run_folder_name(config) for config in configs]
     versions, arrays["version"] = _versions(study, tables, total)
     return {"names": names, "versions": versions, "states": STATES}, arrays
@@ -101,7 +99,7 @@ def _versions(study: Study, tables: Tables, total: int) -> tuple[list[dict[str, 
         return [], which
     versions = rows.drop(INDEX, "seed", "run", "task_digest", *study.axes, strict=False)
     kinds: dict[tuple[str | None, ...], int] = {}
-    for index, values in zip(indices(rows), versions.iter_rows(), strict=True):
+    for index, values in zip(rows[INDEX].to_numpy(), versions.iter_rows(), strict=True):
         which[index] = kinds.setdefault(values, len(kinds))
     named = [{name: str(value) for name, value in zip(versions.columns, kind, strict=True) if value} for kind in kinds]
     return named, which
@@ -116,7 +114,7 @@ def cells_facts(study: Study, command_of: Callable[[RunConfig], str]) -> Facts:
     common = {name: value for name, value in flat[0].items() if all(other[name] == value for other in flat)}
     return {
         "axes": list(study.axes),
-        "labels": {axis: label(axis) for axis in study.axes},
+        "labels": {axis: LABELS.get(axis, axis) for axis in study.axes},
         "settings": common,
         "cells": [
             {
@@ -173,3 +171,58 @@ def maps_facts(study: Study, tables: Tables) -> tuple[list[Facts], dict[str, NDA
             panels.append({"title": panel.title, "score": panel.score, "epoch": panel.epoch, "cells": cells})
         facts.append({"title": drawing.title, "x": drawing.x, "y": drawing.y, "xs": xs, "ys": ys, "panels": panels})
     return facts, arrays
+
+
+@dataclass(frozen=True)
+class SeedCurves:
+    """The evaluations of every run, in order, of which the page keeps as many as fit."""
+
+    run: NDArray[np.int64]  # index of the run of each evaluation, [P]
+    rows: pl.DataFrame  # epoch, loss and scores of each
+    runs: int  # R
+
+    @property
+    def most(self) -> int:
+        """Evaluations of the run that has most."""
+        return int(np.bincount(self.run, minlength=1).max())
+
+    def emerged(self) -> NDArray[np.float32]:
+        """Return the epoch [R] at which the head emerged, as in early stopping; nan if it never did."""
+        names = ("epoch", "accuracy", "second_peakiness")
+        emerged = np.full(self.runs, np.nan, dtype=np.float32)
+        rows = emergences(pl.DataFrame({INDEX: self.run, **{name: _column(self.rows, name) for name in names}}), INDEX)
+        emerged[rows[INDEX].to_numpy()] = rows["epoch"].to_numpy()
+        return emerged
+
+    def arrays(self, every: int) -> dict[str, NDArray[Any]]:
+        """Return `evaluations` [R], how many each run has, and `curve.` epoch, shares and loss [P].
+
+        Of each run, every so many evaluations are kept, counted from the last one, and the first.
+        """
+        kept = self._kept(every)
+        rows = self.rows.filter(kept)
+        epochs = _column(rows, "epoch")
+        largest = epochs.max(initial=0)
+        arrays: dict[str, NDArray[Any]] = {
+            "evaluations": np.bincount(self.run[kept], minlength=self.runs).astype(np.uint16),
+            "curve.epoch": epochs.astype(np.uint16 if largest < 65536 else np.float32),
+            "curve.loss": np.clip(_column(rows, "loss"), None, float(np.finfo(np.float16).max)).astype(np.float16),
+        }
+        return arrays | {f"curve.{name}": shares(_column(rows, name)) for name in SHARE_COLUMNS}
+
+    def _kept(self, every: int) -> NDArray[np.bool_]:
+        if every == NO_CURVES or not len(self.run):
+            return np.zeros(len(self.run), dtype=bool)
+        counts = np.bincount(self.run, minlength=self.runs)
+        start = np.concatenate([[0], np.cumsum(counts)[:-1]])
+        place = np.arange(len(self.run)) - start[self.run]
+        kept: NDArray[np.bool_] = ((counts[self.run] - 1 - place) % every == 0) | (place == 0)
+        return kept
+
+
+def seed_curves(study: Study, tables: Tables) -> SeedCurves:
+    """Return the evaluations of a study's runs; raises UserError for tables of another version."""
+    rows = placed(study, tables["curves"])
+    if rows.height:
+        rows = rows.sort(INDEX, "epoch", maintain_order=True)
+    return SeedCurves(rows[INDEX].to_numpy().astype(np.int64), rows, study.run_count)

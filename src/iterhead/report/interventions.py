@@ -4,13 +4,13 @@ The page's own network makes the same replacements (`page/interventions.js`); th
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from itertools import product
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from iterhead.intervene.activations import Hooks, ablate_head, compose
-from iterhead.intervene.effects import MakeHooks, Sequences, accuracy_under, chance_levels
+from iterhead.intervene.effects import MakeHooks, Sequences, accuracy_under, random_map_chance
 from iterhead.intervene.patterns import ideal_attention, random_attention, shifted_attention
 from iterhead.measure.records import Head, headline_lengths
 from iterhead.model import Transformer
@@ -32,14 +32,8 @@ INTERVENTIONS: dict[str, _Make] = {
 """The hooks for a head in a role: its own map, the ideal one, a random one, one position too far, no head."""
 
 
-@dataclass(frozen=True)
-class Accuracy:
-    """Accuracy on sequences of all lengths together, 0 .. 1.
-
-    Attributes:
-        exact: fraction of sequences right from the first state to EoS.
-        states: mean fraction of right states.
-    """
+class Accuracy(NamedTuple):
+    """Fraction of sequences right from the first state to EoS, and mean fraction of right states, over all lengths."""
 
     exact: float
     states: float
@@ -56,21 +50,20 @@ def measured_interventions(run: Run, sequences: Sequences) -> dict[str, Any] | N
     if run.scores.best_pair is None:
         return None
     first, second = run.scores.best_pair
-    accuracies = {}
-    for name, make_first in INTERVENTIONS.items():
-        for other, make_second in INTERVENTIONS.items():
-            # Bound now, since a loop's variables change.
-            def hooks(layout: SequenceLayout, a: _Make = make_first, b: _Make = make_second) -> Hooks:
-                return compose(a(layout, "first", first), b(layout, "second", second))
 
-            accuracies[f"{name}.{other}"] = vars(overall_accuracy(run.model, sequences, hooks))
-    vocabulary = Vocabulary(run.config.model.vocabulary)
-    levels = chance_levels(run.config.iterative_task, sequences, vocabulary).values()
-    lengths = list(sequences)
+    def accuracy(of_first: str, of_second: str) -> dict[str, float]:
+        def hooks(layout: SequenceLayout) -> Hooks:
+            return compose(
+                INTERVENTIONS[of_first](layout, "first", first), INTERVENTIONS[of_second](layout, "second", second)
+            )
+
+        return overall_accuracy(run.model, sequences, hooks)._asdict()
+
+    lengths, vocabulary = list(sequences), Vocabulary(run.config.model.vocabulary)
     return {
         "names": list(INTERVENTIONS),
-        "accuracies": accuracies,
-        "chance": float(np.mean([level.random_map.by_token for level in levels if level.random_map is not None])),
+        "accuracies": {".".join(names): accuracy(*names) for names in product(INTERVENTIONS, repeat=2)},
+        "chance": random_map_chance(run.config.iterative_task, sequences, vocabulary),
         "sequences": sum(len(tokens) for tokens in sequences.values()),
         "lengths": [lengths[0], lengths[-1]],
     }

@@ -8,26 +8,19 @@ from iterhead import atomic
 from iterhead.formatting import out_option
 from iterhead.report.assemble import assemble, pack, typeset
 from iterhead.report.cells import INDEX, placed
-from iterhead.report.pictures import pictures
 from iterhead.report.run_page import REPORT
-from iterhead.report.study_page import STYLES, Measured, claim_facts, headline
+from iterhead.report.study_page import STYLES, StudyResult, claim_facts, headline, pictures
 from iterhead.studies.results import STUDY, command
 from iterhead.studies.study import Scale, Study
 
 SCRIPTS = ("data.js", "text.js", "start.js", "claims.js", "overview.js")
 
 
-def write_overview(name: str, results: Sequence[Measured], missing: Sequence[Study], out: Path) -> Path:
+def write_overview(name: str, results: Sequence[StudyResult], missing: Sequence[Study], out: Path) -> Path:
     """Write the page of several studies of one scale into a folder beside theirs, and return its path.
 
-    Args:
-        name: of all of them.
-        results: at least one study with tables.
-        missing: studies without tables.
-        out: the folder of run folders.
-
-    Raises:
-        UserError: the disk refuses.
+    `results` are the studies with tables, at least one, and `missing` those without. Raises UserError if the disk
+    refuses.
     """
     scale = results[0].study.scale
     path = out / STUDY / f"{name}-{scale}" / REPORT
@@ -35,7 +28,7 @@ def write_overview(name: str, results: Sequence[Measured], missing: Sequence[Stu
     return path
 
 
-def overview(name: str, scale: Scale, results: Sequence[Measured], missing: Sequence[Study], out: Path) -> bytes:
+def overview(name: str, scale: Scale, results: Sequence[StudyResult], missing: Sequence[Study], out: Path) -> bytes:
     """Return the page of several studies; runs that they share count once."""
     findings = [finding for result in results for finding in result.findings]
     configs = [[config for _, _, config in result.study.runs()] for result in results]
@@ -68,8 +61,7 @@ def overview(name: str, scale: Scale, results: Sequence[Measured], missing: Sequ
     return assemble("overview.html", STYLES, SCRIPTS, texts, pack(facts, {}), sections)
 
 
-def _section(result: Measured) -> str:
-    """Return a study's heading, its headline and its first figure."""
+def _section(result: StudyResult) -> str:
     study = result.study
     heading = f'<h3><a href="{html.escape(_link(study))}">{html.escape(study.name)}</a>: {typeset(study.title)}</h3>'
     first = pictures(study, result.folder, "", most=1)
@@ -77,5 +69,4 @@ def _section(result: Measured) -> str:
 
 
 def _link(study: Study) -> str:
-    """Return the link to a study's own page from the overview."""
     return f"../{study.folder}/{REPORT}"

@@ -4,7 +4,7 @@ Letters: `E` epochs, `S` sequences, `N` layers, `H` heads, `Q` predictions of a 
 of a map, row by row: T (T + 1) / 2 for T tokens.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,10 +42,13 @@ def plan(run: Run, budget: int) -> Plan:
     If the maps do not fit, sequences are dropped first (3 to 1 of a length), then lengths, then epochs. At least one
     sequence of the longest length is kept, before and after training.
     """
-    measured = run.history
-    stored = [epoch for epoch in run.checkpoints if epoch in measured] or run.checkpoints[-1:]
+    stored = [epoch for epoch in run.checkpoints if epoch in run.history] or run.checkpoints[-1:]
     lengths = list(run.config.data.lengths)
-    for sequences, share_lengths, share_epochs in _ways_to_save():
+    # Sequences, share of the lengths, share of the epochs.
+    smaller = [(sequences, 1.0, 1.0) for sequences in range(MOST_SEQUENCES, 0, -1)]
+    smaller += [(1, share, 1.0) for share in (0.5, 0.25, 0.125, 0.0)]
+    smaller += [(1, 0.0, 2.0**-power) for power in range(1, 11)]
+    for sequences, share_lengths, share_epochs in smaller:
         chosen = Plan(
             _evenly(stored, min(MOST_EPOCHS, max(2, round(len(stored) * share_epochs)))),
             _evenly(lengths, max(1, round(len(lengths) * share_lengths))),
@@ -54,13 +57,6 @@ def plan(run: Run, budget: int) -> Plan:
         if _cost(run, chosen) <= budget:
             break
     return chosen
-
-
-def _ways_to_save() -> Iterator[tuple[int, float, float]]:
-    """Yield sequences, share of the lengths and share of the epochs, the largest first."""
-    yield from ((sequences, 1.0, 1.0) for sequences in range(MOST_SEQUENCES, 0, -1))
-    yield from ((1, share, 1.0) for share in (0.5, 0.25, 0.125, 0.0))
-    yield from ((1, 0.0, 2.0**-power) for power in range(1, 11))
 
 
 def _evenly(values: Sequence[int], most: int) -> list[int]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from iterhead.formatting import finite_or_none
 from iterhead.measure.heads import ROLES
-from iterhead.measure.records import HEAD_SCORES, Scores, head_means, headline_lengths
+from iterhead.measure.records import HEAD_SCORES, head_means, headline_lengths
 from iterhead.runs.run import SAMPLE, TEST, Run
 
 ROLE_SCORES = tuple(f"{role}_{score}" for role in ROLES for score in HEAD_SCORES)
@@ -25,23 +25,18 @@ def curves(run: Run) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]]]:
     """
     history = run.history or {run.checkpoints[-1]: run.scores}
     lengths = list(run.config.data.lengths)
+    series = {"mean": "accuracy", "first": "first_peakiness", "second": "second_peakiness"}
     facts = {
         "epochs": list(history),
         "accuracy": [
             [finite_or_none(scores.accuracy_by_length.get(n)) for n in lengths] for scores in history.values()
         ],
-        "mean": _curve(history, "accuracy"),
-        "first": _curve(history, "first_peakiness"),
-        "second": _curve(history, "second_peakiness"),
+        **{key: [finite_or_none(getattr(s, name)) for s in history.values()] for key, name in series.items()},
         "from": headline_lengths(lengths)[0],
         "sampled": bool(run.history),
         "sequences": run.config.training.evaluation_per_length,
     }
     return facts, {"head_scores": _head_scores(run, list(history))}
-
-
-def _curve(history: dict[int, Scores], name: str) -> list[float | None]:
-    return [finite_or_none(getattr(scores, name)) for scores in history.values()]
 
 
 def _head_scores(run: Run, epochs: list[int]) -> NDArray[np.float32]:

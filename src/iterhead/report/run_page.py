@@ -15,7 +15,7 @@ from iterhead.report.replay import left_out, plan, replay
 from iterhead.report.run_curves import curves
 from iterhead.report.summary import outcome, sentences
 from iterhead.runs.run import PROVENANCE, Run
-from iterhead.studies.verification_files import read_verification
+from iterhead.studies.verification import read_verification
 from iterhead.tasks import Task, Vocabulary
 
 REPORT = "report.html"
@@ -137,11 +137,8 @@ def task_facts(task: Task) -> Facts:
     return {"name": task.name, "components": components}
 
 
-# The network that runs in the page: the final weights in 16 bits.
-
-
 def _network(run: Run) -> tuple[Facts, Arrays]:
-    """Return the network's shape and weights, or why they are left out."""
+    """Return the shape and weights of the network that runs in the page, or why they are left out."""
     config, model = run.config.model, run.model
     parameters = sum(weight.numel() for weight in model.parameters())
     weights = page_weights(model)

@@ -1,5 +1,7 @@
 """The page of a study: its figures, its claims, and every cell down to the runs, their curves and settings."""
 
+import base64
+import html
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -11,12 +13,11 @@ from iterhead import atomic
 from iterhead.errors import UserError
 from iterhead.formatting import out_option, plural
 from iterhead.report.assemble import assemble, pack
-from iterhead.report.cells import cells_facts, maps_facts, placed, runs_facts
-from iterhead.report.pictures import pictures
+from iterhead.report.cells import NO_CURVES, cells_facts, maps_facts, placed, runs_facts, seed_curves
 from iterhead.report.run_page import REPORT
-from iterhead.report.seed_curves import NO_CURVES, seed_curves
 from iterhead.settings import RunConfig
 from iterhead.studies.claims import Finding
+from iterhead.studies.drawings import Drawing
 from iterhead.studies.results import command, study_folder
 from iterhead.studies.study import Scale, Study
 from iterhead.studies.tables import FOLDER, Tables, read_tables
@@ -31,26 +32,23 @@ SCRIPTS = (
 MOST_BYTES = 8_000_000
 """Of the page of a study; beyond it, curves are thinned. At laptop scale a page has a tenth of that."""
 
+_DOTS = 150  # per inch of a stored figure; a style sheet has 96
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+
 Facts = dict[str, Any]
 
 CommandOf = Callable[[RunConfig], str]
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A study with its measurements.
-
-    Attributes:
-        study: as a value.
-        out: the folder of run folders.
-        tables: as they are on the disk.
-        findings: its claims, checked on the tables.
-    """
+class StudyResult:
+    """A study with its measurements."""
 
     study: Study
-    out: Path
-    tables: Tables
-    findings: Sequence[Finding]
+    out: Path  # the folder of run folders
+    tables: Tables  # as they are on the disk
+    findings: Sequence[Finding]  # its claims, checked on the tables
 
     @property
     def folder(self) -> Path:
@@ -69,14 +67,14 @@ class Measured:
         return headline(self.findings, runs.height, self.study.run_count, diverged)
 
 
-def measured(study: Study, out: Path, findings: Sequence[Finding] | None = None) -> Measured:
+def measured(study: Study, out: Path, findings: Sequence[Finding] | None = None) -> StudyResult:
     """Return a study with its tables in a folder of runs, and its claims if they are not given.
 
     Raises:
         UserError: there are no tables, or one cannot be read.
     """
     tables = read_tables(study.name, study_folder(study, out))
-    return Measured(study, out, tables, study.check(tables) if findings is None else findings)
+    return StudyResult(study, out, tables, study.check(tables) if findings is None else findings)
 
 
 def no_tables(name: str, scale: Scale, folder: Path, out: Path) -> UserError:
@@ -93,12 +91,8 @@ def has_tables(study: Study, out: Path) -> bool:
     return any((study_folder(study, out) / FOLDER).glob("*.parquet"))
 
 
-def write_study_report(result: Measured, command_of: CommandOf) -> Path:
-    """Write a study's page, report.html, into its folder, and return its path.
-
-    Args:
-        result: the study.
-        command_of: returns the command that makes a run.
+def write_study_report(result: StudyResult, command_of: CommandOf) -> Path:
+    """Write a study's page, report.html, into its folder, and return its path; `command_of` as in `cells_facts`.
 
     Raises:
         UserError: the tables are those of another version of the study, or the disk refuses.
@@ -108,7 +102,7 @@ def write_study_report(result: Measured, command_of: CommandOf) -> Path:
     return path
 
 
-def study_report(result: Measured, command_of: CommandOf) -> bytes:
+def study_report(result: StudyResult, command_of: CommandOf) -> bytes:
     """Return a study's page, below `MOST_BYTES` if its figures and the number of its runs allow."""
     study = result.study
     texts = {
@@ -139,6 +133,29 @@ def study_report(result: Measured, command_of: CommandOf) -> bytes:
         if len(page) <= MOST_BYTES or every == NO_CURVES:
             return page
         every = every * 2 if every < curves.most else NO_CURVES
+
+
+def pictures(study: Study, folder: Path, command: str, *, most: int | None = None) -> str:
+    """Return the figures in a study's folder as HTML, `most` at most; damaged files are left out.
+
+    The command, which redraws them, is shown under each; it may be empty.
+    """
+    files = [(drawing, folder / f"{drawing.file}.png") for drawing in study.drawings]
+    images = [(drawing, path.read_bytes()) for drawing, path in files if path.is_file()]
+    whole = [(drawing, data) for drawing, data in images if data.startswith(_PNG)]
+    return "\n".join(_picture(study, drawing, data, command) for drawing, data in whole[:most])
+
+
+def _picture(study: Study, drawing: Drawing, data: bytes, command: str) -> str:
+    pixels = (int.from_bytes(data[start : start + 4], "big") for start in (16, 20))  # of the PNG's first chunk
+    width, height = (round(size * 96 / _DOTS) for size in pixels)
+    source = "data:image/png;base64," + base64.b64encode(data).decode()
+    alternative = html.escape(drawing.describe(study))
+    again = f" <span>Drawn again by <code>{html.escape(command)}</code></span>" if command else ""
+    return (
+        f'<figure class="picture"><img src="{source}" width="{width}" height="{height}" alt="{alternative}">'
+        f"<figcaption><strong>{html.escape(drawing.title)}.</strong>{again}</figcaption></figure>"
+    )
 
 
 def _left_out(every: int) -> str:

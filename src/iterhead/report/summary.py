@@ -8,7 +8,8 @@ from typing import Literal, TypeAlias
 
 from iterhead.criteria import EMERGED_ACCURACY, EMERGED_EVALUATIONS, EMERGED_PEAKINESS, GUESSING_MARGIN
 from iterhead.formatting import head_label, length_range, percent, plural
-from iterhead.measure import Scores, emergence_epoch, headline_lengths, is_peaked_and_right
+from iterhead.measure.emergence import emergence_epoch, is_peaked_and_right
+from iterhead.measure.records import Scores, headline_lengths
 from iterhead.runs.run import Run
 
 Outcome: TypeAlias = Literal[
@@ -32,38 +33,37 @@ def outcome(run: Run) -> Outcome:
     return "another circuit" if scores.second_peakiness < EMERGED_PEAKINESS else "not held"
 
 
-def verdict(run: Run) -> str:
+def describe_outcome(run: Run) -> str:
     """Return the outcome of a run as a paragraph for a newcomer."""
     return " ".join(sentences(run))
 
 
 def sentences(run: Run) -> list[str]:
-    """Return the sentences of `verdict`, the most important first."""
-    return [sentence for sentence in _sentences(run) if sentence]
-
-
-def _sentences(run: Run) -> list[str]:
+    """Return the sentences of `describe_outcome`, the most important first."""
     result = outcome(run)
     if result == "diverged":
         return [f"The training diverged: {run.status.message}."]
     if result == "interrupted":
         done, limit = plural(run.status.epoch, "epoch"), run.config.training.epochs
         return [f"The run is not finished: {done} of at most {limit:,} done."]
-    scores = run.scores
+    scores, solves = run.scores, _solves(run)
     match result:
         case "emerged":
-            return [_emergence(run), _first_head(scores), _solves(run), _one_layer(run)]
+            parts = [_emergence(run), _first_head(scores), solves, _one_layer(run)]
         case "not held":
-            return [_NOT_STABLE, _second_head(scores), _first_head(scores), _solves(run), _one_layer(run)]
+            parts = [_NOT_STABLE, _second_head(scores), _first_head(scores), solves, _one_layer(run)]
         case "another circuit":
-            return [_other_circuit(run), _second_head(scores), _mass(scores), _solves(run)]
+            mass = f"The weight on x_t, summed over all heads, is {scores.second_mass:.2f} (one head alone can give 1)."
+            parts = [_other_circuit(run), _second_head(scores), mass, solves]
         case "solved":
-            return ["The task is solved without a chain of thought.", _solves(run), _NO_CHAIN]
+            none = "Iteration heads are defined only with one, so there is none to look for."
+            parts = ["The task is solved without a chain of thought.", solves, none]
         case "learnt in part":
-            start = "The task is partly learned."
-            return [start, _solves(run), _worst_length(scores), _no_head(scores), _lost(run)]
+            worst, lost = _worst_length(scores), _lost(run)
+            parts = ["The task is partly learned.", solves, worst, _no_head(scores), lost]
         case "not learnt":
-            return ["The task is not learned.", _solves(run), _guess(run), _no_head(scores), _lost(run)]
+            parts = ["The task is not learned.", solves, _guess(run), _no_head(scores), _lost(run)]
+    return [part for part in parts if part]
 
 
 def guessing(run: Run) -> float:
@@ -77,8 +77,6 @@ def guessing(run: Run) -> float:
     ]
     return sum(shares) / len(lengths)
 
-
-_NO_CHAIN = "Iteration heads are defined only with one, so there is none to look for."
 
 _NOT_STABLE = (
     f"There is an iteration head at the end, but not yet in {EMERGED_EVALUATIONS} evaluations in a row, so it does not "
@@ -126,12 +124,6 @@ def _first_head(scores: Scores) -> str:
     return f"Before it, {head} looks at EoI, the end of the input, in {share} of cases."
 
 
-def _mass(scores: Scores) -> str:
-    if scores.second_mass is None:
-        return ""
-    return f"The weight on x_t, summed over all heads, is {scores.second_mass:.2f} (one head alone can give 1)."
-
-
 def _solves(run: Run) -> str:
     """Return how many test sequences are right, and whether they were in the training data."""
     by_length = run.scores.accuracy_by_length
@@ -142,14 +134,6 @@ def _solves(run: Run) -> str:
     origin = "never seen in training" if disjoint else "drawn like the training sequences, which include some of them"
     lengths = length_range(list(counts))
     return f"The network solves {percent(right / total)} of {total:,} test sequences {origin} ({lengths})."
-
-
-def _guess(run: Run) -> str:
-    lengths = headline_lengths(list(run.config.data.lengths))
-    return (
-        f"On {length_range(lengths)} its mean accuracy is {percent(run.scores.accuracy)}; "
-        f"guessing gives {percent(guessing(run))}."
-    )
 
 
 def _worst_length(scores: Scores) -> str:
@@ -166,6 +150,11 @@ def _one_layer(run: Run) -> str:
     if run.config.model.layers > 1:
         return ""
     return "The network has one layer, so unlike in the paper's circuit no earlier head finds the end of the input."
+
+
+def _guess(run: Run) -> str:
+    lengths, accuracy = headline_lengths(list(run.config.data.lengths)), percent(run.scores.accuracy)
+    return f"On {length_range(lengths)} its mean accuracy is {accuracy}; guessing gives {percent(guessing(run))}."
 
 
 def _lost(run: Run) -> str:

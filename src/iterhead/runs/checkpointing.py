@@ -16,9 +16,11 @@ from torch import Tensor
 
 from iterhead.data import Dataset
 from iterhead.figures.run_figure import run_figure_files
-from iterhead.measure import Record, Scores, evaluate_population, has_emerged, headline, table
+from iterhead.measure.emergence import has_emerged
+from iterhead.measure.evaluate import evaluate_population
+from iterhead.measure.records import Record, Scores, headline, table
 from iterhead.model import Transformer
-from iterhead.runs.options import Evaluation, Observer
+from iterhead.runs.options import Evaluation, Observer, evaluations
 from iterhead.runs.run import MEASUREMENTS, SAMPLE, STATE, STATUS, TEST, Run, Status, checkpoint_name, history
 from iterhead.runs.storage import table_bytes, tensor_bytes
 from iterhead.training import Trainer
@@ -54,9 +56,7 @@ class RunWriter:
     @property
     def evaluations(self) -> list[Evaluation]:
         """Every evaluation so far."""
-        losses = dict(self._records.filter(pl.col("name") == "loss").select("epoch", "value").iter_rows())
-        limit, seconds = self.run.config.training.epochs, self.status.train_seconds
-        return [Evaluation(epoch, limit, losses.get(epoch), scores, seconds) for epoch, scores in self._history.items()]
+        return evaluations(self.run.config, self._records, self._history, self.status.train_seconds)
 
     def is_due(self, epoch: int) -> bool:
         """Return whether the network is to be evaluated after this epoch."""

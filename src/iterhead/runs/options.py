@@ -5,8 +5,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol, TypedDict
 
+import polars as pl
+
 from iterhead.errors import UserError, nearest
-from iterhead.measure import Scores
+from iterhead.measure.records import Scores
 from iterhead.runs.run import Run
 from iterhead.settings import RunConfig
 
@@ -99,6 +101,15 @@ class Evaluation:
     loss: float | None
     scores: Scores
     train_seconds: float
+
+
+def evaluations(
+    config: RunConfig, measurements: pl.DataFrame, history: Mapping[int, Scores], train_seconds: float
+) -> list[Evaluation]:
+    """Return the regular evaluations of a run, from its tidy table and its headline scores by epoch."""
+    losses = dict(measurements.filter(pl.col("name") == "loss").select("epoch", "value").iter_rows())
+    limit = config.training.epochs
+    return [Evaluation(epoch, limit, losses.get(epoch), scores, train_seconds) for epoch, scores in history.items()]
 
 
 class Observer(Protocol):

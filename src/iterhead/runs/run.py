@@ -18,7 +18,7 @@ from iterhead.data import Dataset, make_dataset
 from iterhead.errors import UserError
 from iterhead.formatting import length_range, percent, plural
 from iterhead.machine import weights_format
-from iterhead.measure import Scores, headline
+from iterhead.measure.records import Scores, headline
 from iterhead.model import Transformer
 from iterhead.runs.paths import open_run
 from iterhead.runs.storage import CONFIG, RunFolder

@@ -1,10 +1,11 @@
 """Run folders: the files of a run, intact after a kill at any moment.
 
-    config.json                            the frozen config; a folder without it is no run, so write it first
+    config.json                            the frozen config; a folder without it is no run
     measurements.parquet                   the tidy table
     checkpoints/epoch-00012.safetensors    weights at evaluations
     state.safetensors                      the whole training state, the latest only
-    status.json, figure.png, figure.pdf
+    status.json, provenance.json           how far the run is; versions, and what the task did
+    figure.png, report.html, claims.json   and other files made from it
     checksums.json                         the sha256 digests that each file may have (see atomic.py)
     .lock, .holder.json                    the lock, and who holds it
 

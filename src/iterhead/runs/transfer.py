@@ -23,8 +23,8 @@ def transfer(
 ) -> Run:
     """Train the network of a finished run on another task, and return the new run.
 
-    `measure.epochs_to(run.history)` tells how soon it learnt the task; `from_scratch(run.config)` are the settings of
-    the run to compare it with.
+    `measure.emergence.epochs_to(run.history)` tells how soon it learnt the task; `from_scratch(run.config)` are the
+    settings of the run to compare it with.
 
     Args:
         run: whose network to start from: a run, its folder, or its name in `out`.

@@ -23,19 +23,13 @@ SIGNS: dict[Bound, str] = {"at least": ">=", "more than": ">", "at most": "<="}
 class Check:
     """One claim about a network, or one part of it, with its evidence.
 
-    Attributes:
-        id: number of the claim in docs/claims.md, and a letter for its part.
-        claim: one sentence.
-        value: what was measured.
-        low, high: its 95% interval, over sequences.
-        threshold: what the claim asks of the value.
-        bound: whether the value must be at least, more than or at most the threshold.
+    The claim asks that the value is at least, more than or at most the threshold, as `bound` says.
     """
 
-    id: str
-    claim: str
+    id: str  # number in docs/claims.md, and a letter for its part
+    claim: str  # one sentence
     value: float
-    low: float
+    low: float  # of the 95% interval of the value, over sequences
     high: float
     threshold: float
     bound: Bound = "at least"
@@ -66,28 +60,21 @@ class Check:
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
         """Return what `as_json` gave; what is None was infinite, or nan if nothing was measured."""
-        known = {name: fields[name] for name in cls.__dataclass_fields__}
-        if known["value"] is None and not known.get("seeds"):
-            return cls(**{**known, **dict.fromkeys(("value", "low", "high"), math.nan)})
-        ends = {name: math.inf if known[name] is None else known[name] for name in ("value", "low", "high")}
-        return cls(**{**known, **ends})
+        unmeasured = fields["value"] is None and not fields.get("seeds")
+        missing = math.nan if unmeasured else math.inf
+        own = {name: fields[name] for name in cls.__dataclass_fields__}
+        values: dict[str, Any] = {name: missing if value is None else value for name, value in own.items()}
+        return cls(**values)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding(Check):
-    """One claim about a study, with its evidence; the interval is over seeds.
+    """One claim about a study, with its evidence; the interval is over seeds."""
 
-    Attributes:
-        figure: the study that it belongs to.
-        seeds: number of runs, or groups of runs of one seed, behind the value.
-        sentence: the evidence in words.
-        needed: with fewer seeds than this, nothing is decided.
-    """
-
-    figure: str = ""
-    seeds: int
-    sentence: str
-    needed: int = FEWEST_SEEDS
+    figure: str = ""  # the name of the study
+    seeds: int  # number of runs, or groups of runs of one seed, behind the value
+    sentence: str  # the evidence in words
+    needed: int = FEWEST_SEEDS  # with fewer seeds than this, nothing is decided
 
     @property
     def verdict(self) -> Verdict:
@@ -105,20 +92,12 @@ Evidence: TypeAlias = tuple[Estimate, str]
 def claim(
     id_: str, text: str, bound: Bound, threshold: float, *, needed: int = FEWEST_SEEDS
 ) -> "Callable[[Callable[[Tables], Evidence]], CheckClaims]":
-    """Make the decorated function, which measures the value of a claim, one that checks the claim.
-
-    Args:
-        id_: number of the claim in docs/claims.md and docs/results.md, and a letter for its part.
-        text: the claim in one sentence.
-        bound: whether the value must be at least, more than or at most the threshold.
-        threshold: of the value.
-        needed: least number of seeds.
-    """
+    """Make the decorated function, which measures the value of a claim, one that checks it; see `Finding`."""
 
     def decorate(measure: "Callable[[Tables], Evidence]") -> CheckClaims:
         def check(tables: "Tables") -> "list[Finding]":
-            estimate, sentence = measure(tables) if tables.frames else (NO_ESTIMATE, "")
-            return [finding(id_, text, bound, threshold, estimate, sentence, needed)]
+            evidence = measure(tables) if tables.frames else (NO_ESTIMATE, "")
+            return [finding(id_, text, bound, threshold, *evidence, needed)]
 
         return check
 

@@ -1,23 +1,33 @@
-"""From finished runs to the tidy tables of a study."""
+"""From finished runs to the tidy tables of a study: what training left, and what is measured on the networks."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import polars as pl
+import torch
 
-from iterhead.criteria import FAR_APART, LEARNED_ACCURACY
+from iterhead.criteria import FAR_APART, LEARNED_ACCURACY, OTHER_CIRCUIT_PEAKINESS, SOLVED_ACCURACY
 from iterhead.errors import UserError
-from iterhead.measure import headline_lengths
-from iterhead.measure.records import best_pair
+from iterhead.intervene.circuit import classify_heads, describe_circuit
+from iterhead.measure.records import best_pair, headline_lengths
+from iterhead.model import PATTERN_HOOKS, pattern_hook
 from iterhead.runs.paths import run_folder_name
 from iterhead.runs.run import PROVENANCE, SAMPLE, TEST, Run, is_finished
 from iterhead.runs.storage import RunFolder
-from iterhead.studies.measures import MEASURES, Finished, Row
-from iterhead.studies.study import Study
+from iterhead.studies.study import Cell, Measure, Study
 from iterhead.studies.tables import FULL_EPOCH, Tables
+from iterhead.studies.verification import verify
+from iterhead.tasks import Vocabulary
 
-WHOLE_EPOCH = 1024
-"""Training sequences of each length in an epoch, in the paper."""
+WHOLE_EPOCH = 1024  # training sequences of each length in an epoch, in the paper
+
+SEQUENCES = 32  # test sequences of each length by which heads are classified and networks verified
+
+Row: TypeAlias = dict[str, Any]
+
+Finished: TypeAlias = tuple[Cell, Row, Run]
+"""A finished run with its cell and the first columns of its rows: its coordinates on the axes, and its seed."""
 
 _ROLE_SCORES = tuple(f"{role}_{score}" for role in ("first", "second") for score in ("peakiness", "weight"))
 
@@ -27,18 +37,20 @@ _SCORES = {*_END, "accuracy", "grammar", "loss", "epochs_to_90", "epochs_below_9
 
 
 def collect(study: Study, out: Path, warn: Callable[[str], None] = lambda _line: None) -> Tables:
-    """Return the tables of a study's finished runs; cells without one have no rows.
-
-    Args:
-        study: whose runs.
-        out: the folder of run folders.
-        warn: called with a line about each run that cannot be read.
-    """
+    """Return the tables of a study's finished runs in `out`; `warn` gets a line about each run that cannot be read."""
     finished = list(_finished(study, out, warn))
-    rows: dict[str, list[Row]] = {"runs": [], "curves": [], "lengths": [], "heads": [], "provenance": []}
+    rows: dict[str, list[Row]] = {}
     for _, coordinates, run in finished:
-        for name, of_run in _rows(run).items():
-            rows[name] += [{**coordinates, **row} for row in of_run]
+        evaluations, heads = _evaluations(run), _heads(run)
+        of_run = {
+            "runs": [_end(run, evaluations, heads)],
+            "curves": evaluations,
+            "lengths": _lengths(run),
+            "heads": heads,
+            "provenance": _provenance(run),
+        }
+        for name, of_table in of_run.items():
+            rows.setdefault(name, []).extend({**coordinates, **row} for row in of_table)
     for measure in study.measures:
         rows |= MEASURES[measure](finished)
     frames = {name: _frame(of_table) for name, of_table in rows.items() if of_table}
@@ -69,18 +81,6 @@ def _finished(study: Study, out: Path, warn: Callable[[str], None]) -> Iterator[
                 yield cell, {**cell.axes, "seed": seed}, Run(folder)
         except UserError as error:
             warn(f"left out: {error}")
-
-
-def _rows(run: Run) -> dict[str, list[Row]]:
-    """Return a run's rows of each table, without its coordinates."""
-    evaluations, heads = _evaluations(run), _heads(run)
-    return {
-        "runs": [_end(run, evaluations, heads)],
-        "curves": evaluations,
-        "lengths": _lengths(run),
-        "heads": heads,
-        "provenance": _provenance(run),
-    }
 
 
 def _provenance(run: Run) -> list[Row]:
@@ -178,3 +178,89 @@ def _heads(run: Run) -> list[Row]:
     means = _headline_means(tested, "layer", "head", "name")
     wide = means.pivot("name", index=["layer", "head"], values="value").sort("layer", "head")
     return wide.select("layer", "head", *_ROLE_SCORES).to_dicts()
+
+
+def _circuits(finished: Sequence[Finished]) -> dict[str, list[Row]]:
+    """Return the table `circuits`: networks that solve their task with a low second peakiness (claim 11).
+
+    Columns beside the coordinates: accuracy, second_peakiness, the kinds of the last layer's heads, and a sentence.
+    """
+    rows = []
+    for _, coordinates, run in finished:
+        if not _solves(run):
+            continue
+        accuracy, peakiness = run.scores.accuracy, run.scores.second_peakiness
+        if peakiness is None or peakiness > OTHER_CIRCUIT_PEAKINESS:
+            continue
+        kinds = classify_heads(run.model, {n: tokens[:SEQUENCES] for n, tokens in run.dataset.test.items()})
+        last = " + ".join(kind.kind for kind in kinds if kind.layer == run.config.model.layers - 1)
+        scores = {"accuracy": accuracy, "second_peakiness": peakiness}
+        circuit = describe_circuit(kinds, accuracy)
+        rows.append({**coordinates, "run": run.name, **scores, "kind": last, "circuit": circuit})
+    return {"circuits": rows}
+
+
+def _interventions(finished: Sequence[Finished]) -> dict[str, list[Row]]:
+    """Return the tables `checks` and `effects`: the result of `verify` for each network that solves its task."""
+    checks: list[Row] = []
+    effects: list[Row] = []
+    for _, coordinates, run in finished:
+        if not _solves(run) or run.scores.best_pair is None:
+            continue
+        try:
+            verification = verify(run, SEQUENCES)
+        except UserError:  # too few test sequences
+            continue
+        checks += [{**coordinates, **check.as_json()} for check in verification.checks]
+        effects += [
+            {**coordinates, "name": e.name, "by_token": e.by_token, "exact": e.exact, "chance": verification.chance}
+            for e in verification.effects
+        ]
+    return {"checks": checks, "effects": effects}
+
+
+def _solves(run: Run) -> bool:
+    return run.status.state == "finished" and run.scores.accuracy >= SOLVED_ACCURACY
+
+
+def _maps(finished: Sequence[Finished]) -> dict[str, list[Row]]:
+    """Return the tables `maps` and `length_curves`, of the first network of each cell.
+
+    `maps`: every head's attention on one long test sequence, a row for each layer, head, query and key that the query
+    sees; `token` is the query's. `length_curves`: accuracy at each evaluation and length.
+    """
+    rows: list[Row] = []
+    curves: list[Row] = []
+    done: set[int] = set()
+    for cell, coordinates, run in finished:
+        if id(cell) in done or run.status.state != "finished":
+            continue
+        done.add(id(cell))
+        accuracy = run.measurements.filter((pl.col("name") == "accuracy") & (pl.col("split") == SAMPLE))
+        columns = accuracy.sort("epoch", "length").select("epoch", "length", accuracy="value")
+        curves += [{**coordinates, **row} for row in columns.iter_rows(named=True)]
+        rows += [{**coordinates, **row} for row in _map_rows(run)]
+    return {"maps": rows, "length_curves": curves}
+
+
+@torch.no_grad()
+def _map_rows(run: Run) -> list[Row]:
+    layout = run.config.data.layout(run.config.data.max_length)
+    tokens = run.dataset.test[layout.length][:1, : layout.input_size]
+    names = Vocabulary(run.config.model.vocabulary).names(tokens[0])
+    _, cache = run.model.run_with_cache(torch.from_numpy(tokens), PATTERN_HOOKS)
+    return [
+        {"layer": layer, "head": head, "query": q, "key": k, "token": names[q], "weight": weights[q][k]}
+        for layer in range(run.config.model.layers)
+        for head, weights in enumerate(cache[pattern_hook(layer)][0].double().tolist())
+        for q in range(len(names))
+        for k in range(q + 1)
+    ]
+
+
+MEASURES: Mapping[Measure, Callable[[Sequence[Finished]], dict[str, list[Row]]]] = {
+    "circuits": _circuits,
+    "interventions": _interventions,
+    "maps": _maps,
+}
+"""Each returns tables by name."""

@@ -6,13 +6,14 @@ three sizes give a, r and m. `iterhead bench study` shows how accurate that is.
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from time import perf_counter
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import scipy  # type: ignore[import-untyped]
@@ -43,34 +44,21 @@ EVALUATION_BYTES = 700  # of the table, for each evaluation, as measured at sixt
 
 @dataclass(frozen=True)
 class Calibration:
-    """The training speed of this machine, on one thread.
+    """The training speed of this machine, on one thread of `device`."""
 
-    Attributes:
-        start: seconds of a step of two layers, whatever its size.
-        rate: floating-point operations per second in matrix products.
-        memory: activations per second.
-        device: that it was measured on.
-    """
-
-    start: float
-    rate: float
-    memory: float
+    start: float  # seconds of a step of two layers, whatever its size
+    rate: float  # floating-point operations per second in matrix products
+    memory: float  # activations per second
     device: str
 
 
 @dataclass(frozen=True)
 class Cost:
-    """The largest cost of runs: no run stops early.
-
-    Attributes:
-        runs: how many.
-        seconds: with so many processes of one thread each.
-        bytes: on the disk when all are finished.
-    """
+    """The largest cost of runs: no run stops early."""
 
     runs: int
-    seconds: float
-    bytes: int
+    seconds: float  # with so many processes of one thread each
+    bytes: int  # on the disk when all are finished
 
 
 def calibrate(out: Path, device: str = "auto") -> Calibration:
@@ -133,9 +121,9 @@ def cost(studies: Iterable[Study], calibration: Calibration, workers: int | None
     Runs that several cells share count once.
     """
     workers = workers or free_cores()
-    seeds: dict[_Kind, set[int]] = {}
+    seeds = defaultdict[tuple[RunConfig, Any, int | None], set[int]](set)
     for cell in all_cells(studies):
-        seeds.setdefault(_kind(cell), set()).update(cell.seeds)
+        seeds[_kind(cell)].update(cell.seeds)
     seconds, size, runs = 0.0, 0, 0
     for (config, *_), of_kind in seeds.items():
         count = len(of_kind)
@@ -146,11 +134,8 @@ def cost(studies: Iterable[Study], calibration: Calibration, workers: int | None
     return Cost(runs, seconds / workers, size)
 
 
-_Kind: TypeAlias = tuple[RunConfig, Any, int | None]
-"""Settings without the seed and the start, the kind of the parent, and the epoch of the start."""
-
-
-def _kind(cell: Cell) -> _Kind:
+def _kind(cell: Cell) -> tuple[RunConfig, Any, int | None]:
+    """Return the settings without the seed and the start, the kind of the parent, and the epoch of the start."""
     return cell.config, None if cell.parent is None else _kind(cell.parent), cell.parent_epoch
 
 

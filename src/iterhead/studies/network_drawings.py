@@ -10,17 +10,17 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from iterhead.criteria import HEADLINE_FROM, OUTLINED_ROLE_WEIGHT
-from iterhead.estimates import UNIT_INTERVAL, Estimate, Floats, mean_over
+from iterhead.criteria import HEADLINE_FROM
+from iterhead.estimates import UNIT_INTERVAL, Estimate, mean_over
 from iterhead.figures.attention_map import attention_map, weight_scale
 from iterhead.figures.bars import effects_figure, share_bars
 from iterhead.figures.curves import length_lines
 from iterhead.formatting import head_label, plural
-from iterhead.measure import ROLES
-from iterhead.studies.drawing import Drawing
+from iterhead.measure.heads import outlined_role
+from iterhead.studies.drawings import Drawing
 from iterhead.studies.study import Study, Where
 from iterhead.studies.tables import Tables
-from iterhead.tasks import QueryKeyPairs, SequenceLayout
+from iterhead.tasks import SequenceLayout
 
 
 @dataclass(frozen=True)
@@ -61,21 +61,12 @@ class AttentionMaps(CellDrawing):
         for ax, part in zip(axes, heads, strict=False):
             weights = np.zeros((T, T))
             weights[part["query"].to_numpy(), part["key"].to_numpy()] = part["weight"].to_numpy()
-            pairs, role = _role(weights, layout)
+            pairs, role = outlined_role(weights, layout)
             title = head_label((part["layer"][0], part["head"][0])).capitalize() + role
             mesh = attention_map(ax, weights, tokens, pairs, queries=layout.output_positions, title=title)
         _accuracy(axes[-1], tables.select("length_curves", self.where))
         weight_scale(figure, axes[len(heads) - 1], mesh)
         return figure
-
-
-def _role(weights: Floats, layout: SequenceLayout) -> tuple[QueryKeyPairs | None, str]:
-    """Return the pairs of the role that a head plays most and its weight in words; nothing if it plays neither."""
-    means = {role: float(weights[pairs(layout)].mean()) for role, pairs in ROLES.items()}
-    role = max(means, key=lambda name: means[name])
-    if means[role] < OUTLINED_ROLE_WEIGHT:
-        return None, ""
-    return ROLES[role](layout), f": {means[role]:.2f} on {'EoI' if role == 'first' else 'x_t'}"
 
 
 def _accuracy(ax: Axes, curves: pl.DataFrame) -> None:

@@ -4,15 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from iterhead.errors import UserError, nearest
-from iterhead.studies.published import (
-    inside_networks,
-    parity_after_polynomial,
-    peakiness_grids,
-    position_embeddings,
-    pretraining,
-    sgd_and_adam,
-    width_and_length,
-)
+from iterhead.studies.published import inside_networks, position_embeddings, sgd_and_adam, transfer, width_and_length
 from iterhead.studies.study import SCALES, Scale, Study
 from iterhead.tasks.catalogue import import_module
 
@@ -22,17 +14,17 @@ ALL = "all"
 STUDIES: Mapping[str, Callable[[Scale], Study]] = {
     "figure-6": inside_networks.figure_6,
     "figure-7": width_and_length.figure_7,
-    "figure-8": peakiness_grids.figure_8,
-    "figure-9": parity_after_polynomial.figure_9,
+    "figure-8": width_and_length.figure_8,
+    "figure-9": transfer.figure_9,
     "figure-10": width_and_length.figure_10,
-    "figure-11": peakiness_grids.figure_11,
+    "figure-11": width_and_length.figure_11,
     "figure-12": sgd_and_adam.figure_12,
     "figure-13": inside_networks.figure_13,
     "figure-14": position_embeddings.figure_14,
     "figure-15": position_embeddings.figure_15,
     "figure-16": position_embeddings.figure_16,
     "attention-replacement": inside_networks.attention_replacement,
-    "transfer-matrix": pretraining.transfer_matrix,
+    "transfer-matrix": transfer.transfer_matrix,
 }
 """The published studies; each function returns the study at a scale."""
 

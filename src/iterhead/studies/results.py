@@ -15,8 +15,7 @@ from iterhead.figures.style import render
 from iterhead.studies.claims import Finding, claim_rows
 from iterhead.studies.collect import collect
 from iterhead.studies.study import Study
-from iterhead.studies.tables import FOLDER as TABLES
-from iterhead.studies.tables import read_tables, write_tables
+from iterhead.studies.tables import FOLDER, read_tables, write_tables
 
 STUDY = "study"
 """In the folder of runs, the folder of all studies' results."""
@@ -26,25 +25,14 @@ CLAIMS_JSON, CLAIMS_TEXT = "claims.json", "claims.md"
 
 @dataclass(frozen=True)
 class Reported:
-    """What was written.
-
-    Attributes:
-        study: that is reported.
-        folder: of its results.
-        measured: number of finished runs in the tables.
-        runs: number of runs of the study.
-        seeds: of the finished runs, increasing.
-        seconds: total time of the finished runs, one after another, evaluations included.
-        figures: files of the figures.
-        findings: the claims.
-    """
+    """What `report` wrote."""
 
     study: Study
     folder: Path
-    measured: int
-    runs: int
-    seeds: tuple[int, ...]
-    seconds: float
+    measured: int  # finished runs, which the tables have
+    runs: int  # runs of the study
+    seeds: tuple[int, ...]  # of the finished runs, increasing
+    seconds: float  # total time of the finished runs, one after another, evaluations included
     figures: tuple[Path, ...]
     findings: tuple[Finding, ...]
 
@@ -78,11 +66,8 @@ def report(
 ) -> Reported:
     """Write the results of a study's finished runs, and return what was written.
 
-    Args:
-        study: to report.
-        out: the folder of run folders.
-        redraw: read the tables that are there instead of the runs.
-        warn: called with a line about each run that cannot be read.
+    With `redraw`, the tables that are there are read instead of the runs. `warn` gets a line about each run that cannot
+    be read.
 
     Raises:
         UserError: the disk refuses, or there are no tables to redraw from, or only those of another version.
@@ -96,9 +81,8 @@ def report(
     try:
         figures, findings = study.draw(tables), study.check(tables)
     except pl.exceptions.ColumnNotFoundError as error:
-        missing = str(error).partition("\n")[0]
-        again = command(study, "report")
-        raise UserError(f"{folder / TABLES}: of another version, {missing}: {again} makes them from the runs") from None
+        missing, again = str(error).partition("\n")[0], command(study, "report")
+        raise UserError(f"{folder / FOLDER}: of another version, {missing}: {again} makes them from the runs") from None
     paths: list[Path] = []
     for name, figure in figures.items():
         add_foot(figure, command(study))
@@ -108,26 +92,19 @@ def report(
     runs = tables["runs"]
     seeds = tuple(runs["seed"].unique().sort()) if len(runs) else ()
     seconds = float(runs["total_seconds"].sum()) if len(runs) else 0.0
-    counts = (len(runs), study.run_count)
-    reported = Reported(study, folder, *counts, seeds, seconds, tuple(paths), tuple(findings))
-    atomic.write(folder / CLAIMS_JSON, atomic.json_bytes(_claims_json(reported)))
-    atomic.write(folder / CLAIMS_TEXT, claims_text(reported).encode())
-    return reported
-
-
-def _claims_json(reported: Reported) -> dict[str, Any]:
-    """Return the content of claims.json, which names no path of the machine."""
-    study = reported.study
+    reported = Reported(study, folder, len(runs), study.run_count, seeds, seconds, tuple(paths), tuple(findings))
     content = {
         **reported.as_json(),
         "title": study.title,
         "published": study.published,
         "chosen": list(study.chosen),
         "command": command(study),
-        "figures": [path.name for path in reported.figures],
+        "figures": [path.name for path in paths],
     }
-    del content["folder"]
-    return content
+    del content["folder"]  # claims.json names no path of the machine
+    atomic.write(folder / CLAIMS_JSON, atomic.json_bytes(content))
+    atomic.write(folder / CLAIMS_TEXT, claims_text(reported).encode())
+    return reported
 
 
 def claims_text(reported: Reported) -> str:

@@ -30,21 +30,13 @@ State: TypeAlias = Literal["finished", "diverged", "running", "interrupted", "fa
 
 @dataclass
 class StudyProgress:
-    """The progress of studies; changes while they run.
-
-    Attributes:
-        total: number of runs.
-        done: finished or diverged.
-        failed: now or before.
-        running: in a process of this call.
-        seconds_left: estimated; None before anything is known.
-    """
+    """The progress of studies, in numbers of runs; changes while they run."""
 
     total: int
-    done: int = 0
-    failed: int = 0
-    running: int = 0
-    seconds_left: float | None = None
+    done: int = 0  # finished or diverged
+    failed: int = 0  # now or before
+    running: int = 0  # in a process of this call
+    seconds_left: float | None = None  # estimated; None before anything is known
 
     @property
     def left(self) -> int:
@@ -91,13 +83,15 @@ def train_studies(
     wanted = _without_failed(list(kept), failed_before, out)
     seconds = {config: run_seconds(config, calibration) for config in wanted}
     wanted.sort(key=lambda config: -seconds[config])
-    clock = _Clock(workers, sum(seconds.values()))
+    # The time left is the estimate, corrected by the pace so far.
+    left, estimated, start = sum(seconds.values()), 0.0, monotonic()
     progress = StudyProgress(total=len(kept), failed=len(kept) - len(wanted))
     running: set[RunConfig] = set()
 
     def tick() -> None:
+        pace = (monotonic() - start) * workers / estimated if estimated else 1.0
         progress.running = len(running)
-        progress.seconds_left = clock.left()
+        progress.seconds_left = max(0.0, left * pace / workers)
         on_progress(progress)
 
     for result in train_many(
@@ -112,10 +106,12 @@ def train_studies(
     ):
         trained_here = result.config in running
         running.discard(result.config)
-        clock.done(seconds[result.config], trained_here)
+        left -= seconds[result.config]
+        estimated += seconds[result.config] if trained_here else 0.0
         if result.run is None:
             progress.failed += 1
-            _note_failure(result, out)
+            note = {"error": result.error, "config": result.config.model_dump(mode="json")}
+            atomic.write(_note(run_folder_name(result.config), out), atomic.json_bytes(note))
         else:
             progress.done += 1
         if trained_here or result.run is None:
@@ -123,27 +119,6 @@ def train_studies(
             tick()
     tick()
     return progress
-
-
-class _Clock:
-    """The time left: the estimate, corrected by the pace so far."""
-
-    def __init__(self, workers: int, seconds: float):
-        self._workers = workers
-        self._left = seconds
-        self._estimated = 0.0
-        self._start = monotonic()
-
-    def done(self, seconds: float, trained_here: bool) -> None:
-        """Take a run off."""
-        self._left -= seconds
-        if trained_here:
-            self._estimated += seconds
-
-    def left(self) -> float:
-        """Return the seconds left."""
-        pace = (monotonic() - self._start) * self._workers / self._estimated if self._estimated else 1.0
-        return max(0.0, self._left * pace / self._workers)
 
 
 def kept_checkpoints(studies: Iterable[Study]) -> dict[RunConfig, tuple[int, ...]]:
@@ -196,16 +171,14 @@ def _state(folder: RunFolder, failed: bool) -> State:
 
 def failures(configs: Iterable[RunConfig], out: Path) -> list[Failure]:
     """Return the noted failures of these runs."""
-    notes = {name: out / FAILED / f"{name}.json" for name in map(run_folder_name, configs)}
+    notes = {name: _note(name, out) for name in map(run_folder_name, configs)}
     return [
         Failure(name, str(json.loads(path.read_bytes())["error"])) for name, path in notes.items() if path.is_file()
     ]
 
 
-def _note_failure(result: Result, out: Path) -> None:
-    name = run_folder_name(result.config)
-    note = {"error": result.error, "config": result.config.model_dump(mode="json")}
-    atomic.write(out / FAILED / f"{name}.json", atomic.json_bytes(note))
+def _note(name: str, out: Path) -> Path:
+    return out / FAILED / f"{name}.json"
 
 
 def forget_failures(studies: Sequence[Study], out: Path) -> list[Failure]:
@@ -217,8 +190,12 @@ def forget_failures(studies: Sequence[Study], out: Path) -> list[Failure]:
     for failure in noted:
         folder = out / failure.name
         if folder.exists() and _is_damaged(RunFolder(folder)):
-            _put_aside(folder, out / DAMAGED)
-        (out / FAILED / f"{failure.name}.json").unlink(missing_ok=True)
+            aside = out / DAMAGED
+            with atomic.explained("write", folder):
+                aside.mkdir(parents=True, exist_ok=True)
+                names = (f"{failure.name}-{n}" for n in count(1))
+                folder.rename(next(path for path in map(aside.joinpath, names) if not path.exists()))
+        _note(failure.name, out).unlink(missing_ok=True)
     return noted
 
 
@@ -230,10 +207,3 @@ def _is_damaged(folder: RunFolder) -> bool:
     except UserError:
         return True
     return False
-
-
-def _put_aside(folder: Path, aside: Path) -> None:
-    with atomic.explained("write", folder):
-        aside.mkdir(parents=True, exist_ok=True)
-        free = next(aside / f"{folder.name}-{n}" for n in count(1) if not (aside / f"{folder.name}-{n}").exists())
-        folder.rename(free)

@@ -14,7 +14,7 @@ from iterhead.criteria import LEARNED_ACCURACY
 from iterhead.estimates import Estimate, median_over
 from iterhead.figures.heat_maps import ratio_map
 from iterhead.figures.panels import scale_beside
-from iterhead.studies.drawing import Drawing
+from iterhead.studies.drawings import Drawing
 from iterhead.studies.study import Study
 from iterhead.studies.tables import Tables
 

@@ -17,7 +17,7 @@ from iterhead.studies.claims import CheckClaims, Finding
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from iterhead.studies.drawing import Drawing
+    from iterhead.studies.drawings import Drawing
     from iterhead.studies.tables import Tables
 
 Scale: TypeAlias = Literal["smoke", "laptop", "paper"]
@@ -31,14 +31,10 @@ Where: TypeAlias = Mapping[str, AxisValue]  # selects cells: some axes, with the
 
 @dataclass(frozen=True)
 class Cell:
-    """Runs that differ only in the seed.
+    """Runs that differ only in the seed, of a study in which `axes` are its coordinates.
 
-    Attributes:
-        axes: coordinates of the cell in its study, by name of the axis.
-        config: settings of its runs; the seed and the start are filled in for each run.
-        seeds: one run each.
-        parent: the cell whose network of the same seed each run starts from; None trains from scratch.
-        parent_epoch: checkpoint of the parent to start from; the last one by default.
+    Each run starts from the network of the same seed of `parent`, at the checkpoint `parent_epoch` (the last one by
+    default); without a parent, from scratch. `config` holds the other settings: the seed and the start are filled in.
     """
 
     axes: Mapping[str, AxisValue]
@@ -51,12 +47,11 @@ class Cell:
         """Return the settings of the run with this seed."""
         start = None
         if self.parent is not None:
-            name = run_folder_name(self.parent.run_config(seed))
-            start = StartConfig(run=name, epoch=self.parent_epoch)
+            start = StartConfig(run=run_folder_name(self.parent.run_config(seed)), epoch=self.parent_epoch)
         return self.config.model_copy(update={"seed": seed, "start": start})
 
     def is_at(self, where: Where) -> bool:
-        """Whether the cell is among those that `where` selects."""
+        """Whether `where` selects the cell."""
         return all(self.axes[axis] == value for axis, value in where.items())
 
     @cached_property
@@ -66,7 +61,7 @@ class Cell:
 
 
 Measure: TypeAlias = Literal["circuits", "interventions", "maps"]
-"""What is measured on the finished networks themselves; see `studies.measures`."""
+"""What is measured on the finished networks themselves; see `studies.collect`."""
 
 
 @dataclass(frozen=True)

@@ -20,15 +20,12 @@ short epochs at the beginning count as nothing."""
 
 @dataclass(frozen=True)
 class Tables:
-    """What was measured, a row for each finished run and more; the first columns are the study's axes, then `seed`.
+    """What was measured, by name of the table; the first columns are the study's axes, then `seed`.
 
-    Attributes:
-        study: the name of the study.
-        frames: the tables by name. `runs`: a row for each run, with its scores at the end (on all test sequences).
-            `curves`: one for each evaluation. `lengths`: one for each length of input. `heads`: one for each head.
-            `exceptions`: one for each network whose accuracy and second peakiness disagree. `provenance`: one for each
-            run, with the versions that made it, its number format, device and threads. Others where the study measures
-            more: `circuits`, `checks`, `effects`, `maps`, `length_curves`.
+    `runs` has a row for each finished run, with its scores at the end (on all test sequences), and `provenance` one
+    with the versions that made it, its number format, device and threads. `curves` has a row for each evaluation,
+    `lengths` for each length of input, `heads` for each head, `exceptions` for each network whose accuracy and second
+    peakiness disagree. Studies that measure more have `circuits`, `checks`, `effects`, `maps`, `length_curves`.
     """
 
     study: str
@@ -64,11 +61,7 @@ def write_tables(tables: Tables, folder: Path) -> None:
 
 
 def read_tables(study: str, folder: Path) -> Tables:
-    """Return what `write_tables` wrote into a folder.
-
-    Raises:
-        UserError: there are none, or one cannot be read.
-    """
+    """Return what `write_tables` wrote into a folder; raises UserError if there are none, or one cannot be read."""
     paths = sorted((folder / FOLDER).glob("*.parquet"))
     if not paths:
         raise UserError(f"{folder / FOLDER}: no tables here: iterhead study report makes them from the runs")

@@ -12,15 +12,19 @@ import torch
 from numpy.typing import NDArray
 
 from iterhead import criteria
+from iterhead.atomic import json_bytes
 from iterhead.errors import UserError
 from iterhead.estimates import bootstrap_interval
+from iterhead.figures.bars import effects_figure
+from iterhead.figures.style import render
 from iterhead.intervene.activations import Hooks, compose, zero
 from iterhead.intervene.circuit import classify_heads, describe_circuit
 from iterhead.intervene.counterfactuals import shift_follows_f, swap_follows_f
-from iterhead.intervene.effects import Answers, MakeHooks, Sequences, accuracy_under, chance_levels
+from iterhead.intervene.effects import Answers, MakeHooks, Sequences, accuracy_under, random_map_chance
 from iterhead.intervene.patterns import ideal_attention, random_attention, shuffled_attention
 from iterhead.intervene.probes import probe
-from iterhead.measure import ROLES, Head, headline_lengths
+from iterhead.measure.heads import ROLES
+from iterhead.measure.records import Head, headline_lengths
 from iterhead.model import pattern_hook
 from iterhead.model.handmade import handmade
 from iterhead.runs.run import Run
@@ -28,40 +32,28 @@ from iterhead.seeds import named_seed
 from iterhead.studies.claims import Check
 from iterhead.tasks import SequenceLayout, Vocabulary
 
+CLAIMS = "claims.json"
+
 
 @dataclass(frozen=True)
 class Effect:
-    """The answers under one intervention.
-
-    Attributes:
-        name: of the intervention, in words.
-        by_token: mean fraction of correct states, 0 .. 1.
-        low, high: its 95% interval over sequences.
-        exact: fraction of sequences that are correct from the first state to EoS.
-    """
+    """The answers under one intervention."""
 
     name: str
-    by_token: float
-    low: float
+    by_token: float  # mean fraction of correct states
+    low: float  # of its 95% interval over sequences
     high: float
-    exact: float
+    exact: float  # fraction of sequences that are correct from the first state to EoS
 
 
 @dataclass(frozen=True)
 class Verification:
-    """The result of `verify`.
+    """The result of `verify`."""
 
-    Attributes:
-        circuit: the kind of circuit, one sentence.
-        checks: the claims.
-        effects: accuracy under each intervention; the unchanged network comes first.
-        chance: the best fraction of correct states that a network can have whose second head looks at random.
-    """
-
-    circuit: str
+    circuit: str  # its kind, one sentence
     checks: list[Check]
-    effects: list[Effect]
-    chance: float
+    effects: list[Effect]  # the unchanged network comes first
+    chance: float  # the best fraction of correct states that a network can have whose second head looks at random
 
     def as_json(self) -> dict[str, Any]:
         """Return everything by name, as `iterhead verify --json` prints it."""
@@ -114,7 +106,7 @@ class _Subject:
 
     def verification(self) -> Verification:
         answers = {name: self.answers(make_hooks) for name, make_hooks in self._interventions().items()}
-        chance = self._chance()
+        chance = random_map_chance(self.task, self.sequences, Vocabulary(self.run.config.model.vocabulary))
         causes = self._causes(answers, chance)
         checks = [*self._construction(), *self._invariance(), *causes, *self._subtraction(), *self._table()]
         effects = [_effect(name, joint) for name, joint in {"as it is": self.unchanged, **answers}.items()]
@@ -138,11 +130,6 @@ class _Subject:
             "without MLP 1": lambda _: self.without_mlp,
         }
 
-    def _chance(self) -> float:
-        vocabulary = Vocabulary(self.run.config.model.vocabulary)
-        levels = chance_levels(self.task, self.sequences, vocabulary).values()
-        return float(np.mean([level.random_map.by_token for level in levels if level.random_map is not None]))
-
     def _construction(self) -> list[Check]:
         """Claim 1: the same circuit with its weights set by hand solves these very sequences."""
         config = self.run.config
@@ -152,19 +139,16 @@ class _Subject:
 
     def _invariance(self) -> list[Check]:
         """Claim 3: where a head is peaked, its weight is the same for every sequence."""
-        parts = [
+        parts = (
             ("3a", "first head reads positions, not content: invariance", "first", self.first),
             ("3b", "iteration head reads positions: invariance", "second", self.second),
-        ]
-        peaked = {
-            id_: [pair for map_ in self._maps(role, head) for pair in map_.T if pair.mean() > criteria.PEAK]
-            for id_, _, role, head in parts
-        }
-        return [
-            Check(id_, claim, *_invariance_interval(peaked[id_]), criteria.INVARIANCE)
-            for id_, claim, _, _ in parts
-            if peaked[id_]
-        ]
+        )
+        checks = []
+        for id_, claim, role, head in parts:
+            peaked = [pair for map_ in self._maps(role, head) for pair in map_.T if pair.mean() > criteria.PEAK]
+            if peaked:
+                checks.append(Check(id_, claim, *_invariance_interval(peaked), criteria.INVARIANCE))
+        return checks
 
     def _causes(self, answers: dict[str, _Joint], chance: float) -> list[Check]:
         """Claim 4: how attention maps change the answers."""
@@ -254,3 +238,22 @@ def _invariance_interval(pairs: list[NDArray[np.float64]]) -> tuple[float, float
         drawn.append(1 - float(np.mean([weights[picks[len(weights)]].std() for weights in pairs])))
     low, high = np.quantile(drawn, [0.025, 0.975])
     return value, float(min(low, value)), float(max(high, value))
+
+
+def write_verification(run: Run, verification: Verification) -> None:
+    """Write a verification into the run's folder: claims.json, and its figure verify.png and verify.pdf."""
+    title = f"{run.config.task}, seed {run.config.seed}: what each intervention leaves"
+    effects = ((e.name, e.by_token, e.low, e.high) for e in verification.effects)
+    names, accuracy, low, high = zip(*effects, strict=True)
+    figure = effects_figure(title, names, accuracy, low, high, verification.chance)
+    with run.folder.lock():
+        run.folder.write_many({CLAIMS: json_bytes(verification.as_json()), **render(figure, "verify")})
+
+
+def read_verification(run: Run) -> Verification | None:
+    """Return what `write_verification` wrote last, or None."""
+    if not run.folder.has(CLAIMS):
+        return None
+    fields = run.folder.read_json(CLAIMS)
+    checks, effects = map(Check.from_json, fields["claims"]), (Effect(**effect) for effect in fields["effects"])
+    return Verification(fields["circuit"], list(checks), list(effects), fields["chance"])

@@ -9,9 +9,9 @@ from iterhead.criteria import LEARNED_ACCURACY, LENGTH_EPOCHS_CORRELATION, ROLE_
 from iterhead.estimates import NO_ESTIMATE, UNIT_INTERVAL, mean_over, rank_correlation
 from iterhead.studies.claims import Evidence, Finding, claim, finding
 from iterhead.studies.network_drawings import AttentionMaps, HeadShares, Interventions
-from iterhead.studies.published.pretraining import SEEDS as MANY_SEEDS
-from iterhead.studies.published.pretraining import SIZE, scratch
 from iterhead.studies.published.recipe import CHOSEN, SEEDS, Values, make_config
+from iterhead.studies.published.transfer import SEEDS as MANY_SEEDS
+from iterhead.studies.published.transfer import SIZE, scratch
 from iterhead.studies.study import Cell, Scale, Study
 from iterhead.studies.tables import Tables
 
@@ -19,7 +19,6 @@ DEEP: Values = {"paper": (32, 128), "laptop": (16, 64), "smoke": (5, 16)}
 """Longest length and width of the network with three layers of two heads."""
 
 DEEP_SEEDS: Values = {**SEEDS, "laptop": tuple(range(6))}
-
 
 REPLACED: Mapping[Scale, str] = {"paper": "polynomial", "laptop": "polynomial", "smoke": "copy"}
 """The task of the networks whose attention is replaced; copy is what a few epochs can teach."""

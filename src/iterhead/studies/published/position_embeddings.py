@@ -7,11 +7,9 @@ from functools import cache, partial
 from iterhead.criteria import LEARNED_ACCURACY, POSITION_COORDINATES, POSITION_WIDTH
 from iterhead.estimates import mean_over, threshold
 from iterhead.studies.claims import Evidence, claim
-from iterhead.studies.curve_drawings import Curves, Line
-from iterhead.studies.drawing import Panel
-from iterhead.studies.grid_drawings import HeatMaps
-from iterhead.studies.published.peakiness_grids import least_widths, other_circuits
+from iterhead.studies.drawings import Curves, HeatMaps, Line, Panel
 from iterhead.studies.published.recipe import CHOSEN, SEEDS, Values, make_config
+from iterhead.studies.published.width_and_length import least_widths, other_circuits
 from iterhead.studies.study import Cell, Scale, Study
 from iterhead.studies.tables import Tables
 

@@ -7,8 +7,7 @@ import polars as pl
 from iterhead.criteria import LEARNED_ACCURACY
 from iterhead.estimates import NO_ESTIMATE, mean_over
 from iterhead.studies.claims import Evidence, claim
-from iterhead.studies.drawing import Panel
-from iterhead.studies.grid_drawings import Contours
+from iterhead.studies.drawings import Contours, Panel
 from iterhead.studies.published.recipe import CHOSEN, SEEDS, Values, make_config
 from iterhead.studies.study import Cell, Scale, Study
 from iterhead.studies.tables import Tables

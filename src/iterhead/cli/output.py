@@ -1,4 +1,4 @@
-"""Scores as tables for the terminal: of evaluations, heads, claims and runs."""
+"""Runs and claims for people, as text and tables for the terminal, and for scripts, as JSON values."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -10,13 +10,17 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from iterhead.cli.options import as_options
 from iterhead.cli.parsing import filled
+from iterhead.cli.shell import command_line
 from iterhead.criteria import EMERGED_ACCURACY
-from iterhead.formatting import percent
-from iterhead.measure import Scores
-from iterhead.measure.records import head_means
+from iterhead.errors import UserError
+from iterhead.formatting import duration, finite_or_none, out_option, percent
+from iterhead.measure.records import Scores, head_means
+from iterhead.report.summary import Outcome, outcome
 from iterhead.runs.options import Evaluation
-from iterhead.runs.run import Run
+from iterhead.runs.paths import run_folder_name
+from iterhead.runs.run import Run, load
 from iterhead.studies.claims import Check, Verdict, claim_rows
 
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -26,9 +30,102 @@ DIGITS = "0123456789"
 FIXED_WIDTH = 56
 """Columns that the table of evaluations needs beside its bars."""
 
-HEAD_SCORES = ("peakiness", "weight", "invariance")
-
 VERDICT_COLORS: Mapping[Verdict, str] = {"holds": "green", "does not hold": "red", "undecided": "yellow"}
+
+_FILES: Mapping[str, str] = {
+    "report.html": "one web page: maps, curves, claims, the live network",
+    "figure.png": "the attention of both heads, and how they emerged",
+    "figure.pdf": "the same, for print",
+    "verify.png": "the accuracy that each intervention leaves",
+    "claims.json": "the claims checked, with intervals",
+    "measurements.parquet": "every score of every head, as a tidy table",
+    "checkpoints": "the weights at each evaluation",
+    "config.json": "the settings",
+    "provenance.json": "versions, and a digest of the task",
+}
+"""What each file is, the most interesting first."""
+
+
+def run_summary(run: Run) -> dict[str, Any]:
+    """Return a run's settings, outcome and scores as JSON values; layers and heads count from 0, None is undefined.
+
+    Raises:
+        UserError: nothing is measured yet, or a file is damaged.
+    """
+    scores, status = run.scores, run.status
+    names = [f"{role}_{name}" for name in ("peakiness", "weight", "invariance", "mass") for role in ("first", "second")]
+    by_length = {str(length): finite_or_none(share) for length, share in scores.accuracy_by_length.items()}
+    return {
+        "run": str(run.folder.path),
+        "config": run.config.model_dump(mode="json"),
+        "epochs": status.epoch,
+        "state": status.state,
+        "emerged": status.emerged,
+        "outcome": outcome(run),
+        "message": status.message or None,
+        "accuracy": finite_or_none(scores.accuracy),
+        "accuracy_by_length": by_length,
+        "grammar": finite_or_none(scores.grammar),
+        "best_pair": [list(head) for head in scores.best_pair] if scores.best_pair else None,
+        **{name: finite_or_none(getattr(scores, name)) for name in names},
+        "seconds": {"train": status.train_seconds, "total": status.total_seconds},
+    }
+
+
+def run_row(path: Path) -> dict[str, Any]:
+    """Return a run's row in the list of runs, as JSON values.
+
+    A run that is damaged, or has no evaluation yet, has None for its scores and says why in `problem`.
+    """
+    names = ("outcome", "epochs", "accuracy", "second_peakiness")
+    row: dict[str, Any] = {"run": str(path), **dict.fromkeys(names), "settings": [], "problem": None}
+    try:
+        run = load(path)
+        row |= {"settings": as_options(run.config), "outcome": outcome(run), "epochs": run.status.epoch}
+        row |= {"accuracy": run.scores.accuracy, "second_peakiness": run.scores.second_peakiness}
+    except UserError as error:
+        row["problem"] = str(error)
+    return row
+
+
+def runs_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return a list of runs from rows of `run_row`: outcome and scores, then settings or problem."""
+    width = max(len(Path(row["run"]).name) for row in rows)
+    lines = [f"{'run':{width}}  {'outcome':15}  epochs  accuracy  iteration head"]
+    for row in rows:
+        epochs = "-" if row["epochs"] is None else f"{row['epochs']:,}"
+        accuracy = "-" if row["accuracy"] is None else percent(row["accuracy"])
+        numbers = f"{epochs:>6}  {accuracy:>8}  {score_text(row['second_peakiness']):>14}"
+        lines.append(f"{Path(row['run']).name:{width}}  {row['outcome'] or 'unreadable':15}  {numbers}")
+        lines.append(filled(row["problem"] or " ".join(row["settings"]) or "default settings", "    "))
+    return "\n".join(lines)
+
+
+def files_text(run: Run) -> str:
+    """Return a run's folder, the time it took, and its files with what each is."""
+    status, names = run.status, run.folder.names()
+    present = [file for file in _FILES if any(f"{name}/".startswith(f"{file}/") for name in names)]
+    files = "".join(f"  {file:22}{_FILES[file]}\n" for file in present)
+    times = f"{duration(status.total_seconds)} in all, {duration(status.train_seconds)} of it training"
+    return f"{run.folder.path}  ({times})\n{files}"
+
+
+def next_step(run: Run) -> str:
+    """Return a command to go on with, after a line about what it is for."""
+    config = run.config
+    longer = {"training": config.training.model_copy(update={"epochs": 2 * config.training.epochs})}
+    slower = {"training": config.training.model_copy(update={"lr": float(f"{config.training.lr / 3:.1g}")})}
+    steps: dict[Outcome, tuple[str, dict[str, Any]]] = {
+        "interrupted": ("resume this run", {}),
+        "diverged": ("try a smaller learning rate", slower),
+        "not held": ("train longer", longer),
+        "learnt in part": ("train longer", longer),
+        "not learnt": ("train longer", longer),
+    }
+    about, change = steps.get(outcome(run), ("try another seed", {"seed": config.seed + 1}))
+    again = ["--again"] if not change and run.folder.path.name != run_folder_name(config) else []
+    words = ["run", *as_options(config.model_copy(update=change)), *again]
+    return f"{about}:\n  {command_line(words)}{out_option(run.folder.path.parent)}"
 
 
 def score_text(value: float | None) -> str:
@@ -86,35 +183,29 @@ def plain_table(*titles: str, left: Collection[str] = (), wrapped: Collection[st
 
 def evaluations_table(evaluations: Sequence[Evaluation], console: Console) -> Table:
     """Return one row for each evaluation, with the accuracy at each length as bars."""
-    has_heads = evaluations[-1].scores.second_peakiness is not None
-    room = max(4, console.width - FIXED_WIDTH)
-    bars = _bars_title(evaluations[-1].scores, room)
+    last = evaluations[-1].scores
+    lengths, room = list(last.accuracy_by_length), max(4, console.width - FIXED_WIDTH)
+    _, group = bar_values(lengths, room)
+    span = f"{lengths[0]}-{lengths[-1]}" if len(lengths) > 1 else f"{lengths[0]}"
+    bars = f"length {span}" + (f" by {group}" if group > 1 else "")
+    has_heads = last.second_peakiness is not None
     heads = ("first head", "iteration head") if has_heads else ()
     table = plain_table("epoch", "loss", "accuracy", bars, *heads, left=[bars])
+    glyphs = glyphs_for(console.encoding)
     for evaluation in evaluations:
         scores = evaluation.scores
+        shares, _ = bar_values(list(scores.accuracy_by_length.values()), room)
         row: list[RenderableType] = [
             f"{evaluation.epoch:,}",
             loss_text(evaluation.loss),
             Text(percent(scores.accuracy), style=_color(scores.accuracy)),
-            _bars(list(scores.accuracy_by_length.values()), room, glyphs_for(console.encoding)),
+            Text.assemble(*((bar(share, glyphs), _color(share)) for share in shares)),
         ]
         if has_heads:
             # The first head has no color: a low score of it is no fault (section 5 of the paper: ~0.5 at Lmax < 10).
             row += [score_text(scores.first_peakiness), _colored_score(scores.second_peakiness)]
         table.add_row(*row)
     return table
-
-
-def _bars_title(scores: Scores, room: int) -> str:
-    lengths = list(scores.accuracy_by_length)
-    _, group = bar_values(lengths, room)
-    span = f"{lengths[0]}-{lengths[-1]}" if len(lengths) > 1 else f"{lengths[0]}"
-    return f"length {span}" + (f" by {group}" if group > 1 else "")
-
-
-def _bars(shares: Sequence[float], room: int, glyphs: str) -> Text:
-    return Text.assemble(*((bar(value, glyphs), _color(value)) for value in bar_values(shares, room)[0]))
 
 
 def _colored_score(value: float | None) -> Text:
@@ -150,7 +241,8 @@ def heads_table(run: Run) -> Table:
     table = plain_table(*columns, left=["role"])
     for layer, head in sorted({(layer, head) for _, layer, head in means}):
         first, second = (
-            [means[f"{role}_{score}", layer, head] for score in HEAD_SCORES] for role in ("first", "second")
+            [means[f"{role}_{score}", layer, head] for score in ("peakiness", "weight", "invariance")]
+            for role in ("first", "second")
         )
         table.add_row(
             f"{layer + 1}",
@@ -172,18 +264,3 @@ def claims_table(checks: Sequence[Check], interval: str) -> Table:
         verdict = Text(row.verdict, style=VERDICT_COLORS[row.verdict])
         table.add_row(row.id, row.claim, row.value or "-", row.interval or "-", row.asked, verdict)
     return table
-
-
-def runs_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return a list of runs from the rows of `messages.run_row`: outcome and scores, then settings or problem."""
-    width = max(len(Path(row["run"]).name) for row in rows)
-    titles = ("epochs", "accuracy", "iteration head")
-    lines = [f"{'run':{width}}  {'outcome':15}  {'  '.join(titles)}"]
-    for row in rows:
-        epochs = "-" if row["epochs"] is None else f"{row['epochs']:,}"
-        accuracy = "-" if row["accuracy"] is None else percent(row["accuracy"])
-        cells = zip((epochs, accuracy, score_text(row["second_peakiness"])), titles, strict=True)
-        numbers = "  ".join(f"{cell:>{len(title)}}" for cell, title in cells)
-        lines.append(f"{Path(row['run']).name:{width}}  {row['outcome'] or 'unreadable':15}  {numbers}")
-        lines.append(filled(row["problem"] or " ".join(row["settings"]) or "default settings", "    "))
-    return "\n".join(lines)
