@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from iterhead.data import Packing
+from iterhead.data.batches import Packing
 from iterhead.model.hooks import HookPoints
 from iterhead.settings import ModelConfig
 

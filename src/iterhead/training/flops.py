@@ -1,6 +1,6 @@
 """How many floating-point operations a training step needs, and how many activations it writes."""
 
-from iterhead.data import Packing
+from iterhead.data.batches import Packing
 from iterhead.model.positions import POSITION_ENCODINGS
 from iterhead.settings import ModelConfig
 

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from iterhead.data import Packing
-from iterhead.data.batches import IGNORED
+from iterhead.data.batches import IGNORED, Packing
 from iterhead.errors import UserError
 from iterhead.machine import Precision
 from iterhead.settings import ModelConfig, RunConfig, TrainingConfig

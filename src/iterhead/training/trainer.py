@@ -11,10 +11,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from iterhead.data import Batches, make_dataset
+from iterhead.data.batches import Batches
+from iterhead.data.splits import make_dataset
 from iterhead.errors import UserError
 from iterhead.machine import Precision, check_compiler, find_precision, weights_format
-from iterhead.model import PackedContext, Transformer, packed_context
+from iterhead.model.context import PackedContext, packed_context
+from iterhead.model.transformer import Transformer
 from iterhead.model.weights import load_weights
 from iterhead.settings import DataConfig, RunConfig
 from iterhead.tasks import Vocabulary
