@@ -113,9 +113,8 @@ class Trainer:
 
     def train_epoch(self) -> list[float]:
         """Train for one epoch and return each network's mean loss in nats per token, not finite if any step's was."""
-        losses = list(self.step_losses())
+        means: list[float] = torch.stack(list(self.step_losses())).mean(0).tolist()
         self.epoch += 1
-        means: list[float] = torch.stack(losses).mean(0).tolist()
         return means
 
     def step_losses(self) -> Iterator[Tensor]:
@@ -168,15 +167,7 @@ class Trainer:
 
 
 class Phase:
-    """Training epochs of one kind: batches of some lengths, and what stays the same from step to step.
-
-    Args:
-        trainer: whose networks these are.
-        data: with the lengths of these epochs.
-
-    Attributes:
-        batches: of the lengths that these epochs see.
-    """
+    """Training epochs of one kind: batches of the lengths of `data`, and what stays the same from step to step."""
 
     def __init__(self, trainer: Trainer, data: DataConfig):
         config, device = trainer.configs[0], trainer.device
@@ -195,12 +186,7 @@ class Phase:
         self._context = self._make_context(len(networks))
 
     def step_context(self, words_M2: Tensor, dtype: torch.dtype) -> PackedContext:
-        """Return the forward context of a step, with its dropout mask set.
-
-        Args:
-            words_M2: of `dropout_words`, two for each network.
-            dtype: of the dropout mask.
-        """
+        """Return the forward context of a step, with its dropout mask in `dtype`, drawn by `dropout_words`."""
         dropout = None if self._dropout.idle else self._dropout.factors(words_M2, dtype)
         return replace(self._context, dropout=dropout)
 
