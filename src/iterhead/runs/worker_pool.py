@@ -152,8 +152,6 @@ class _Job:
 
 
 class _Worker(NamedTuple):
-    """A process with its job."""
-
     job: _Job
     process: BaseProcess
     reports: Connection
@@ -177,9 +175,10 @@ class WorkerPool:
                 while len(working) < self._processes and (place := self._next(working)) is not None:
                     job = self._queue.pop(place)
                     yield from self._finished(job)
-                    if startable := self._startable(job):
-                        on_start(list(startable.runs.values()))
-                        working.append(self._start(startable))
+                    if free := self._put_locked_aside(job, self._unfinished(job)):
+                        job = job.select(free, job.attempt)
+                        on_start(list(job.runs.values()))
+                        working.append(self._start(job))
                 ended = wait([worker.process.sentinel for worker in working], timeout=TICK)
                 tick()
                 for worker in [worker for worker in working if worker.process.sentinel in ended]:
@@ -203,11 +202,6 @@ class WorkerPool:
         for name, config in job.runs.items():
             if self._is_finished(name):
                 yield Result(config, Run(self._folder(name)))
-
-    def _startable(self, job: _Job) -> _Job | None:
-        """Return what is left to do of a job; runs that other processes work on are put aside until these end."""
-        free = self._put_locked_aside(job, self._unfinished(job))
-        return job.select(free, job.attempt) if free else None
 
     def _requeue_unlocked(self) -> None:
         """Put back into the queue what other processes have finished, or left."""
