@@ -31,13 +31,10 @@ _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EACCES}
 _ELSEWHERE = "choose another folder with --out"
-_FREE_SPACE = f"free space there, or {_ELSEWHERE}"
-_WRITABLE = "choose a folder that you may write to with --out"
-_FILE_THERE = f"a file stands where a folder is needed: move it, or {_ELSEWHERE}"
 _ADVICE = {
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), _FREE_SPACE),
-    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), _WRITABLE),
-    **dict.fromkeys((errno.EEXIST, errno.ENOTDIR), _FILE_THERE),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), f"free space there, or {_ELSEWHERE}"),
+    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), "choose a folder that you may write to with --out"),
+    **dict.fromkeys((errno.EEXIST, errno.ENOTDIR), f"a file stands where a folder is needed: move it, or {_ELSEWHERE}"),
     errno.EFBIG: f"raise the limit on file sizes (ulimit -f), or {_ELSEWHERE}",
 }
 
@@ -50,9 +47,7 @@ class LockedError(UserError):
 def explained(action: str, path: Path) -> Iterator[None]:
     """Turn any OSError inside into a UserError: `PATH: cannot ACTION: reason; what to do`.
 
-    Args:
-        action: "read", "write" or "lock".
-        path: as the user knows it, never a temporary name.
+    The action is "read", "write" or "lock"; the path is never a temporary name.
     """
     try:
         yield
@@ -65,10 +60,10 @@ def explained(action: str, path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def staged(files: Mapping[Path, bytes]) -> Iterator[dict[Path, Path]]:
-    """Write and sync files under temporary names beside their places, and yield these names by path, for `commit`.
+def staged(files: Mapping[Path, bytes]) -> Iterator[None]:
+    """Write and sync files under temporary names beside their places; after the block, rename them in order.
 
-    What is not committed is removed at the end. If the disk refuses, no file has changed and no temporary one is left.
+    Each is on the disk before the next one. If the disk refuses before that or the block raises, no file has changed.
     """
     temporaries: dict[Path, Path] = {}
     try:
@@ -77,26 +72,25 @@ def staged(files: Mapping[Path, bytes]) -> Iterator[dict[Path, Path]]:
                 make_folder(path.parent)
                 # Not tempfile.mkstemp: its files are readable by their owner only, whatever the umask says.
                 temporaries[path] = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-                _write_synced(temporaries[path], data)
-        yield temporaries
+                with temporaries[path].open("xb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+        yield
+        for path, temporary in temporaries.items():
+            with explained("write", path):
+                temporary.replace(path)
+                _sync_folder(path.parent)
     finally:
         for temporary in temporaries.values():
             with suppress(OSError):
                 temporary.unlink()
 
 
-def commit(temporaries: Mapping[Path, Path]) -> None:
-    """Rename staged files to their places in order, each on the disk before the next one."""
-    for path, temporary in temporaries.items():
-        with explained("write", path):
-            temporary.replace(path)
-            _sync_folder(path.parent)
-
-
 def write(path: Path, data: bytes) -> None:
     """Replace one file by `data`. If the disk refuses, it is left as it was and UserError is raised."""
-    with staged({path: data}) as temporaries:
-        commit(temporaries)
+    with staged({path: data}):
+        pass
 
 
 def clean(folder: Path) -> None:
@@ -182,15 +176,13 @@ def is_locked(folder: Path) -> bool:
     """
     if not (folder / LOCK).exists():
         return False
-    probe = FileLock(folder / LOCK, thread_local=False, fallback_to_soft=False)
     try:
-        probe.acquire(blocking=False)
+        with FileLock(folder / LOCK, thread_local=False, fallback_to_soft=False).acquire(blocking=False):
+            return False
     except Timeout:
         return True
     except OSError:
         return False
-    probe.release()
-    return False
 
 
 def _busy(folder: Path) -> str:
@@ -210,13 +202,6 @@ def make_folder(folder: Path) -> None:
     make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
     _sync_folder(folder.parent)
-
-
-def _write_synced(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _sync_folder(folder: Path) -> None:

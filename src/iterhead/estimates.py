@@ -38,8 +38,7 @@ ANY, UNIT_INTERVAL = (-math.inf, math.inf), (0.0, 1.0)  # ranges of possible val
 def mean_over(values: Sequence[float], within: tuple[float, float] = ANY) -> Estimate:
     """Return the mean with Student's interval, clipped to the possible values; equal values have no width.
 
-    Seeds are few. With ten, the percentile bootstrap of a mean is a fifth narrower than this interval; with three it
-    ends at the smallest and the largest value, and this is about two and a half times as wide.
+    For few seeds a percentile bootstrap is too narrow: by a fifth for ten, by more than half for three.
     """
     if not values:
         return NO_ESTIMATE
@@ -57,10 +56,7 @@ def median_over(
     2 * (1 + 10) / 1024 = 2.1%, outside the third and the eighth with 2 * (1 + 10 + 45) / 1024 = 10.9%, so the
     interval runs from the second to the ninth. Fewer than six values have no such interval: it is their range.
 
-    Args:
-        values: as measured.
-        at_least: lower bounds of the values, where some are not exact; the lower end is one of these.
-        at_most: upper bounds, perhaps infinite; the upper end is one of these.
+    Where some values are not exact, the ends are among their bounds, `at_least` and `at_most`, which may be infinite.
     """
     if not values:
         return NO_ESTIMATE
@@ -107,10 +103,7 @@ def mean_band(values_NE: Floats, within: tuple[float, float] = UNIT_INTERVAL) ->
 
 
 def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
-    """Return Spearman's correlation; nan for fewer than three pairs or a constant side.
-
-    Ties share their mean rank. Infinite values rank beyond all finite ones.
-    """
+    """Return Spearman's correlation (ties share their mean rank); nan for fewer than three pairs or a constant side."""
     ranks = [scipy.stats.rankdata(values) for values in (first, second)]
     if len(first) < 3 or any(np.ptp(rank) == 0 for rank in ranks):
         return math.nan
@@ -126,16 +119,10 @@ def bootstrap_interval(values: ArrayLike, seed: int = 0, level: float = 0.95) ->
     """Return an interval for the mean of independent values, one for each sequence: [n].
 
     - Numbers: the percentile bootstrap. Where all are equal, both ends are that number.
-    - Booleans (right or wrong): Wilson's score interval. Resampling a sample that is all right can only give all right
-      again, and a bootstrap would claim certainty after three sequences. The lower end of Wilson's interval is then
-      n / (n + 3.84), at level 0.95.
+    - Booleans (right or wrong): Wilson's score interval. A bootstrap of a sample that is all right would claim
+      certainty after three sequences; the lower end of Wilson's interval is then n / (n + 3.84), at level 0.95.
     - Numbers that are all 0 or all 1, read as fractions: as booleans. No quantity in 0 .. 1 with the same mean gives
       such a sample more often than right and wrong does.
-
-    Args:
-        values: at least one, all finite.
-        seed: of the resampling.
-        level: of confidence, between 0 and 1.
 
     Raises:
         UserError: for no values, one that is not finite, or a level outside 0 .. 1.

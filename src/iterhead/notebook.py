@@ -81,20 +81,17 @@ def attention_map(
     hooks: Hooks | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw where one head attends in one sequence, and outline the keys of the role that it plays.
+    """Draw where one head attends in one sequence, outline the keys of the role that it plays, and return the axes.
 
     Args:
-        network: a run, or one network.
+        network: a run, or one network, which needs `tokens`.
         layer: from 0.
         head: from 0.
-        length: of the test sequence that is drawn; the longest by default. For runs.
-        sequence: index of the test sequence, from 0. For runs.
+        length: of the run's test sequence that is drawn; the longest by default.
+        sequence: index of the test sequence, from 0.
         tokens: ids of a sequence to draw instead, with its chain of thought, with or without EoS.
         hooks: to draw the map under an intervention.
         ax: where to draw; a new figure by default.
-
-    Returns:
-        The axes drawn on.
 
     Raises:
         UserError: for a head, length or sequence that does not exist, a network without tokens, or tokens that are no
@@ -110,10 +107,16 @@ def attention_map(
     for name, index, count in (("layer", layer, model.config.layers), ("head", head, model.config.heads)):
         if not 0 <= index < count:
             raise UserError(f"{name}={index}: expected 0 .. {count - 1}")
-    weights = _weights(model, ids, layer, head, hooks)
+    with torch.no_grad():
+        batch = torch.from_numpy(ids)[None].to(model.embed.W_E.device)
+        _, cache = model.run_with_cache(batch, [pattern_hook(layer)], hooks=hooks)
+    weights = cache[pattern_hook(layer)][0, head].double().cpu().numpy()
     pairs, role = outlined_role(weights, layout)
     names = Vocabulary(model.config.vocabulary).names(ids)
-    ax = _new_axes() if ax is None else ax
+    if ax is None:
+        from matplotlib import pyplot
+
+        ax = pyplot.figure(figsize=(5.6, 5.4)).add_axes((0.13, 0.11, 0.8, 0.8))
     title = head_label((layer, head)).capitalize() + role
     draw_attention_map(ax, weights, names, pairs, queries=layout.output_positions, title=title)
     return ax
@@ -140,18 +143,3 @@ def _given_sequence(network: Run | Transformer, ids: np.ndarray) -> tuple[np.nda
     raise UserError(
         f"tokens shaped {list(ids.shape)}: expected one sequence: problem, x_1 .. x_L, EoI ({end_of_input}), s_1 .. s_L"
     )
-
-
-@torch.no_grad()
-def _weights(model: Transformer, ids: np.ndarray, layer: int, head: int, hooks: Hooks | None) -> np.ndarray:
-    name = pattern_hook(layer)
-    batch = torch.from_numpy(ids)[None].to(model.embed.W_E.device)
-    _, cache = model.run_with_cache(batch, [name], hooks=hooks)
-    return cache[name][0, head].double().cpu().numpy()
-
-
-def _new_axes() -> Axes:
-    """Return axes in a new figure of pyplot, which a notebook shows."""
-    from matplotlib import pyplot
-
-    return pyplot.figure(figsize=(5.6, 5.4)).add_axes((0.13, 0.11, 0.8, 0.8))

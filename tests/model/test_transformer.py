@@ -22,7 +22,8 @@ from iterhead.data import Batches, make_dataset
 from iterhead.model import Transformer, packed_context
 from iterhead.model.layers import Norm
 from iterhead.settings import DataConfig, ModelConfig, RunConfig
-from iterhead.tasks import Vocabulary, parity_task
+from iterhead.tasks import Vocabulary
+from iterhead.tasks.catalogue import parity_task
 
 TIGHT = {"rtol": 1e-10, "atol": 1e-12}
 

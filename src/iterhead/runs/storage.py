@@ -94,9 +94,8 @@ class RunFolder:
         """
         if not files:
             return
-        with atomic.staged({self._path_of(name): data for name, data in files.items()}) as temporaries:
+        with atomic.staged({self._path_of(name): data for name, data in files.items()}):
             atomic.accept(self.path, files)
-            atomic.commit(temporaries)
 
     def read_json(self, name: str) -> Any:
         """Return the value in a JSON file; the caller checks its shape."""

@@ -25,11 +25,7 @@ def parse_config(values: Mapping[str, Any]) -> RunConfig:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Return the nested settings of a TOML file, unchecked.
-
-    Raises:
-        UserError: when the file cannot be read or is not TOML.
-    """
+    """Return the nested settings of a TOML file, unchecked; UserError if it cannot be read or is not TOML."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
