@@ -1,4 +1,4 @@
-"""Files that survive a kill: atomic writes, checksums, and the lock of a folder.
+"""Files that survive a kill: atomic writes and checksums.
 
 A file is written under a temporary name beside its place, synced, then renamed. A process that is killed leaves the
 old file, and perhaps a temporary one. checksums.json holds for each name the sha256 digests that its file may have. It
@@ -12,22 +12,16 @@ import json
 import os
 import re
 import secrets
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from iterhead.errors import UserError
 
 CHECKSUMS = "checksums.json"
-LOCK = ".lock"
-HOLDER = ".holder.json"
 RESCUE = "train it anew with --again or restore the file"
 
-_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EACCES}
 _ELSEWHERE = "choose another folder with --out"
@@ -39,31 +33,29 @@ _ADVICE = {
 }
 
 
-class LockedError(UserError):
-    """Another process, or this one, holds the lock of the folder."""
-
-
 @contextmanager
 def explained(action: str, path: Path) -> Iterator[None]:
     """Turn any OSError inside into a UserError: `PATH: cannot ACTION: reason; what to do`.
 
-    The action is "read", "write" or "lock"; the path is never a temporary name.
+    Args:
+        action: "read", "write" or "lock".
+        path: as the user knows it, never a temporary name.
     """
     try:
         yield
     except OSError as error:
         reason = error.strerror or str(error) or type(error).__name__
-        advice = "check its permissions and its disk"
-        if action != "read":
-            advice = _ADVICE.get(error.errno or 0, _ELSEWHERE)
+        advice = _ADVICE.get(error.errno or 0, _ELSEWHERE)
+        if action == "read":
+            advice = "check its permissions and its disk"
         raise UserError(f"{path}: cannot {action}: {reason}; {advice}") from error
 
 
 @contextmanager
-def staged(files: Mapping[Path, bytes]) -> Iterator[None]:
-    """Write and sync files under temporary names beside their places; after the block, rename them in order.
+def replacing(files: Mapping[Path, bytes]) -> Iterator[None]:
+    """Write and sync files under temporary names; after the block, rename them in order, each synced before the next.
 
-    Each is on the disk before the next one. If the disk refuses before that or the block raises, no file has changed.
+    If the disk refuses to hold them or the block raises, no file has changed. No temporary file is left.
     """
     temporaries: dict[Path, Path] = {}
     try:
@@ -89,21 +81,8 @@ def staged(files: Mapping[Path, bytes]) -> Iterator[None]:
 
 def write(path: Path, data: bytes) -> None:
     """Replace one file by `data`. If the disk refuses, it is left as it was and UserError is raised."""
-    with staged({path: data}):
+    with replacing({path: data}):
         pass
-
-
-def clean(folder: Path) -> None:
-    """Remove the temporary files of a killed process, from subfolders too. Call it only under the lock."""
-    with explained("write", folder):
-        for path in folder.rglob(".*.tmp"):
-            if _TEMPORARY.fullmatch(path.name):
-                path.unlink()
-
-
-def digest(data: bytes) -> str:
-    """Return the sha256 of `data`, 64 hex digits."""
-    return hashlib.sha256(data).hexdigest()
 
 
 def is_name(name: str) -> bool:
@@ -129,70 +108,18 @@ def accept(folder: Path, files: Mapping[str, bytes]) -> None:
     """Let checksums.json accept, for these names, the present file and the new one, and no other."""
     checksums = read_checksums(folder)
     for name, data in files.items():
-        with explained("read", folder / name):
-            # Two digests may be recorded, if a writer died; the file shows which one holds.
-            there = _digest_file(folder / name)
-        kept = [old for old in checksums.get(name, ()) if old == there]
-        checksums[name] = list(dict.fromkeys([*kept, digest(data)]))
+        present = None
+        # Two digests may be recorded, if a writer died; the file shows which one holds.
+        with explained("read", folder / name), suppress(FileNotFoundError), (folder / name).open("rb") as file:
+            present = hashlib.file_digest(file, "sha256").hexdigest()
+        kept = [old for old in checksums.get(name, ()) if old == present]
+        checksums[name] = list(dict.fromkeys([*kept, hashlib.sha256(data).hexdigest()]))
     write(folder / CHECKSUMS, json_bytes(checksums))
 
 
 def json_bytes(value: Any) -> bytes:
     """Return a JSON file's content: sorted keys, a newline at the end; ValueError for NaN and infinity."""
     return (json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
-
-
-@contextmanager
-def lock(folder: Path) -> Iterator[None]:
-    """Lock a folder, made if need be, until the block or the process ends, killed or not.
-
-    Raises:
-        LockedError: another holder works on it.
-        UserError: it cannot be written to.
-    """
-    with explained("lock", folder):
-        make_folder(folder)
-        # Not thread-local: a generator that holds the lock may be closed by another thread.
-        file_lock = FileLock(folder / LOCK, thread_local=False, fallback_to_soft=False)
-        try:
-            file_lock.acquire(blocking=False)
-        except Timeout:
-            raise LockedError(f"{folder}: {_busy(folder)}") from None
-    try:
-        # The lock decides; this text, which a killed holder leaves behind, only informs.
-        write(folder / HOLDER, json_bytes({"pid": os.getpid(), "host": socket.gethostname()}))
-        yield
-    finally:
-        with suppress(OSError):
-            (folder / HOLDER).unlink()
-        file_lock.release()
-
-
-def is_locked(folder: Path) -> bool:
-    """Return whether a folder is locked at this moment; one that cannot be locked counts as free.
-
-    The lock is taken for an instant, so a process that wants it just then is refused. Use this only where such a
-    process tries again.
-    """
-    if not (folder / LOCK).exists():
-        return False
-    try:
-        with FileLock(folder / LOCK, thread_local=False, fallback_to_soft=False).acquire(blocking=False):
-            return False
-    except Timeout:
-        return True
-    except OSError:
-        return False
-
-
-def _busy(folder: Path) -> str:
-    who = "another process"
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        holder = json.loads((folder / HOLDER).read_bytes())
-        if (holder["pid"], holder["host"]) == (os.getpid(), socket.gethostname()):
-            who = "this very process"
-        who += f" (pid {holder['pid']} on host {holder['host']})"
-    return f"{who} is working on this run; wait for it, or choose another --out"
 
 
 def make_folder(folder: Path) -> None:
@@ -218,15 +145,6 @@ def _sync_folder(folder: Path) -> None:
         # Some network file systems cannot, and a folder may allow writing but not reading: the rename stands.
         if error.errno not in _NO_FOLDER_SYNC:
             raise
-
-
-def _digest_file(path: Path) -> str | None:
-    """Return the sha256 of a file without holding it in memory, or None where there is no file."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError:
-        return None
 
 
 def _parse_checksums(data: bytes) -> dict[str, list[str]]:

@@ -9,7 +9,7 @@ threshold.
 PEAK = 0.5  # an attention weight above this is a peak (paper): no two keys of a query can both have one
 HEADLINE_FROM = 4  # headline scores are means over the lengths from this one on; shorter ones have few sequences
 
-# Emergence (ours): a run may stop early when the head shows in so many evaluations in a row.
+# Emergence (ours): a run may stop early when the head shows in EMERGED_EVALUATIONS evaluations in a row.
 EMERGED_ACCURACY = 0.99
 EMERGED_PEAKINESS = 0.95
 EMERGED_EVALUATIONS = 3
@@ -24,7 +24,7 @@ MAIN_TARGET_WEIGHT = 0.5  # a head is named for the place that gets more than ha
 SHARED_ROLE_WEIGHT = 0.1  # least weight on a role's keys of a head that shares the role
 OUTLINED_ROLE_WEIGHT = 0.2  # least mean weight on a role's keys with which a figure outlines them in a head's map
 STRIDED_SCORE = 0.6  # 80% of the weight on every other position, 20% between; a uniform map scores about 0
-STRIDED_KEYS = 2.0  # a strided head spreads its weight over at least so many keys
+STRIDED_KEYS = 2.0  # a strided head spreads its weight over at least this many keys
 UNIFORM_ENTROPY = 0.9  # least normalized entropy of a uniform head
 
 # Peakiness as present or absent.
@@ -57,7 +57,9 @@ ONE_LAYER_ACCURACY = 0.3  # claim 8
 ONE_LAYER_FROM = 12  # claim 8 counts longest lengths from this one on; one layer solves 5 to 8 (figure 7)
 ACCURACY_PEAKINESS_CORRELATION = 0.8  # claim 10: rank correlation over a grid
 FAR_APART = 0.3  # claim 10: accuracy and second peakiness of an exception (ours)
-NO_OTHER_CIRCUIT_NETWORKS = 20  # claim 11 fails if so many networks solve their task, all with the same circuit (ours)
+NO_OTHER_CIRCUIT_NETWORKS = (
+    20  # claim 11 fails if this many networks solve their task, all with the same circuit (ours)
+)
 TRANSFER_SPEED_UP = 10.0  # claim 13; in figure 9 of the paper about 20 epochs against more than 500 from scratch
 LAST_MLP_ACCURACY = 0.9  # claim 14 (ours)
 LENGTH_EPOCHS_CORRELATION = 0.5  # claim 15 (ours): rank correlation of length and epochs to LEARNED_ACCURACY

@@ -118,11 +118,10 @@ def threshold(scores: Mapping[float, float], least: float) -> float:
 def bootstrap_interval(values: ArrayLike, seed: int = 0, level: float = 0.95) -> tuple[float, float]:
     """Return an interval for the mean of independent values, one for each sequence: [n].
 
-    - Numbers: the percentile bootstrap. Where all are equal, both ends are that number.
-    - Booleans (right or wrong): Wilson's score interval. A bootstrap of a sample that is all right would claim
+    - Numbers: the percentile bootstrap, resampled from `seed`. Where all are equal, both ends are that number.
+    - Booleans (right or wrong): Wilson's score interval. Of a sample that is all right, a bootstrap would claim
       certainty after three sequences; the lower end of Wilson's interval is then n / (n + 3.84), at level 0.95.
-    - Numbers that are all 0 or all 1, read as fractions: as booleans. No quantity in 0 .. 1 with the same mean gives
-      such a sample more often than right and wrong does.
+    - Numbers that are all 0 or all 1: as booleans. No fraction with the same mean gives such a sample more often.
 
     Raises:
         UserError: for no values, one that is not finite, or a level outside 0 .. 1.

@@ -114,7 +114,7 @@ def attention_map(
     pairs, role = outlined_role(weights, layout)
     names = Vocabulary(model.config.vocabulary).names(ids)
     if ax is None:
-        from matplotlib import pyplot
+        from matplotlib import pyplot  # whose figures a notebook shows
 
         ax = pyplot.figure(figsize=(5.6, 5.4)).add_axes((0.13, 0.11, 0.8, 0.8))
     title = head_label((layer, head)).capitalize() + role

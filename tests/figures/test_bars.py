@@ -10,9 +10,8 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.container import BarContainer, ErrorbarContainer
-from matplotlib.figure import Figure
 
-from iterhead.figures.bars import effect_bars, effects_figure
+from iterhead.figures.bars import effects_figure
 from iterhead.figures.style import BLUE, QUIET, VERMILION, render
 
 NAMES = ["as it is", "first head: ideal map", "both: another sequence's maps", "iteration head: random map"]
@@ -22,8 +21,7 @@ CHANCE = 0.1875
 
 
 def drawn():
-    ax = Figure(figsize=(6, 3)).add_axes((0.35, 0.2, 0.6, 0.7))
-    effect_bars(ax, NAMES, ACCURACY, LOW, HIGH, CHANCE)
+    (ax,) = effects_figure("", NAMES, ACCURACY, LOW, HIGH, CHANCE).axes
     return ax
 
 
@@ -51,8 +49,7 @@ def test_intervals():
 
 def test_an_interval_beside_its_value_is_drawn_all_the_same():
     """A rounding error may put an end on the wrong side; matplotlib refuses negative lengths."""
-    ax = Figure().add_axes((0.3, 0.2, 0.6, 0.7))
-    effect_bars(ax, ["as it is"], [1.0], [0.99], [1.0 - 1e-12], 0.5)
+    (ax,) = effects_figure("", ["as it is"], [1.0], [0.99], [1.0 - 1e-12], 0.5).axes
     _, _, (lines,) = parts(ax, ErrorbarContainer)
     assert lines.get_segments()[0].tolist() == [[0.99, 0], [1.0, 0]]
 

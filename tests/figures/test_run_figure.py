@@ -4,8 +4,8 @@ import hashlib
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import matplotlib as mpl
 import numpy as np
@@ -13,51 +13,51 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
-from iterhead.figures.run_figure import HeadMap, RunPicture, run_figure
+from iterhead.figures.run_figure import run_figure
 from iterhead.figures.style import render, style
+from iterhead.settings import parse_config
 from iterhead.tasks import SequenceLayout
 
 
-def picture(length=3, *, cot=True, epochs=11, largest=10, maps=2, blank=False, titles=("", "")) -> RunPicture:
-    """A run with heads that are near the ideal and curves that rise; `largest` is the largest token."""
+def arguments(length=3, *, cot=True, epochs=11, largest=10, maps=2, blank=False, task="polynomial:p=11"):
+    """The arguments of `run_figure` for heads near the ideal and rising curves; `largest` is the largest token."""
     rng = np.random.default_rng(7)
+    config = parse_config({"data": {"max_length": length, "cot": cot}}).model_copy(update={"task": task})
     layout = SequenceLayout(length, cot)
     T, e = layout.input_size, layout.end_of_input
     tokens = ["task", *(str(largest) for _ in range(T - 1))]
     tokens[e] = "EoI"
     weights = np.tril(rng.dirichlet(np.ones(T), size=T))
-    cells = (layout.first_pairs, layout.second_pairs) if cot else (None, None)
+    pairs = (layout.first_pairs, layout.second_pairs) if cot else (None, None)
     rise = np.linspace(0, 1, epochs)
     accuracy = np.clip(rise[:, None] + rng.normal(size=(epochs, length)) / 10, 0, 1)
     accuracy[: 1 + epochs // 2, -1] = np.nan if blank else 0
-    return RunPicture(
-        title=titles[0] or "polynomial, p = 11",
-        subtitle=titles[1],
-        tokens=tokens,
-        queries=layout.output_positions,
-        maps=[HeadMap(f"layer {layer + 1}, head 1", weights, cells[layer % 2]) for layer in range(maps)],
-        epochs=np.arange(1, epochs + 1),
-        lengths=np.arange(1, length + 1),
-        accuracy=accuracy,
-        first_peakiness=rise if cot else None,
-        second_peakiness=rise**2 if cot else None,
-        mean_accuracy=rise**3,
-    )
+    history = {
+        epoch: SimpleNamespace(  # not measure.Scores, whose package loads torch
+            accuracy=share**3,
+            accuracy_by_length=dict(enumerate(row, start=1)),
+            first_peakiness=share if cot else None,
+            second_peakiness=share**2 if cot else None,
+        )
+        for epoch, (share, row) in enumerate(zip(rise, accuracy, strict=True), start=1)
+    }
+    heads = [(f"layer {layer + 1}, head 1", weights, pairs[layer % 2]) for layer in range(maps)]
+    return config, history, history[epochs], tokens, heads
 
 
 SIZES = {
-    "length 1, one epoch": picture(1, epochs=1),
-    "length 3": picture(3),
-    "length 16": picture(16, blank=True),
-    "length 16, two digits, 300 epochs": picture(16, epochs=300, largest=60),
-    "length 19": picture(19, largest=7),
-    "length 31, two digits": picture(31, largest=60, epochs=2),
-    "length 32, two digits, 1,000 epochs": picture(32, largest=60, epochs=1000, blank=True),
-    "length 32, bits": picture(32, largest=1),
-    "no chain of thought": picture(16, cot=False),
-    "one map": picture(16, maps=1),
-    "one map, no chain of thought": picture(8, maps=1, cot=False, epochs=1),
-    "long titles": picture(titles=("Polynomial of a prime modulus " * 5, "Two layers, one head each, width 64. " * 9)),
+    "length 1, one epoch": arguments(1, epochs=1),
+    "length 3": arguments(3),
+    "length 16": arguments(16, blank=True),
+    "length 16, two digits, 300 epochs": arguments(16, epochs=300, largest=60),
+    "length 19": arguments(19, largest=7),
+    "length 31, two digits": arguments(31, largest=60, epochs=2),
+    "length 32, two digits, 1,000 epochs": arguments(32, largest=60, epochs=1000, blank=True),
+    "length 32, bits": arguments(32, largest=1),
+    "no chain of thought": arguments(16, cot=False),
+    "one map": arguments(16, maps=1),
+    "one map, no chain of thought": arguments(8, maps=1, cot=False, epochs=1),
+    "long title": arguments(task="mixture of " + "walk:states=4, parity, copy, " * 3),
 }
 
 
@@ -75,7 +75,7 @@ def test_no_text_is_clipped_or_stands_on_another(name: str, monkeypatch: pytest.
     drawn: list[Text] = []
     draw = Text.draw
     monkeypatch.setattr(Text, "draw", lambda text, renderer: (drawn.append(text), draw(text, renderer))[1])
-    figure = run_figure(SIZES[name])
+    figure = run_figure(*SIZES[name])
     figure.set_dpi(150)
     with style():
         FigureCanvasAgg(figure).draw()
@@ -91,7 +91,7 @@ def test_no_text_is_clipped_or_stands_on_another(name: str, monkeypatch: pytest.
 
 @pytest.mark.parametrize("name", ["length 1, one epoch", "length 32, two digits, 1,000 epochs", "one map"])
 def test_files_are_small_and_wide_enough(name: str):
-    files = render(run_figure(SIZES[name]))
+    files = render(run_figure(*SIZES[name]))
     assert sorted(files) == ["figure.pdf", "figure.png"]
     png, pdf = files["figure.png"], files["figure.pdf"]
     assert png.startswith(b"\x89PNG")
@@ -104,7 +104,7 @@ def test_files_are_small_and_wide_enough(name: str):
 
 
 def test_composition():
-    figure = run_figure(picture())
+    figure = run_figure(*arguments())
     first, second, accuracy, curves = figure.axes[:4]
     assert [ax.get_title(loc="left") for ax in (first, second)] == ["layer 1, head 1", "layer 2, head 1"]
     assert [len(ax.patches) for ax in (first, second)] == [3, 3]
@@ -112,11 +112,11 @@ def test_composition():
     assert [line.get_label() for line in curves.lines[:3]] == ["first head", "second head", "mean accuracy"]
     assert first.get_position().y0 > accuracy.get_position().y1
     assert first.get_position().x1 < second.get_position().x0
-    assert figure.texts[0].get_text() == "polynomial, p = 11"
+    assert figure.texts[0].get_text() == "polynomial:p=11: lengths 1 to 3, width 64, seed 0"
 
 
 def test_dollars_in_a_title_are_dollars():
-    figure = run_figure(replace(picture(), title="$\\x$ for 3 $"))
+    figure = run_figure(*arguments(task="$\\x$ for 3 $"))
     assert not figure.texts[0].get_parse_math()
     assert not figure.axes[0].title.get_parse_math()
 
@@ -124,12 +124,12 @@ def test_dollars_in_a_title_are_dollars():
 @pytest.mark.parametrize("maps", [0, 3])
 def test_one_or_two_maps(maps: int):
     with pytest.raises(ValueError, match=f"{maps} maps: expected one or two"):
-        run_figure(picture(maps=maps))
+        run_figure(*arguments(maps=maps))
 
 
 @pytest.fixture(scope="module")
 def files() -> dict[str, bytes]:
-    return render(run_figure(picture()))
+    return render(run_figure(*arguments()))
 
 
 def test_a_persons_own_style_changes_nothing_and_is_left_alone(files: dict[str, bytes]):
@@ -142,16 +142,16 @@ def test_a_persons_own_style_changes_nothing_and_is_left_alone(files: dict[str, 
     }
     with mpl.rc_context(own):
         before = dict(mpl.rcParams)
-        assert render(run_figure(picture())) == files
+        assert render(run_figure(*arguments())) == files
         assert dict(mpl.rcParams) == before
 
 
 PROGRAM = """
 import hashlib, sys
-from test_run_figure import picture
+from test_run_figure import arguments
 from iterhead.figures.run_figure import run_figure
 from iterhead.figures.style import render
-print(*(hashlib.sha256(data).hexdigest() for data in render(run_figure(picture())).values()))
+print(*(hashlib.sha256(data).hexdigest() for data in render(run_figure(*arguments())).values()))
 print("matplotlib.pyplot" in sys.modules, "torch" in sys.modules)
 """
 

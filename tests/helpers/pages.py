@@ -88,7 +88,7 @@ def staged(path: Path, networks: list[Transformer], spec: str, *, evaluate_each:
             records += [{"epoch": epoch, "split": SAMPLE, **row} for row in rows]
             folder.write(checkpoint_name(epoch), tensor_bytes(model.state_dict()))
         folder.write(MEASUREMENTS, table_bytes(table(records)))
-        folder.write_json(STATUS, Status("finished", len(networks) - 1, config.data.cot, 1, 0.0, 0.0).as_json())
+        folder.write_json(STATUS, vars(Status("finished", len(networks) - 1, config.data.cot, 1, 0.0, 0.0)))
     return run
 
 

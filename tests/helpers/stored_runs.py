@@ -30,7 +30,7 @@ def stored(path: Path, model: Transformer, spec: str, **data: Any) -> Run:
         measurements = table([{"epoch": EPOCH, "split": TEST, **record} for record in records])
         folder.write(MEASUREMENTS, table_bytes(measurements))
         folder.write(checkpoint_name(EPOCH), tensor_bytes(model.state_dict()))
-        folder.write_json(STATUS, Status("finished", EPOCH, True, 1, 0.0, 0.0).as_json())
+        folder.write_json(STATUS, vars(Status("finished", EPOCH, True, 1, 0.0, 0.0)))
     return run
 
 

@@ -261,7 +261,7 @@ def test_provenance_tells_how_a_run_was_computed(tmp_path):
         run.folder.write_json(
             PROVENANCE, {"task": asked.iterative_task.digest, "torch": "2.13.0", "start": {"run": "p"}}
         )
-        run.folder.write_json(STATUS, {**run.status.as_json(), "precision": "bfloat16", "device": "cuda", "threads": 3})
+        run.folder.write_json(STATUS, {**vars(run.status), "precision": "bfloat16", "device": "cuda", "threads": 3})
     study = made_study(cells=(Cell({"task": "parity"}, asked, (asked.seed,)),), drawings=(), claims=())
     write_tables(collect(study, tmp_path), study_folder(study, tmp_path))
     facts = facts_of(study_report(measured(study, tmp_path), command_of))

@@ -119,7 +119,7 @@ def test_hostile_names_are_escaped(tmp_path):
     name = '<img src=x onerror="alert(1)">&amp;'
     run = stored(tmp_path / name, untrained(3, **MODEL), SPEC, max_length=3)
     message = "</td><script>alert(1)</script>"
-    run.folder.write_json(STATUS, Status("diverged", 1, False, 1, 0.0, 0.0, message).as_json())
+    run.folder.write_json(STATUS, vars(Status("diverged", 1, False, 1, 0.0, 0.0, message)))
     page = Tags(shown(run))
     assert set(page.tags) == {"div", "strong", "table", "tr", "th", "td"}
     assert page.text.startswith(f"{name}|")

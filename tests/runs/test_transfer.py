@@ -1,12 +1,12 @@
 """Runs that start from another run's network."""
 
+import hashlib
 import shutil
 
 import pytest
 import torch
 
 from helpers.members import member
-from iterhead.atomic import digest
 from iterhead.errors import UserError
 from iterhead.runs import checkpointing
 from iterhead.runs.paths import find_runs, run_folder_name
@@ -76,7 +76,7 @@ def test_a_child_begins_with_its_parents_weights_and_records_whose(out, parent):
     assert child.status.state == "finished"
     assert same_bits(child.weights_at(0), parent.weights_at(3))
     assert not same_bits(child.weights_at(3), parent.weights_at(3))
-    checksum = digest((parent.folder.path / checkpoint_name(3)).read_bytes())
+    checksum = hashlib.sha256((parent.folder.path / checkpoint_name(3)).read_bytes()).hexdigest()
     assert child.folder.read_json(PROVENANCE)["start"] == {"run": parent.name, "epoch": 3, "sha256": checksum}
     assert "start" not in parent.folder.read_json(PROVENANCE)
     assert load(child.name, out).config == child.config
@@ -143,7 +143,7 @@ def test_what_is_recorded_is_the_start_that_was_made(out, parent):
         folder.write_json(PROVENANCE, provenance(config, {"run": parent.name, "epoch": 3, "sha256": "another"}))
         folder.write_json(CONFIG, config.model_dump(mode="json"))
     child = train(config, out=out, **MEANS)
-    checksum = digest(parent.folder.read(checkpoint_name(3)))
+    checksum = hashlib.sha256(parent.folder.read(checkpoint_name(3))).hexdigest()
     assert child.folder.read_json(PROVENANCE)["start"]["sha256"] == checksum
 
 
@@ -236,7 +236,7 @@ def test_an_epoch_that_is_not_there(out, parent):
     ("state", "expected"), [("running", "not finished: 3 of at most 3 epochs are done"), ("diverged", "diverged")]
 )
 def test_a_parent_that_is_not_finished(out, parent, state, expected):
-    status = parent.status.as_json() | {"state": state}
+    status = vars(parent.status) | {"state": state}
     with parent.folder.lock():
         parent.folder.write_json(STATUS, status)
     assert expected in refusal(settings("parity", start=parent.name), out)

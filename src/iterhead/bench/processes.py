@@ -1,4 +1,4 @@
-"""Benchmarks of whole runs: time beside the training steps, memory, parallel processes, time to emergence."""
+"""Benchmarks of whole runs: time besides the training steps, memory, parallel processes, time to emergence."""
 
 import math
 import subprocess

@@ -1,4 +1,4 @@
-"""`iterhead run`: train a network, or several seeds of it, and say what became of it."""
+"""`iterhead run`: train a network, or several seeds of it, and report the outcome."""
 
 import argparse
 import re

@@ -30,7 +30,7 @@ CLOSED_PIPE = 141
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _SAME_PRESS = 1.0
-"""A second signal within so many seconds counts as the first, so that it does not interrupt the cleanup."""
+"""A second signal within this many seconds counts as the first, so that it does not interrupt the cleanup."""
 
 
 class Interrupts:

@@ -71,7 +71,7 @@ def _show_run(run: "Run") -> None:
 
 
 def thinned(past: list["Evaluation"], most: int) -> list["Evaluation"]:
-    """Return at most so many of the evaluations, evenly spaced, including the first and the last."""
+    """Return at most `most` of the evaluations, evenly spaced, including the first and the last."""
     if len(past) <= most:
         return past
     return [past[round(index * (len(past) - 1) / (most - 1))] for index in range(most)]

@@ -12,15 +12,12 @@ from matplotlib.axis import Axis
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.text import Text
 from matplotlib.transforms import ScaledTranslation
 from numpy.typing import NDArray
 
 from iterhead.figures.style import MASKED, QUIET, VERMILION, WEIGHT_SCALE, style, title_size
 from iterhead.tasks import QueryKeyPairs
 
-_POINT = 1 / 72
-"""Inches in a point."""
 _DIGIT_WIDTH, _LINE_HEIGHT = 0.64, 0.9
 """Of DejaVu Sans, in font sizes: a digit, and a line of digits with some air."""
 _LARGEST, _SMALLEST, _IN_TWO_ROWS = 8.0, 5.5, 6.0
@@ -66,7 +63,9 @@ def attention_map(
     ax.hlines(edges, -0.5, edges, color="white", linewidth=0.3)
     ax.vlines(edges, edges, T - 0.5, color="white", linewidth=0.3)
     _name(ax, tokens, queries.start)
-    _guide(ax, queries.start)
+    for edge in (queries.start - 0.5, queries.start + 0.5):  # both sides of EoI, as far as there are cells to see
+        ax.hlines(edge, -0.5, queries.start + 0.5, color=QUIET, linewidth=0.5, zorder=2)
+        ax.vlines(edge, queries.start - 0.5, T - 0.5, color=QUIET, linewidth=0.5, zorder=2)
     _bracket(ax, queries)
     if pairs is not None:
         _outline(ax, pairs)
@@ -93,14 +92,6 @@ def _outline(ax: Axes, pairs: QueryKeyPairs) -> None:
     ax.text(1, 1, text, transform=where, ha="right", va="top", fontsize=7, color=VERMILION)
 
 
-def _guide(ax: Axes, end_of_input: int) -> None:
-    """Draw thin lines along both sides of EoI's row and column, as far as there are cells to see."""
-    bottom = ax.get_ylim()[0]
-    for edge in (end_of_input - 0.5, end_of_input + 0.5):
-        ax.hlines(edge, -0.5, end_of_input + 0.5, color=QUIET, linewidth=0.5, zorder=2)
-        ax.vlines(edge, end_of_input - 0.5, bottom, color=QUIET, linewidth=0.5, zorder=2)
-
-
 def _bracket(ax: Axes, queries: slice) -> None:
     """Bracket the input and what the network writes: on top for keys, on the right for queries."""
     end_of_input = queries.start
@@ -117,7 +108,8 @@ def _bracket(ax: Axes, queries: slice) -> None:
 
 
 def _shift(ax: Axes, right: float, up: float) -> ScaledTranslation:
-    return ScaledTranslation(right * _POINT, up * _POINT, _figure(ax).dpi_scale_trans)
+    """Return a shift by so many points."""
+    return ScaledTranslation(right / 72, up / 72, ax.figure.dpi_scale_trans)
 
 
 def _name(ax: Axes, tokens: Sequence[str], end_of_input: int) -> None:
@@ -129,10 +121,11 @@ def _name(ax: Axes, tokens: Sequence[str], end_of_input: int) -> None:
     far = range(end_of_input % 2, len(tokens), 2)
     _name_axis(ax.xaxis, tokens, far, fitting=0.95 * cell / max(width, _LINE_HEIGHT), row=1.2, aside={"ha": "right"})
     _name_axis(ax.yaxis, tokens, far, fitting=0.95 * cell / _LINE_HEIGHT, row=width + 0.3, aside={"va": "baseline"})
-    for label in (*_labels(ax.xaxis), *_labels(ax.yaxis)):
-        label.set_fontweight("bold" if label.get_text() == tokens[end_of_input] else "normal")
-    for label in _labels(ax.xaxis):
-        label.set_rotation(0 if label.get_text().isdigit() else 90)
+    for axis in (ax.xaxis, ax.yaxis):
+        for label in (*axis.get_ticklabels(minor=False), *axis.get_ticklabels(minor=True)):
+            name = label.get_text()
+            label.set_fontweight("bold" if name == tokens[end_of_input] else "normal")
+            label.set_rotation(0 if axis is ax.yaxis or name.isdigit() else 90)
 
 
 def _name_axis(
@@ -152,16 +145,6 @@ def _name_axis(
         axis.get_ticklabels()[0].set(**aside)
 
 
-def _labels(axis: Axis) -> list[Text]:
-    return [*axis.get_ticklabels(minor=False), *axis.get_ticklabels(minor=True)]
-
-
 def _points(ax: Axes) -> float:
     """Return the side of the map in points."""
-    return min(ax.bbox.width, ax.bbox.height) / _figure(ax).dpi / _POINT
-
-
-def _figure(ax: Axes) -> Figure:
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    return figure
+    return min(ax.bbox.width, ax.bbox.height) / ax.figure.dpi * 72

@@ -21,33 +21,6 @@ def share_bars(
     ax.set(xlim=(0, max(1.08, *(value + 0.12 for value in high))), xlabel=label)
 
 
-def effect_bars(
-    ax: Axes,
-    names: Sequence[str],
-    accuracy: Sequence[float],
-    low: Sequence[float],
-    high: Sequence[float],
-    chance: float,
-) -> None:
-    """Draw the accuracy under each intervention, 0 .. 1, with its interval. The first is the network as it is.
-
-    `chance` is drawn as a dashed line.
-    """
-    _bars(
-        ax,
-        names,
-        accuracy,
-        low,
-        high,
-        [QUIET, *(VERMILION if a < accuracy[0] - HARMLESS_COST else BLUE for a in accuracy[1:])],
-    )
-    for place, (value, end) in enumerate(zip(accuracy, high, strict=True)):
-        ax.text(max(value, end) + 0.012, place, f"{value:.2f}", va="center", fontsize=7.5)
-    ax.axvline(chance, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
-    ax.text(chance, -0.75, "chance", ha="center", va="bottom", fontsize=7.5, color=QUIET)
-    ax.set(xlim=(0, 1.08), xlabel="states written rightly (lengths from 4 on)")
-
-
 @style()
 def effects_figure(
     title: str,
@@ -57,12 +30,21 @@ def effects_figure(
     high: Sequence[float],
     chance: float,
 ) -> Figure:
-    """Return the figure of `effect_bars` under a title line."""
+    """Return a figure of the accuracy under each intervention, 0 .. 1, with its interval, and of chance, a dashed line.
+
+    The first name is the network as it is.
+    """
     height = 1.15 + 0.27 * len(names)
     figure = Figure(figsize=(7.0, height))
     figure.text(0.012, 1 - 0.08 / height, title, va="top", fontsize=11, fontweight="bold")
     ax = figure.add_axes((0.315, 0.45 / height, 0.665, 1 - 1.05 / height))
-    effect_bars(ax, names, accuracy, low, high, chance)
+    colours = [VERMILION if share < accuracy[0] - HARMLESS_COST else BLUE for share in accuracy[1:]]
+    _bars(ax, names, accuracy, low, high, [QUIET, *colours])
+    for place, (value, end) in enumerate(zip(accuracy, high, strict=True)):
+        ax.text(max(value, end) + 0.012, place, f"{value:.2f}", va="center", fontsize=7.5)
+    ax.axvline(chance, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
+    ax.text(chance, -0.75, "chance", ha="center", va="bottom", fontsize=7.5, color=QUIET)
+    ax.set(xlim=(0, 1.08), xlabel="states written rightly (lengths from 4 on)")
     return figure
 
 

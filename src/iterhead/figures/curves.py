@@ -14,17 +14,10 @@ from numpy.typing import NDArray
 
 from iterhead.figures.style import ACCURACY_SCALE, BLUE, INK, LINE_COLOURS, QUIET, VERMILION, style
 
-_MAX_NAMED_ROWS = 12
-"""Names of lengths along an axis."""
-
-_MAX_MARKED_EPOCHS, _MAX_MARKED_PLACES = 40, 14
-"""Measurements of a run, and of means over seeds, up to which each has a marker; beyond, markers run together."""
-
-_MAX_SINGLE_SEEDS = 20
-"""Seeds up to which each has a faint line of its own."""
-
-_MAX_STRONG_LINES = 4
-"""With more lines, only means and faint intervals can be told apart."""
+_MAX_NAMED_ROWS = 12  # lengths along an axis
+_MAX_MARKED_EPOCHS, _MAX_MARKED_PLACES = 40, 14  # of a run, of means over seeds: beyond, markers run together
+_MAX_SINGLE_SEEDS = 20  # each with a faint line of its own
+_MAX_STRONG_LINES = 4  # of more lines, only means and faint intervals can be told apart
 
 
 @style()
@@ -135,9 +128,7 @@ def bands(ax: Axes, lines: Sequence[Band], *, title: str, x_label: str, legend: 
                 ax.plot(line.xs, own, color=colour, linewidth=0.5, alpha=0.25)
         ax.fill_between(line.xs, line.low, line.high, color=colour, alpha=0.08 if many else 0.2, linewidth=0)
         ax.plot(line.xs, line.mean, color=colour, linestyle=dashes, label=line.label, marker=marker, markersize=2.5)
-    ax.set_title(title, fontsize=8.5)
-    ax.set(xlabel=x_label, ylabel="share", ylim=(-0.03, 1.03))
-    _open_axes(ax)
+    _score_axes(ax, title, x_label, "share")
     if legend and lines:
         ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), borderaxespad=0, fontsize=7.5, labelspacing=0.5)
 
@@ -152,9 +143,7 @@ def length_lines(
         named = column in (0, len(lengths) // 2, len(lengths) - 1)
         label = f"length {length}" if named else None
         ax.plot(epochs, accuracy_EN[:, column], color=colour, linewidth=0.9, label=label)
-    ax.set_title("Accuracy by length", fontsize=8.5)
-    ax.set(xlabel="epoch", ylabel="share of test sequences right", ylim=(-0.03, 1.03))
-    _open_axes(ax)
+    _score_axes(ax, "Accuracy by length", "epoch", "share of test sequences right")
     ax.legend(loc="lower right", fontsize=7)
 
 
@@ -175,14 +164,16 @@ def _epoch_axis(ax: Axes, epochs: NDArray[np.integer]) -> None:
     """Give both panels of a run the same epochs, from the first column's left edge to the last one's right."""
     edges = _edges(epochs)
     ax.set(xlabel="epoch", xlim=(edges[0], edges[-1]))
-    ax.xaxis.set_major_locator(_whole_numbers())
+    _whole_numbers(ax)
 
 
-def _open_axes(ax: Axes) -> None:
-    """Give a panel whole numbers along its horizontal axis, and no frame above and on the right."""
-    ax.xaxis.set_major_locator(_whole_numbers())
+def _score_axes(ax: Axes, title: str, x_label: str, y_label: str) -> None:
+    """Label a panel of scores, 0 .. 1, which has no frame above and on the right."""
+    ax.set_title(title, fontsize=8.5)
+    ax.set(xlabel=x_label, ylabel=y_label, ylim=(-0.03, 1.03))
     ax.spines[["top", "right"]].set_visible(False)
+    _whole_numbers(ax)
 
 
-def _whole_numbers() -> MaxNLocator:
-    return MaxNLocator(nbins=7, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
+def _whole_numbers(ax: Axes) -> None:
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
 from matplotlib.collections import QuadMesh
 from matplotlib.colors import Colormap, LogNorm
 from matplotlib.ticker import NullLocator
@@ -15,14 +14,9 @@ from numpy.typing import NDArray
 from iterhead.criteria import LEARNED_ACCURACY
 from iterhead.figures.style import ACCURACY_SCALE, INK, QUIET, style
 
-_MOST_NUMBERED = 90
-"""Cells of a map up to which each has its number written in it."""
-
-_MOST_NAMED = 16
-"""Names along an axis at most."""
-
-_WIDE = 0.1
-"""A range over seeds from which it has its own line in the cell."""
+_MOST_NUMBERED = 90  # cells of a map up to which each has its number written in it
+_MOST_NAMED = 16  # names along an axis
+_WIDE = 0.1  # a range over seeds from which it has its own line in the cell
 
 
 @style()
@@ -44,9 +38,7 @@ def heat_map(
     blank. `low_YX` and `high_YX`, the range over seeds, are written under the mean where it is wide.
     """
     _check_shape(values_YX, xs, ys, least=1)
-    x_edges, y_edges = np.arange(len(xs) + 1) - 0.5, np.arange(len(ys) + 1) - 0.5
-    shown = np.ma.masked_invalid(values_YX)
-    mesh = ax.pcolormesh(x_edges, y_edges, shown, cmap=ACCURACY_SCALE, vmin=0, vmax=1, rasterized=True)
+    mesh = _cells(ax, np.ma.masked_invalid(values_YX), cmap=ACCURACY_SCALE, vmin=0, vmax=1, rasterized=True)
     ax.set_title(title, fontsize=8.5)
     ax.set(xlabel=x_label, ylabel=y_label)
     for axis, places in ((ax.xaxis, xs), (ax.yaxis, ys)):
@@ -54,29 +46,25 @@ def heat_map(
         axis.set_ticks(list(named), [f"{places[place]:g}" for place in named])
         axis.set_tick_params(length=0 if len(named) == len(places) else 2.5)
     if values_YX.size <= _MOST_NUMBERED:
-        _number(ax, mesh, values_YX, low_YX, high_YX)
+        for (y, x), value in np.ndenumerate(values_YX):
+            if math.isfinite(value):
+                colour, up = ink_on(mesh.get_cmap(), value), 0.0
+                if low_YX is not None and high_YX is not None and high_YX[y, x] - low_YX[y, x] >= _WIDE:
+                    interval = f"{_two_digits(float(low_YX[y, x]))}\u2013{_two_digits(float(high_YX[y, x]))}"
+                    _write(ax, x, y - 0.2, interval, 4.8, colour)
+                    up = 0.16
+                _write(ax, x, y + up, _two_digits(value), 6.5, colour)
     return mesh
 
 
-def _number(
-    ax: Axes,
-    mesh: ScalarMappable,
-    values_YX: NDArray[np.floating],
-    low_YX: NDArray[np.floating] | None,
-    high_YX: NDArray[np.floating] | None,
-) -> None:
-    """Write each mean into its cell, and under it the range over seeds if that is wide."""
-    for (y, x), value in np.ndenumerate(values_YX):
-        if not math.isfinite(value):
-            continue
-        text = _two_digits(value)
-        if low_YX is not None and high_YX is not None and high_YX[y, x] - low_YX[y, x] >= _WIDE:
-            ax.text(
-                x, y - 0.2, f"{_two_digits(float(low_YX[y, x]))}\u2013{_two_digits(float(high_YX[y, x]))}",
-                ha="center", va="center", fontsize=4.8, color=ink_on(mesh.get_cmap(), value),
-            )  # fmt: skip
-            y = y + 0.16
-        ax.text(x, y, text, ha="center", va="center", fontsize=6.5, color=ink_on(mesh.get_cmap(), value))
+def _cells(ax: Axes, values_YX: NDArray[np.floating], **look: Any) -> QuadMesh:
+    """Draw cells of one size, their centres at whole numbers."""
+    Y, X = values_YX.shape
+    return ax.pcolormesh(np.arange(X + 1) - 0.5, np.arange(Y + 1) - 0.5, values_YX, **look)
+
+
+def _write(ax: Axes, x: float, y: float, text: str, size: float, colour: str) -> None:
+    ax.text(x, y, text, ha="center", va="center", fontsize=size, color=colour)
 
 
 def _two_digits(value: float) -> str:
@@ -149,9 +137,8 @@ def ratio_map(
     """
     most = 32.0
     R, C = values_RC.shape
-    shown = np.ma.masked_array(values_RC, mask=np.isnan(values_RC))
     norm = LogNorm(1 / most, most, clip=True)
-    mesh = ax.pcolormesh(np.arange(C + 1) - 0.5, np.arange(R + 1) - 0.5, shown, cmap="RdBu", norm=norm)
+    mesh = _cells(ax, np.ma.masked_array(values_RC, mask=np.isnan(values_RC)), cmap="RdBu", norm=norm)
     ax.set(xlim=(-0.5, C - 0.5), ylim=(R - 0.5, -0.5), xlabel=x_label, ylabel=y_label)
     ax.set_xticks(range(C), columns)
     ax.set_yticks(range(R), rows)
@@ -159,9 +146,8 @@ def ratio_map(
     for (y, x), value in np.ndenumerate(values_RC):
         if not math.isnan(value):
             colour = ink_on(mesh.get_cmap(), float(norm(value)))
-            ax.text(x, y - 0.08, bounds_RC[y][x] + _times(value), ha="center", va="center", fontsize=9, color=colour)
-            interval = _interval(float(low_RC[y, x]), float(high_RC[y, x]))
-            ax.text(x, y + 0.24, interval, ha="center", va="center", fontsize=6, color=colour)
+            _write(ax, x, y - 0.08, bounds_RC[y][x] + _times(value), 9, colour)
+            _write(ax, x, y + 0.24, _interval(float(low_RC[y, x]), float(high_RC[y, x])), 6, colour)
     return mesh
 
 

@@ -8,12 +8,8 @@ from matplotlib.figure import Figure
 
 from iterhead.figures.style import QUIET, style, title_size
 
-_EDGE = 0.1
-"""Inches left free at the edges."""
-LINE = 0.16
-"""Height of a line of the subtitle."""
-_FOOT = 0.22
-"""Height of the line at the foot."""
+# Inches: left free at the edges, the height of a line of the subtitle, and of the line at the foot.
+_EDGE, LINE, _FOOT = 0.1, 0.16, 0.22
 
 
 @style()

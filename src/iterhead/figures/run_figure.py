@@ -1,16 +1,10 @@
-"""The figure of a run: attention maps above, accuracy and peakiness over epochs below.
-
-`run_picture` gathers the numbers, `run_figure` draws them, and `run_figure_files` does both.
-"""
+"""The figure of a run: attention maps above, accuracy and peakiness over epochs below."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -29,80 +23,21 @@ if TYPE_CHECKING:
     from iterhead.model import Transformer
 
 
-class HeadMap(NamedTuple):
-    """One head on one sequence: title, weights [T, T] as for `attention_map`, and the pairs to outline."""
-
-    label: str
-    weights: NDArray[np.floating]
-    pairs: QueryKeyPairs | None = None
-
-
-@dataclass(frozen=True, eq=False)  # arrays have no single truth to compare by
-class RunPicture:
-    """What the picture of a run shows.
-
-    Attributes:
-        title: one line.
-        subtitle: wrapped to the width of the figure; may be empty.
-        tokens: T names of the sequence that the maps show, without EoS.
-        queries: positions at which the network writes, EoI first (`SequenceLayout.output_positions`).
-        maps: one head or two.
-        epochs: [E], increasing.
-        lengths: [N], increasing.
-        accuracy: [E, N], 0 .. 1; NaN where nothing was measured.
-        first_peakiness, second_peakiness: [E], of the best pair, 0 .. 1; None without chain of thought.
-        mean_accuracy: [E], 0 .. 1; None leaves it out.
-    """
-
-    title: str
-    subtitle: str
-    tokens: Sequence[str]
-    queries: slice
-    maps: Sequence[HeadMap]
-    epochs: NDArray[np.integer]
-    lengths: NDArray[np.integer]
-    accuracy: NDArray[np.floating]
-    first_peakiness: NDArray[np.floating] | None = None
-    second_peakiness: NDArray[np.floating] | None = None
-    mean_accuracy: NDArray[np.floating] | None = None
+HeadMap = tuple[str, NDArray[np.floating], QueryKeyPairs | None]
+"""One head on one sequence: its title, its weights [T, T], and the pairs to outline."""
 
 
 def run_figure_files(
     config: RunConfig, model: "Transformer", dataset: "Dataset", history: Mapping[int, "Scores"], scores: "Scores"
 ) -> dict[str, bytes]:
-    """Return figure.png and figure.pdf of a run; arguments as `run_picture`."""
-    return render(run_figure(run_picture(config, model, dataset, history, scores)))
-
-
-def run_picture(
-    config: RunConfig, model: "Transformer", dataset: "Dataset", history: Mapping[int, "Scores"], scores: "Scores"
-) -> RunPicture:
-    """Return what the figure of a run shows: the best pair of heads on the first test sequence of the longest length.
+    """Return figure.png and figure.pdf of a run, with the best pair on the first test sequence of the longest length.
 
     `model` is the network after its last epoch, `history` the regular evaluations by epoch, `scores` the last ones.
     """
     layout = config.data.layout(config.data.max_length)
     tokens = dataset.test[layout.length][0][: layout.input_size]
-    lengths = np.asarray(list(scores.accuracy_by_length))
-    accuracy = [[past.accuracy_by_length[length] for length in lengths] for past in history.values()]
-    return RunPicture(
-        title=f"{config.task}: lengths {lengths[0]} to {lengths[-1]}, width {config.model.width}, seed {config.seed}",
-        subtitle=_subtitle(scores, config.data.split),
-        tokens=Vocabulary(config.model.vocabulary).names(tokens),
-        queries=layout.output_positions,
-        maps=_maps(model, layout, tokens, scores),
-        epochs=np.asarray(list(history)),
-        lengths=lengths,
-        accuracy=np.asarray(accuracy),
-        first_peakiness=_curve(history, "first_peakiness"),
-        second_peakiness=_curve(history, "second_peakiness"),
-        mean_accuracy=np.asarray([past.accuracy for past in history.values()]),
-    )
-
-
-def _curve(history: Mapping[int, "Scores"], name: str) -> np.ndarray | None:
-    values = [getattr(scores, name) for scores in history.values()]
-    return None if None in values else np.asarray(values)
+    names = Vocabulary(config.model.vocabulary).names(tokens)
+    return render(run_figure(config, history, scores, names, _maps(model, layout, tokens, scores)))
 
 
 def _subtitle(scores: "Scores", split: str) -> str:
@@ -133,17 +68,17 @@ def _maps(model: "Transformer", layout: SequenceLayout, tokens: NDArray[np.int64
     with torch.no_grad():
         _, cache = model.run_with_cache(torch.from_numpy(tokens)[None], PATTERN_HOOKS)
 
-    def head_map(title: str, head: tuple[int, int], pairs: QueryKeyPairs | None) -> HeadMap:
+    def head_map(title: str, head: tuple[int, int], role: str | None = None) -> HeadMap:
         weights = cache[pattern_hook(head[0])][0, head[1]].double().numpy()
-        return HeadMap(title.format(head_label(head)), weights, pairs)
+        return title.format(head_label(head)), weights, ROLES[role](layout) if role else None
 
     if scores.best_pair is None:
         layers = dict.fromkeys((0, model.config.layers - 1))
-        return [head_map("{}", (layer, 0), None) for layer in layers]
+        return [head_map("{}", (layer, 0)) for layer in layers]
     first, second = scores.best_pair
     return [
-        head_map(_title("First head", "EoI", scores.first_peakiness), first, ROLES["first"](layout)),
-        head_map(_title("Iteration head", "x_t", scores.second_peakiness), second, ROLES["second"](layout)),
+        head_map(_title("First head", "EoI", scores.first_peakiness), first, "first"),
+        head_map(_title("Iteration head", "x_t", scores.second_peakiness), second, "second"),
     ]
 
 
@@ -164,43 +99,51 @@ _ABOVE_CURVES = 0.4
 _BESIDE = 0.26
 """What a lower panel leaves free on its right, for a colour bar or the name of the threshold."""
 
-_Place = tuple[float, float, float, float]
-"""Left, bottom, width and height in inches."""
-
 
 @style()
-def run_figure(picture: RunPicture) -> Figure:
-    """Draw the picture of a run, 8 inches wide; ValueError if there are not one or two maps.
+def run_figure(
+    config: RunConfig,
+    history: Mapping[int, "Scores"],
+    scores: "Scores",
+    tokens: Sequence[str],
+    maps: Sequence[HeadMap],
+) -> Figure:
+    """Draw a run, 8 inches wide; ValueError if there are not one or two maps.
 
-    Two maps stand above the panels of accuracy and peakiness; one map has them on its right.
+    `maps` show the sequence whose T names are `tokens`, without EoS. Two maps stand above the panels of accuracy and
+    peakiness; one map has them on its right. Other arguments as for `run_figure_files`.
     """
-    if len(picture.maps) not in (1, 2):
-        raise ValueError(f"{len(picture.maps)} maps: expected one or two")
-    subtitle = textwrap.wrap(picture.subtitle, 118)
-    base, panels = _rows(len(picture.maps))
+    if len(maps) not in (1, 2):
+        raise ValueError(f"{len(maps)} maps: expected one or two")
+    lengths, epochs = np.asarray(list(scores.accuracy_by_length)), np.asarray(list(history))
+    title = f"{config.task}: lengths {lengths[0]} to {lengths[-1]}, width {config.model.width}, seed {config.seed}"
+    subtitle = textwrap.wrap(_subtitle(scores, config.data.split), 118)
+    base, panels = _rows(len(maps))
     figure = Figure(figsize=(_WIDTH, base + _MAP + _ABOVE_MAP + 0.36 + LINE * len(subtitle)))
-    write_head(figure, picture.title, subtitle, title_at=0.08, lines_at=0.3)
-    for left, (label, weights, pairs) in zip((_LEFT, _SECOND), picture.maps, strict=False):
+    write_head(figure, title, subtitle, title_at=0.08, lines_at=0.3)
+    queries = config.data.layout(config.data.max_length).output_positions
+    for left, (label, weights, pairs) in zip((_LEFT, _SECOND), maps, strict=False):
         ax = add_axes(figure, (left, base, _MAP, _MAP))
-        mesh = attention_map(ax, weights, picture.tokens, pairs, queries=picture.queries, title=label)
+        mesh = attention_map(ax, weights, tokens, pairs, queries=queries, title=label)
         if left != _LEFT:
             ax.set_ylabel("")  # the rows are those of the first map
     weight_scale(figure, ax, mesh)
     upper, lower = (add_axes(figure, place) for place in panels)
-    mesh = accuracy_by_length(upper, picture.epochs, picture.lengths, picture.accuracy)
-    _accuracy_scale(figure, upper, mesh)
-    peakiness(
-        lower,
-        picture.epochs,
-        picture.first_peakiness,
-        picture.second_peakiness,
-        EMERGED_PEAKINESS,
-        accuracy=picture.mean_accuracy,
-    )
+    accuracy = np.asarray([[past.accuracy_by_length[length] for length in lengths] for past in history.values()])
+    mesh = accuracy_by_length(upper, epochs, lengths, accuracy)
+    figure.colorbar(mesh, cax=upper.inset_axes((1.015, 0, 0.03, 1)), ticks=[0, 0.5, 1], format="%g")
+    first, second, mean = (_curve(history, name) for name in ("first_peakiness", "second_peakiness", "accuracy"))
+    peakiness(lower, epochs, first, second, EMERGED_PEAKINESS, accuracy=mean)
     return figure
 
 
-def _rows(maps: int) -> tuple[float, list[_Place]]:
+def _curve(history: Mapping[int, "Scores"], name: str) -> np.ndarray | None:
+    """Return a score over epochs, [E], or None where the run has no such score."""
+    values = [getattr(scores, name) for scores in history.values()]
+    return None if None in values else np.asarray(values)
+
+
+def _rows(maps: int) -> tuple[float, list[tuple[float, float, float, float]]]:
     """Return the bottom of the maps, and the places of the panels of accuracy and peakiness."""
     width = _MAP - _BESIDE
     if maps == 2:
@@ -209,9 +152,3 @@ def _rows(maps: int) -> tuple[float, list[_Place]]:
     half = (_MAP - _BELOW_CURVES - _ABOVE_CURVES) / 2
     left, width = _SECOND + _AXIS_LABEL, width - _AXIS_LABEL
     return _BELOW_MAP, [(left, _BELOW_MAP + _MAP - half, width, half), (left, _BELOW_MAP, width, half)]
-
-
-def _accuracy_scale(figure: Figure, ax: Axes, mesh: QuadMesh) -> None:
-    """Put the scale of accuracy beside its panel."""
-    beside = ax.inset_axes((1.015, 0, 0.03, 1))
-    figure.colorbar(mesh, cax=beside, ticks=[0, 0.5, 1], format="%g")

@@ -48,9 +48,11 @@ def placed(study: Study, frame: pl.DataFrame) -> pl.DataFrame:
     keys = [*study.axes, "seed"]
     if frame.is_empty():
         return pl.DataFrame(schema={INDEX: pl.Int64, **dict.fromkeys(keys, pl.Int64)})
-    known = pl.DataFrame([{**cell.axes, "seed": seed} for cell, seed, _ in study.runs()], infer_schema_length=None)
+    expected_runs = pl.DataFrame(
+        [{**cell.axes, "seed": seed} for cell, seed, _ in study.runs()], infer_schema_length=None
+    )
     try:
-        return frame.join(known.with_row_index(INDEX), on=keys, how="inner", maintain_order="left").sort(
+        return frame.join(expected_runs.with_row_index(INDEX), on=keys, how="inner", maintain_order="left").sort(
             INDEX, maintain_order=True
         )
     except pl.exceptions.PolarsError:
@@ -197,7 +199,7 @@ class SeedCurves:
     def arrays(self, every: int) -> dict[str, NDArray[Any]]:
         """Return `evaluations` [R], how many each run has, and `curve.` epoch, shares and loss [P].
 
-        Of each run, every so many evaluations are kept, counted from the last one, and the first.
+        Every n-th evaluation of a run is kept, counted from the last one, and the first.
         """
         kept = self._kept(every)
         rows = self.rows.filter(kept)

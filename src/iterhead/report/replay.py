@@ -28,7 +28,7 @@ class Plan:
     Attributes:
         epochs: of stored networks, increasing; includes the last one.
         lengths: increasing; includes the longest one.
-        sequences: the first so many test sequences of each length.
+        sequences: how many test sequences of each length, from the first on.
     """
 
     epochs: list[int]

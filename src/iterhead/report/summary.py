@@ -95,8 +95,8 @@ def _emergence(run: Run) -> str:
 
 def _other_circuit(run: Run) -> str:
     names = {part.name for part in run.config.iterative_task.components}
-    known = ", as networks often do on parity and copy" if names <= {"parity", "copy"} else ""
-    return f"The task is solved, but not by an iteration head: the network found another circuit{known}."
+    hint = ", as networks often do on parity and copy" if names <= {"parity", "copy"} else ""
+    return f"The task is solved, but not by an iteration head: the network found another circuit{hint}."
 
 
 def _second_head(scores: Scores) -> str:

@@ -131,7 +131,7 @@ class RunWriter:
         """Write files, then the status; then remove the checkpoints and the state that are not to be kept."""
         folder = self.run.folder
         folder.write_many(files)
-        folder.write_json(STATUS, self.status.as_json())
+        folder.write_json(STATUS, vars(self.status))
         if self._kept_checkpoints is not None:
             old = {epoch for epoch in self.run.checkpoints if epoch < self.status.epoch} - set(self._kept_checkpoints)
             state = [STATE] if self.status.state != "running" else []
@@ -153,7 +153,7 @@ class PopulationTraining:
         if self._observer:
             for writer in self._writers:
                 self._observer.started(writer.run, writer.evaluations)
-        self._finish([writer.is_over for writer in self._writers])
+        self._finish()
         while self._writers and not (until is not None and self._has_reached(until)):
             start = time.perf_counter()
             losses = self._trainer.train_epoch()
@@ -161,8 +161,8 @@ class PopulationTraining:
             for writer, loss in zip(self._writers, losses, strict=True):
                 writer.add_epoch(self._trainer.epoch, loss, seconds)
             self._drop_diverged(losses)
-            self._evaluate(due=[writer.is_due(self._trainer.epoch) for writer in self._writers])
-            self._finish([writer.is_over for writer in self._writers])
+            self._evaluate([place for place, writer in enumerate(self._writers) if writer.is_due(self._trainer.epoch)])
+            self._finish()
 
     def _has_reached(self, epoch: int) -> bool:
         """Whether so many epochs or more are done, and every run is saved after the last of them."""
@@ -172,7 +172,7 @@ class PopulationTraining:
     def _restore(self) -> None:
         """Load the saved states; for new runs, evaluate and save the untrained networks."""
         if not self._writers[0].run.folder.has(STATE):
-            self._evaluate(due=[True] * len(self._writers), notify=False)
+            self._evaluate(range(len(self._writers)), notify=False)
             return
         saved = [writer.run.folder.read_tensors(STATE) for writer in self._writers]
         self._trainer.load_states([state for state, _ in saved])
@@ -187,21 +187,18 @@ class PopulationTraining:
                 writer.save_divergence(self._trainer.epoch, loss)
         self._select(sound)
 
-    def _evaluate(self, due: Sequence[bool], notify: bool = True) -> None:
-        """Score the networks that are due on their held-out samples, and save them."""
-        networks = [network for network, is_due in enumerate(due) if is_due]
-        samples = [self._sample(network) for network in networks]
-        epoch = self._trainer.epoch
+    def _evaluate(self, networks: Sequence[int], notify: bool = True) -> None:
+        """Score networks on their held-out samples, and save them."""
+        samples, epoch = [], self._trainer.epoch
+        for network in networks:
+            count = self._trainer.configs[network].training.evaluation_per_length
+            samples.append({length: part[:count] for length, part in self._trainer.datasets[network].test.items()})
         for network, records in zip(networks, self._score(networks, samples), strict=True):
             writer = self._writers[network]
             self._share_time(self._writers)
             writer.save_evaluation(epoch, records, self._trainer.weights(network), self._trainer.state(network))
             if notify and self._observer:
                 self._observer.evaluated(writer.run, writer.evaluations[-1])
-
-    def _sample(self, network: int) -> Sequences:
-        count = self._trainer.configs[network].training.evaluation_per_length
-        return {length: tokens[:count] for length, tokens in self._trainer.datasets[network].test.items()}
 
     def _score(self, networks: Sequence[int], sequences: Sequence[Sequences]) -> list[list[Record]]:
         """Return each network's scores; those with equally many sequences of each length are scored together."""
@@ -220,8 +217,9 @@ class PopulationTraining:
             records |= dict(zip(indices, scored, strict=True))
         return [records[index] for index in range(len(networks))]
 
-    def _finish(self, over: Sequence[bool]) -> None:
+    def _finish(self) -> None:
         """Finish the runs that are over, one by one: memory for one network's test at a time."""
+        over = [writer.is_over for writer in self._writers]
         for network, writer in enumerate(self._writers):
             if over[network]:
                 dataset = self._trainer.datasets[network]

@@ -2,7 +2,6 @@
 
 import difflib
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 from iterhead import atomic
@@ -47,17 +46,12 @@ def open_run(path_or_name: str, out: Path) -> RunFolder:
     matches = [other for other in names if name and other.startswith(name)]
     if not matches and os.path.lexists(path):
         RunFolder(path).check()
-    if len(matches) != 1:
-        raise UserError(_no_single_run(name, out, names, matches))
-    return RunFolder(out / matches[0])
-
-
-def _no_single_run(name: str, out: Path, names: Sequence[str], matches: Sequence[str]) -> str:
+    if len(matches) == 1:
+        return RunFolder(out / matches[0])
     if matches:
-        return (
-            f"{name}: {len(matches)} runs in {out} have names that begin so: {listed(matches)}; give more of the name"
-        )
+        same = f"{len(matches)} runs in {out} have names that begin so: {listed(matches)}"
+        raise UserError(f"{name}: {same}; give more of the name")
     if names:
         nearest = difflib.get_close_matches(name, names, n=3, cutoff=0)
-        return f"{name}: no such run in {out}; the nearest: {listed(nearest)}"
-    return f"{name}: no such run, {out} has none yet (iterhead run makes one; --out names another folder)"
+        raise UserError(f"{name}: no such run in {out}; the nearest: {listed(nearest)}")
+    raise UserError(f"{name}: no such run, {out} has none yet (iterhead run makes one; --out names another folder)")

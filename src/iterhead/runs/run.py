@@ -3,7 +3,7 @@
 import base64
 import platform
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from html import escape
 from importlib.metadata import version
@@ -31,11 +31,8 @@ STATUS = "status.json"
 PROVENANCE = "provenance.json"
 FIGURE = "figure.png"
 
-SAMPLE = "sample"
-"""The split of the regular evaluations: the first few test sequences of each length."""
-
-TEST = "test"
-"""The split of the last evaluation: all test sequences."""
+# The splits of the regular evaluations, the first few test sequences of each length, and of the last one, all of them.
+SAMPLE, TEST = "sample", "test"
 
 
 def checkpoint_name(epoch: int) -> str:
@@ -78,10 +75,6 @@ class Status:
     precision: str = ""
     compiled: bool = False
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the fields by name."""
-        return asdict(self)
-
 
 class Run:
     """A trained network, or one in training: its folder, settings, measurements and weights."""
@@ -90,18 +83,13 @@ class Run:
         folder.check()
         self.folder = folder
         self.config: RunConfig = parse_config(folder.read_json(CONFIG))
-        self._check_task()
-
-    def _check_task(self) -> None:
-        """Raise UserError if a user's own task does something else now than when the run was made."""
-        if not self.folder.has(PROVENANCE):
-            return
-        expected, digest = self.folder.read_json(PROVENANCE)["task"], self.config.iterative_task.digest
-        if digest != expected:
-            raise UserError(
-                f"{self.folder.path}: the task {self.config.task} has changed since this run was made (digest "
-                f"{digest}, expected {expected}): bring the old one back, or train anew with the new one"
-            )
+        if folder.has(PROVENANCE):
+            expected, digest = folder.read_json(PROVENANCE)["task"], self.config.iterative_task.digest
+            if digest != expected:
+                raise UserError(
+                    f"{folder.path}: the task {self.config.task} has changed since this run was made (digest "
+                    f"{digest}, expected {expected}): bring the old one back, or train anew with the new one"
+                )
 
     @property
     def name(self) -> str:
@@ -129,9 +117,7 @@ class Run:
     def scores(self) -> Scores:
         """The last headline scores: on all test sequences if the run is finished, else on the sample."""
         last = self.measurements.filter(pl.col("split") == TEST)
-        if last.is_empty():
-            return list(self.history.values())[-1]
-        return headline(last)
+        return list(self.history.values())[-1] if last.is_empty() else headline(last)
 
     @property
     def checkpoints(self) -> list[int]:

@@ -12,13 +12,18 @@
 Nothing is pickled. torch and polars are imported only by the calls that need them.
 """
 
+import hashlib
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager
+import re
+import socket
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
 
 from iterhead import atomic
 from iterhead.errors import UserError
@@ -29,6 +34,14 @@ if TYPE_CHECKING:
     import torch
 
 CONFIG = "config.json"
+LOCK = ".lock"
+HOLDER = ".holder.json"
+
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
+
+
+class LockedError(UserError):
+    """Another process, or this one, holds the lock of the run."""
 
 
 class RunFolder:
@@ -72,7 +85,7 @@ class RunFolder:
         accepted = self._accepted(name)
         while True:
             data = self._load(name)
-            digest = atomic.digest(data)
+            digest = hashlib.sha256(data).hexdigest()
             if digest in accepted:
                 return data
             # A writer may have come between the two looks. Damage is a mismatch that no writer explains.
@@ -92,10 +105,9 @@ class RunFolder:
         A kill may leave the first ones new and the others old, so put the file last that must never be newer than
         the others. If the disk is full, every old file is intact.
         """
-        if not files:
-            return
-        with atomic.staged({self._path_of(name): data for name, data in files.items()}):
-            atomic.accept(self.path, files)
+        if files:
+            with atomic.replacing({self._path_of(name): data for name, data in files.items()}):
+                atomic.accept(self.path, files)
 
     def read_json(self, name: str) -> Any:
         """Return the value in a JSON file; the caller checks its shape."""
@@ -120,16 +132,48 @@ class RunFolder:
 
         return polars.read_parquet(io.BytesIO(self.read(name)))
 
-    def lock(self) -> AbstractContextManager[None]:
-        """Return a context that locks the run for this process, until it ends in whatever way.
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Lock the folder, made if need be, until the block or the process ends, killed or not.
 
-        Entering it raises LockedError, a UserError, if another holder works on the run.
+        Raises:
+            LockedError: another holder works on it.
+            UserError: it cannot be written to.
         """
-        return atomic.lock(self.path)
+        with atomic.explained("lock", self.path):
+            atomic.make_folder(self.path)
+            file_lock = self._file_lock()
+            try:
+                file_lock.acquire(blocking=False)
+            except Timeout:
+                raise LockedError(f"{self.path}: {self._busy()}") from None
+        try:
+            # The lock decides; this text, which a killed holder leaves behind, only informs.
+            holder = atomic.json_bytes({"pid": os.getpid(), "host": socket.gethostname()})
+            atomic.write(self.path / HOLDER, holder)
+            yield
+        finally:
+            with suppress(OSError):
+                (self.path / HOLDER).unlink()
+            file_lock.release()
 
     def is_locked(self) -> bool:
-        """Return whether any process holds the lock at this moment."""
-        return atomic.is_locked(self.path)
+        """Return whether the folder is locked at this moment; one that cannot be locked counts as free.
+
+        The lock is taken for an instant, so a process that wants it just then is refused. Use this only where such a
+        process tries again.
+        """
+        if not (self.path / LOCK).exists():
+            return False
+        probe = self._file_lock()
+        try:
+            probe.acquire(blocking=False)
+        except Timeout:
+            return True
+        except OSError:
+            return False
+        probe.release()
+        return False
 
     def remove(self, names: Iterable[str]) -> None:
         """Remove files, if they exist. Call it only under the lock."""
@@ -139,8 +183,25 @@ class RunFolder:
                 path.unlink(missing_ok=True)
 
     def clean(self) -> None:
-        """Remove the temporary files of a killed process. Call it only under the lock."""
-        atomic.clean(self.path)
+        """Remove the temporary files of a killed process, from subfolders too. Call it only under the lock."""
+        with atomic.explained("write", self.path):
+            for path in self.path.rglob(".*.tmp"):
+                if _TEMPORARY.fullmatch(path.name):
+                    path.unlink()
+
+    def _file_lock(self) -> FileLock:
+        # Not thread-local: a generator that holds the lock may be closed by another thread.
+        return FileLock(self.path / LOCK, thread_local=False, fallback_to_soft=False)
+
+    def _busy(self) -> str:
+        """Return in words who holds the lock."""
+        who = "another process"
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            holder = json.loads((self.path / HOLDER).read_bytes())
+            if (holder["pid"], holder["host"]) == (os.getpid(), socket.gethostname()):
+                who = "this very process"
+            who += f" (pid {holder['pid']} on host {holder['host']})"
+        return f"{who} is working on this run; wait for it, or choose another --out"
 
     def _path_of(self, name: str) -> Path:
         if not atomic.is_name(name):

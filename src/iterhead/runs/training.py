@@ -1,5 +1,6 @@
 """Training runs, alone or as populations: which of them are one computation, which come first, which are skipped."""
 
+import hashlib
 import itertools
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -16,7 +17,7 @@ from iterhead.runs.checkpointing import PopulationTraining, RunWriter
 from iterhead.runs.options import ExecutionKeywords, ExecutionOptions, Observer
 from iterhead.runs.paths import open_run, parent_name, run_folder_name
 from iterhead.runs.run import PROVENANCE, STATE, Run, checkpoint_name, is_finished, provenance
-from iterhead.runs.storage import CONFIG, RunFolder
+from iterhead.runs.storage import CONFIG, LockedError, RunFolder
 from iterhead.settings import RunConfig, StartConfig
 from iterhead.training import Trainer, check_fit, population_key
 
@@ -57,8 +58,8 @@ def train_population(
     Networks can be one computation if they agree in the settings that `training.population_key` keeps: they may
     differ in task, seed, start, learning rate, weight decay, split, evaluations, early stop and, at a constant rate,
     epoch limit. Those that do not agree are trained one population after another, and runs that start from others of
-    them after these. A network that is finished leaves the computation. So does one whose loss is not finite, which is
-    recorded as diverged. It pays where networks are small: see docs/benchmarks.md.
+    them after these. A network leaves the computation when it is finished, or diverged (its loss is not finite). It
+    pays where networks are small: see docs/benchmarks.md.
 
     Args:
         configs: the settings of each network; duplicates are trained once.
@@ -84,12 +85,9 @@ def train_population(
 def _choose_folder(config: RunConfig, options: ExecutionOptions) -> RunFolder:
     """Return the folder of a config's run; with `again`, the first of name, name-2, ... that is not finished."""
     name = run_folder_name(config)
-    folder = RunFolder(options.out / name)
-    for number in itertools.count(2):
-        if not (options.again and _is_taken(folder)):
-            break
-        folder = RunFolder(options.out / f"{name}-{number}")
-    return folder
+    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    folders = (RunFolder(options.out / name) for name in names)
+    return next(folder for folder in folders if not (options.again and _is_taken(folder)))
 
 
 def _is_taken(folder: RunFolder) -> bool:
@@ -179,7 +177,7 @@ def _train_group(
         for network, ((config, folder), start) in enumerate(zip(group, starts, strict=True)):
             try:
                 locks.enter_context(folder.lock())
-            except atomic.LockedError:
+            except LockedError:
                 if not options.skip_locked:
                     raise
                 locked.add(folder.path)
@@ -237,5 +235,5 @@ def _read_parent(config: RunConfig, start: StartConfig, parents: Path) -> _Start
     check_fit(config, parent.config)
     epoch = parent.checkpoints[-1] if start.epoch is None else start.epoch
     weights = parent.weights_at(epoch)
-    checksum = atomic.digest(folder.read(checkpoint_name(epoch)))
+    checksum = hashlib.sha256(folder.read(checkpoint_name(epoch))).hexdigest()
     return _Start(weights, {"run": start.run, "epoch": epoch, "sha256": checksum})

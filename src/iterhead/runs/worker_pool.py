@@ -152,8 +152,6 @@ class _Job:
 
 
 class _Worker(NamedTuple):
-    """A process with its job."""
-
     job: _Job
     process: BaseProcess
     reports: Connection
@@ -176,10 +174,12 @@ class WorkerPool:
             while self._queue or self._locked or working:
                 while len(working) < self._processes and (place := self._next(working)) is not None:
                     job = self._queue.pop(place)
-                    yield from self._finished(job)
-                    if startable := self._startable(job):
-                        on_start(list(startable.runs.values()))
-                        working.append(self._start(startable))
+                    finished, left = self._sort(job)
+                    yield from finished
+                    if free := self._put_locked_aside(job, left):
+                        job = job.select(free, job.attempt)
+                        on_start(list(job.runs.values()))
+                        working.append(self._start(job))
                 ended = wait([worker.process.sentinel for worker in working], timeout=TICK)
                 tick()
                 for worker in [worker for worker in working if worker.process.sentinel in ended]:
@@ -198,16 +198,20 @@ class WorkerPool:
         names = {name for job in undone for name in job.runs}
         return next((place for place, job in enumerate(self._queue) if not job.parents & names), None)
 
-    def _finished(self, job: _Job) -> Iterator[Result]:
-        """Yield the runs of a job that are finished."""
+    def _sort(self, job: _Job) -> tuple[list[Result], list[str]]:
+        """Return the runs of a job that are finished, and the names of the others."""
+        finished, left = [], []
         for name, config in job.runs.items():
-            if self._is_finished(name):
-                yield Result(config, Run(self._folder(name)))
-
-    def _startable(self, job: _Job) -> _Job | None:
-        """Return what is left to do of a job; runs that other processes work on are put aside until these end."""
-        free = self._put_locked_aside(job, self._unfinished(job))
-        return job.select(free, job.attempt) if free else None
+            folder = RunFolder(self._options.out / name)
+            try:
+                is_done = is_finished(folder)
+            except UserError:  # damaged: its process will report what is wrong with it
+                is_done = False
+            if is_done:
+                finished.append(Result(config, Run(folder)))
+            else:
+                left.append(name)
+        return finished, left
 
     def _requeue_unlocked(self) -> None:
         """Put back into the queue what other processes have finished, or left."""
@@ -218,7 +222,7 @@ class WorkerPool:
 
     def _put_locked_aside(self, job: _Job, names: Sequence[str]) -> list[str]:
         """Put aside those of a job's runs that other processes work on, and return the others."""
-        locked = [name for name in names if self._folder(name).is_locked()]
+        locked = [name for name in names if RunFolder(self._options.out / name).is_locked()]
         if locked:
             self._locked.append(job.select(locked))
         return [name for name in names if name not in locked]
@@ -241,8 +245,8 @@ class WorkerPool:
             error = str(worker.reports.recv())
         except EOFError:
             error = f"its process ended with exit code {worker.process.exitcode}, {job.attempt} times in a row"
-        yield from self._finished(job)
-        left = self._unfinished(job)
+        finished, left = self._sort(job)
+        yield from finished
         if left and worker.process.exitcode != 0 and job.attempt < MAX_ATTEMPTS:
             self._queue.append(job.select(left, job.attempt + 1))
         elif left and not error:  # another process was quicker to take them
@@ -251,19 +255,6 @@ class WorkerPool:
             self._queue += [job.select([name]) for name in left]
         else:
             yield from (Result(job.runs[name], None, error) for name in left)
-
-    def _unfinished(self, job: _Job) -> list[str]:
-        return [name for name in job.runs if not self._is_finished(name)]
-
-    def _is_finished(self, name: str) -> bool:
-        """Whether a run is done; one that is damaged is not, and its process will report what is wrong with it."""
-        try:
-            return is_finished(self._folder(name))
-        except UserError:
-            return False
-
-    def _folder(self, name: str) -> RunFolder:
-        return RunFolder(self._options.out / name)
 
 
 def _process_context() -> ForkServerContext | SpawnContext:

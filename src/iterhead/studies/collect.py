@@ -183,7 +183,7 @@ def _heads(run: Run) -> list[Row]:
 def _circuits(finished: Sequence[Finished]) -> dict[str, list[Row]]:
     """Return the table `circuits`: networks that solve their task with a low second peakiness (claim 11).
 
-    Columns beside the coordinates: accuracy, second_peakiness, the kinds of the last layer's heads, and a sentence.
+    Columns besides the coordinates: accuracy, second_peakiness, the kinds of the last layer's heads, and a sentence.
     """
     rows = []
     for _, coordinates, run in finished:

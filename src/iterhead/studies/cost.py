@@ -57,7 +57,7 @@ class Cost:
     """The largest cost of runs: no run stops early."""
 
     runs: int
-    seconds: float  # with so many processes of one thread each
+    seconds: float  # with `workers` processes of one thread each
     bytes: int  # on the disk when all are finished
 
 
@@ -116,7 +116,7 @@ def solve(rows: Sequence[tuple[float, float, float]], seconds: Sequence[float], 
 
 
 def cost(studies: Iterable[Study], calibration: Calibration, workers: int | None = None) -> Cost:
-    """Return the largest cost of studies with so many processes (by default one for each free core).
+    """Return the largest cost of studies with a number of processes (by default one for each free core).
 
     Runs that several cells share count once.
     """

@@ -77,7 +77,7 @@ class Study:
         cells: the runs; all on the same axes, no two at the same coordinates.
         drawings: what to draw.
         claims: what to check.
-        measures: what drawings and claims need beside the tables of runs.
+        measures: what drawings and claims need besides the tables of runs.
     """
 
     name: str

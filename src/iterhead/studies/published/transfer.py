@@ -70,9 +70,9 @@ def scratch(scale: Scale, task: str, seeds: tuple[int, ...]) -> Cell:
 
 def after(scale: Scale, first: str, task: str, seeds: tuple[int, ...], how: str = "") -> Cell:
     """Return the networks that go on with a task after another one, all weights or some of them trained."""
-    given = SIZE[scale]
-    training = {**given.get("training", {}), **LATER[scale], **({"train": _TRAIN[how]} if how else {})}
-    data = {**given["data"], **(FINE if scale == "laptop" and task in BINARY else {})}
+    size = SIZE[scale]
+    training = {**size.get("training", {}), **LATER[scale], **({"train": _TRAIN[how]} if how else {})}
+    data = {**size["data"], **(FINE if scale == "laptop" and task in BINARY else {})}
     config = make_config(scale, TASKS[task], data=data, training=training)
     place = {"first": first, "task": task}
     return Cell(place, config, seeds, scratch(scale, first, seeds), PRETRAINING[scale])
