@@ -44,10 +44,8 @@ def option_names(config: type[BaseModel] = RunConfig, prefix: str = "") -> list[
     """Return every setting as a dotted name, e.g. `data.max_length`."""
     names: list[str] = []
     for name, field in config.model_fields.items():
-        if part := part_of(field):
-            names += option_names(part, f"{prefix}{name}.")
-        else:
-            names.append(prefix + name)
+        part = part_of(field)
+        names += option_names(part, f"{prefix}{name}.") if part else [prefix + name]
     return names
 
 

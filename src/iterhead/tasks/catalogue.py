@@ -145,12 +145,11 @@ def _mixture(text: str) -> Mixture:
 def _component(text: str) -> IterativeTask:
     """Return a mixture's component from its text, in which parentheses stand for the colon."""
     head, opening, rest = text.partition("(")
-    if head.strip() == _MIXTURE:
-        raise UserError(f"{text}: a mixture cannot stand in a mixture; list all the tasks in one")
-    if opening and not rest.endswith(")"):
+    is_mixture = head.strip() == _MIXTURE
+    if opening and not rest.endswith(")") and not is_mixture:
         raise UserError(f"{text}: ')' is missing; write a component with options as polynomial(p=5)")
-    component = task(f"{head}:{rest[:-1]}" if opening else text)
-    if isinstance(component, Mixture):
+    component = None if is_mixture else task(f"{head}:{rest[:-1]}" if opening else text)
+    if not isinstance(component, IterativeTask):
         raise UserError(f"{text}: a mixture cannot stand in a mixture; list all the tasks in one")
     return component
 

@@ -170,10 +170,9 @@ def _compile(node: ast.expr, text: str, p: int) -> Program:
             return (("value", value % p),)
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return (*_compile(operand, text, p), ("negate", 0))
-        case ast.BinOp(left=base, op=ast.Pow(), right=exponent):
-            match exponent:
-                case ast.Constant(value=int(value)) if value <= MAX_EXPONENT:
-                    return (*_compile(base, text, p), ("^", value))
+        case ast.BinOp(left=base, op=ast.Pow(), right=ast.Constant(value=int(value))) if value <= MAX_EXPONENT:
+            return (*_compile(base, text, p), ("^", value))
+        case ast.BinOp(op=ast.Pow()):
             raise _refusal(text, f"an exponent must be an integer from 0 to {MAX_EXPONENT}, e.g. s^2")
         case ast.BinOp(left=left, op=ast.Add() | ast.Sub() | ast.Mult() as sign, right=right):
             return (*_compile(left, text, p), *_compile(right, text, p), (_OPERATORS[type(sign)], 0))

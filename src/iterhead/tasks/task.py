@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, product
 from typing import TypeAlias
 
 import numpy as np
@@ -87,18 +87,14 @@ class IterativeTask:
     def table(self) -> NDArray[np.int64]:
         """F as a table [alphabet, alphabet]: row s, column x; -1 where x is no legal input."""
         table = np.full((self.alphabet, self.alphabet), -1, dtype=np.int64)
-        for s in range(self.alphabet):
-            for x in self.symbols:
-                table[s, x] = self._checked_step(s, x)
+        for s, x in product(range(self.alphabet), self.symbols):
+            try:
+                value = self.step(s, x)
+            except Exception as error:  # a user's own function may raise anything
+                raise UserError(f"{self.name}: F({s}, {x}) failed with {type(error).__name__}: {error}") from error
+            self._check_value(value, f"F({s}, {x})")
+            table[s, x] = value
         return table
-
-    def _checked_step(self, s: int, x: int) -> int:
-        try:
-            value = self.step(s, x)
-        except Exception as error:  # a user's own function may raise anything
-            raise UserError(f"{self.name}: F({s}, {x}) failed with {type(error).__name__}: {error}") from error
-        self._check_value(value, f"F({s}, {x})")
-        return value
 
     @cached_property
     def first_states(self) -> NDArray[np.int64]:
