@@ -1,6 +1,5 @@
 """The tidy tables of a study: everything that its figures and claims are made from."""
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +8,7 @@ import polars as pl
 
 from iterhead import atomic
 from iterhead.errors import UserError
+from iterhead.runs.storage import table_bytes
 from iterhead.studies.study import Where
 
 FOLDER = "tables"
@@ -55,9 +55,7 @@ class Tables:
 def write_tables(tables: Tables, folder: Path) -> None:
     """Write each table as Parquet into a folder; each file is whole or as it was before."""
     for name, frame in tables.frames.items():
-        buffer = io.BytesIO()
-        frame.write_parquet(buffer)
-        atomic.write(folder / FOLDER / f"{name}.parquet", buffer.getvalue())
+        atomic.write(folder / FOLDER / f"{name}.parquet", table_bytes(frame))
 
 
 def read_tables(study: str, folder: Path) -> Tables:
