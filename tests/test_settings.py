@@ -10,7 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from iterhead.errors import UserError
-from iterhead.settings import DataConfig, ModelConfig, RunConfig, TrainingConfig, option_names, parse_config, read_toml
+from iterhead.settings import DataConfig, ModelConfig, RunConfig, TrainingConfig, option_names, parse_config
+from iterhead.settings.reading import read_toml
 from iterhead.tasks import SequenceLayout
 
 OTHER = {

@@ -38,8 +38,7 @@ ANY, UNIT_INTERVAL = (-math.inf, math.inf), (0.0, 1.0)  # ranges of possible val
 def mean_over(values: Sequence[float], within: tuple[float, float] = ANY) -> Estimate:
     """Return the mean with Student's interval, clipped to the possible values; equal values have no width.
 
-    Seeds are few. With ten, the percentile bootstrap of a mean is a fifth narrower than this interval; with three it
-    ends at the smallest and the largest value, and this is about two and a half times as wide.
+    For few seeds a percentile bootstrap is too narrow: by a fifth for ten, by more than half for three.
     """
     if not values:
         return NO_ESTIMATE
@@ -57,10 +56,7 @@ def median_over(
     2 * (1 + 10) / 1024 = 2.1%, outside the third and the eighth with 2 * (1 + 10 + 45) / 1024 = 10.9%, so the
     interval runs from the second to the ninth. Fewer than six values have no such interval: it is their range.
 
-    Args:
-        values: as measured.
-        at_least: lower bounds of the values, where some are not exact; the lower end is one of these.
-        at_most: upper bounds, perhaps infinite; the upper end is one of these.
+    Where some values are not exact, the ends are among their bounds, `at_least` and `at_most`, which may be infinite.
     """
     if not values:
         return NO_ESTIMATE
@@ -107,10 +103,7 @@ def mean_band(values_NE: Floats, within: tuple[float, float] = UNIT_INTERVAL) ->
 
 
 def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
-    """Return Spearman's correlation; nan for fewer than three pairs or a constant side.
-
-    Ties share their mean rank. Infinite values rank beyond all finite ones.
-    """
+    """Return Spearman's correlation (ties share their mean rank); nan for fewer than three pairs or a constant side."""
     ranks = [scipy.stats.rankdata(values) for values in (first, second)]
     if len(first) < 3 or any(np.ptp(rank) == 0 for rank in ranks):
         return math.nan

@@ -12,16 +12,12 @@ from iterhead.errors import UserError
 if TYPE_CHECKING:
     import torch
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
-"""What a user may ask for; auto takes a GPU where there is one."""
-
-LEAST_WIDTH_FOR_BFLOAT16 = 64
-"""A single narrower network is no faster in bfloat16, or slower."""
+DEVICES = ("auto", "cpu", "cuda", "mps")  # auto takes a GPU where there is one
+LEAST_WIDTH_FOR_BFLOAT16 = 64  # a single narrower network is no faster in it, or slower
 
 Precision = Literal["float32", "float64", "bfloat16"]
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-"""glibc's numbers for what `mallopt` sets."""
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's numbers for what mallopt sets
 
 
 def free_cores() -> int:

@@ -82,20 +82,17 @@ def attention_map(
     hooks: Hooks | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw where one head attends in one sequence, and outline the keys of the role that it plays.
+    """Draw where one head attends in one sequence, outline the keys of the role that it plays, and return the axes.
 
     Args:
-        network: a run, or one network.
+        network: a run, or one network, which needs `tokens`.
         layer: from 0.
         head: from 0.
-        length: of the test sequence that is drawn; the longest by default. For runs.
-        sequence: index of the test sequence, from 0. For runs.
+        length: of the run's test sequence that is drawn; the longest by default.
+        sequence: index of the test sequence, from 0.
         tokens: ids of a sequence to draw instead, with its chain of thought, with or without EoS.
         hooks: to draw the map under an intervention.
         ax: where to draw; a new figure by default.
-
-    Returns:
-        The axes drawn on.
 
     Raises:
         UserError: for a head, length or sequence that does not exist, a network without tokens, or tokens that are no

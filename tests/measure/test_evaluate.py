@@ -13,7 +13,8 @@ from iterhead.measure.evaluate import evaluate, evaluate_population
 from iterhead.measure.records import table
 from iterhead.model.transformer import Transformer
 from iterhead.settings import DataConfig, ModelConfig
-from iterhead.tasks import SequenceLayout, Vocabulary, parity_task, task
+from iterhead.tasks import SequenceLayout, Vocabulary, task
+from iterhead.tasks.catalogue import parity_task
 
 EOS, EOI, PROBLEM = 6, 5, 4
 LAYERS, HEADS = 2, 3

@@ -24,7 +24,8 @@ from iterhead.model.context import packed_context
 from iterhead.model.layers import Norm
 from iterhead.model.transformer import Transformer
 from iterhead.settings import DataConfig, ModelConfig, RunConfig
-from iterhead.tasks import Vocabulary, parity_task
+from iterhead.tasks import Vocabulary
+from iterhead.tasks.catalogue import parity_task
 
 TIGHT = {"rtol": 1e-10, "atol": 1e-12}
 

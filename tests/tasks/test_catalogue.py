@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from helpers.polynomial_cases import CASES
 from iterhead.errors import UserError
-from iterhead.tasks import IterativeTask, Mixture, catalogue, parse_polynomial, task
+from iterhead.tasks import IterativeTask, Mixture, catalogue, task
+from iterhead.tasks.polynomial import parse_polynomial
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from iterhead.errors import UserError
-from iterhead.tasks import parse_polynomial, polynomial_task
+from iterhead.tasks.polynomial import parse_polynomial, polynomial_task
 
 
 @pytest.mark.parametrize(

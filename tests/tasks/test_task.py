@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from helpers.polynomial_cases import CASES
 from iterhead.errors import UserError
-from iterhead.tasks import IterativeTask, Mixture, catalogue, copy_task, parity_task, task
+from iterhead.tasks import IterativeTask, Mixture, catalogue, task
+from iterhead.tasks.catalogue import copy_task, parity_task
 
 CATALOGUE = [component for entry in catalogue() for component in entry.task.components]
 

@@ -13,7 +13,8 @@ from pydantic.fields import FieldInfo
 
 from iterhead.cli.parsing import Parser
 from iterhead.errors import UserError
-from iterhead.settings import RunConfig, parse_config, part_of, read_toml
+from iterhead.settings import RunConfig, parse_config
+from iterhead.settings.reading import part_of, read_toml
 
 _READERS: Mapping[Any, tuple[Callable[[str], Any], str]] = {
     bool: ({"true": True, "false": False}.__getitem__, "true or false"),

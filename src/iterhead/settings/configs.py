@@ -219,12 +219,8 @@ class RunConfig(StrictConfig):
         left_out: dict[str, Any] = {"training": {"train"}} if self.training.train == "all" else {}
         content = self.model_dump_json(exclude=left_out if self.start else {**left_out, "start": True})
         iterative = self.iterative_task
-        if _is_own(iterative):
+        # The name of a user's own task, alone or in a mixture, does not say what F is.
+        listed = {entry.spec.partition(":")[0] for entry in catalogue()}
+        if any(part.name.partition(":")[0] not in listed for part in (iterative, *iterative.components)):
             content += iterative.digest
         return hashlib.sha256(content.encode()).hexdigest()[:10]
-
-
-def _is_own(iterative: Task) -> bool:
-    """Whether the task, or one in the mixture, is a user's own, so that its name does not say what F is."""
-    listed = {entry.spec.partition(":")[0] for entry in catalogue()}
-    return any(part.name.partition(":")[0] not in listed for part in (iterative, *iterative.components))

@@ -25,11 +25,7 @@ def parse_config(values: Mapping[str, Any]) -> RunConfig:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Return the nested settings of a TOML file, unchecked.
-
-    Raises:
-        UserError: when the file cannot be read or is not TOML.
-    """
+    """Return the nested settings of a TOML file, unchecked; UserError if it cannot be read or is not TOML."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -48,10 +44,8 @@ def option_names(config: type[BaseModel] = RunConfig, prefix: str = "") -> list[
     """Return every setting as a dotted name, e.g. `data.max_length`."""
     names: list[str] = []
     for name, field in config.model_fields.items():
-        if part := part_of(field):
-            names += option_names(part, f"{prefix}{name}.")
-        else:
-            names.append(prefix + name)
+        part = part_of(field)
+        names += option_names(part, f"{prefix}{name}.") if part else [prefix + name]
     return names
 
 

@@ -16,14 +16,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
 
 from iterhead.errors import UserError, nearest
 from iterhead.tasks.polynomial import polynomial_task
 from iterhead.tasks.task import IterativeTask, Mixture, Task
 
-MAX_SPEC = 2000
-"""The longest text of a task, in characters."""
+MAX_SPEC = 2000  # characters
 
 
 def copy_task() -> IterativeTask:
@@ -47,41 +45,32 @@ def _parity(s: int, x: int) -> int:
     return (s + x) % 2
 
 
-class _Option(NamedTuple):
-    """`read` raises KeyError or ValueError unless the text is what `expected` says."""
-
-    read: Callable[[str], object]
-    expected: str
-
-
 _FACTORIES: Mapping[str, Callable[..., IterativeTask]] = {
     "copy": copy_task,
     "parity": parity_task,
     "polynomial": polynomial_task,
 }
-_OPTIONS: Mapping[str, Mapping[str, _Option]] = {
+_OPTIONS: Mapping[str, Mapping[str, tuple[Callable[[str], object], str]]] = {
     "polynomial": {
-        "p": _Option(int, "a prime number, e.g. p=13"),
-        "f": _Option(str, "a polynomial"),
-        "start": _Option(str, "first-input or init"),
-        "zero": _Option({"true": True, "false": False}.__getitem__, "true or false"),
+        "p": (int, "a prime number, e.g. p=13"),
+        "f": (str, "a polynomial"),
+        "start": (str, "first-input or init"),
+        "zero": ({"true": True, "false": False}.__getitem__, "true or false"),
     },
 }
+"""How the text of each option is read, and what to expect where that raises KeyError or ValueError."""
+
 _MIXTURE = "mix"
 _NAMES = (*_FACTORIES, _MIXTURE)
 
 
 def task(spec: str) -> Task:
-    """Return the task that `spec` names.
-
-    Its `name` is the canonical text: default options left out, the rest in a fixed order, formulas without spaces.
-    `task(task(spec).name)` is the same task again.
+    """Return the task that `spec` names; its own name has no default options and no spaces.
 
     Args:
         spec: `copy`, `parity`, `polynomial:p=13,f=s*x+x^2+3,start=init,zero=true` (see `polynomial_task`),
             `mix:copy,polynomial(p=5):weights=0.3,0.7` (equal weights when left out), or `package.module:name` for your
-            own IterativeTask or Mixture. Its module is imported; the current folder is searched after the installed
-            packages.
+            own IterativeTask or Mixture, in a module that is installed or in the current folder.
 
     Raises:
         UserError: when the text names no task; one line that says what is wrong and which name is near.
@@ -127,10 +116,11 @@ def _with_options(name: str, assignments: list[str]) -> IterativeTask:
             raise UserError(f"{name}:{assignment}: unknown option {option!r}{hint} ({listing})")
         if option in values:
             raise UserError(f"{name}:{assignment}: option {option!r} is given twice; give it once")
+        read, expected = options[option]
         try:
-            values[option] = options[option].read(text)
+            values[option] = read(text)
         except (KeyError, ValueError):
-            raise UserError(f"{name}:{assignment}: {option} must be {options[option].expected}") from None
+            raise UserError(f"{name}:{assignment}: {option} must be {expected}") from None
     return _FACTORIES[name](**values)
 
 
@@ -141,38 +131,33 @@ def _mixture(text: str) -> Mixture:
     if not all(texts):
         raise UserError(f"mix:{text}: expected tasks joined by commas, e.g. mix:copy,parity")
     components = tuple(_component(part) for part in texts)
-    names = [_in_mixture(component.name) for component in components]
+    names = [component.name for component in components]
+    names = [f"{name.replace(':', '(', 1)})" if ":" in name else name for name in names]
     for name in names:
         if names.count(name) > 1:
             raise UserError(f"mix:{text}: {name} stands in it twice; give its weight once")
-    weights = _weights(text, assignments, len(components))
-    shares = "" if weights is None else ":weights=" + ",".join(repr(weight) for weight in weights)
     equal = (1 / len(components),) * len(components)
-    return Mixture(f"mix:{','.join(names)}{shares}", components, equal if weights is None else weights)
+    weights = _weights(text, assignments, equal)
+    shares = "" if weights == equal else f":weights={','.join(map(repr, weights))}"
+    return Mixture(f"mix:{','.join(names)}{shares}", components, weights)
 
 
 def _component(text: str) -> IterativeTask:
     """Return a mixture's component from its text, in which parentheses stand for the colon."""
     head, opening, rest = text.partition("(")
-    if head.strip() == _MIXTURE:
-        raise UserError(f"{text}: a mixture cannot stand in a mixture; list all the tasks in one")
-    if opening and not rest.endswith(")"):
+    is_mixture = head.strip() == _MIXTURE
+    if opening and not rest.endswith(")") and not is_mixture:
         raise UserError(f"{text}: ')' is missing; write a component with options as polynomial(p=5)")
-    component = task(f"{head}:{rest[:-1]}" if opening else text)
-    if isinstance(component, Mixture):
+    component = None if is_mixture else task(f"{head}:{rest[:-1]}" if opening else text)
+    if not isinstance(component, IterativeTask):
         raise UserError(f"{text}: a mixture cannot stand in a mixture; list all the tasks in one")
     return component
 
 
-def _in_mixture(name: str) -> str:
-    head, colon, rest = name.partition(":")
-    return f"{head}({rest})" if colon else head
-
-
-def _weights(text: str, assignments: list[str], components: int) -> tuple[float, ...] | None:
-    """Return the weights of a mixture, or None where they are left out or equal."""
+def _weights(text: str, assignments: list[str], equal: tuple[float, ...]) -> tuple[float, ...]:
+    """Return the weights of a mixture: exactly `equal` where they are left out, or the same to nine decimals."""
     if not assignments:
-        return None
+        return equal
     option, equals, values = assignments[0].partition("=")
     if len(assignments) > 1 or option.strip() != "weights" or not equals:
         raise UserError(
@@ -183,8 +168,8 @@ def _weights(text: str, assignments: list[str], components: int) -> tuple[float,
         weights = tuple(float(value) for value in values.split(","))
     except ValueError:
         raise UserError(f"mix:{text}: weights must be numbers, e.g. weights=0.3,0.7") from None
-    is_equal = len(set(weights)) == 1 and len(weights) == components and abs(sum(weights) - 1) < 1e-9
-    return None if is_equal else weights
+    is_equal = len(set(weights)) == 1 and len(weights) == len(equal) and abs(sum(weights) - 1) < 1e-9
+    return equal if is_equal else weights
 
 
 def _own_task(module_name: str, name: str) -> Task:
@@ -204,13 +189,9 @@ def _own_task(module_name: str, name: str) -> Task:
 def import_module(module_name: str, spec: str, hint: str = "") -> ModuleType:
     """Import a user's module; the current folder is searched last.
 
-    Args:
-        module_name: with dots, as in an import.
-        spec: what was asked for, to begin an error message with.
-        hint: ends the message if there is no such module.
-
     Raises:
-        UserError: in one line, if the module is missing or its import fails.
+        UserError: the module is missing or its import fails: one line that begins with `spec`, what was asked for. If
+            the module is missing it ends with `hint`.
     """
     folder = str(Path.cwd())
     if folder not in sys.path:
@@ -229,14 +210,7 @@ def import_module(module_name: str, spec: str, hint: str = "") -> ModuleType:
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of `iterhead tasks`.
-
-    Args:
-        spec: what to type, in canonical form.
-        task: the task.
-        about: one line about it.
-        worked: a worked sequence for each component (one, unless it is a mixture).
-    """
+    """One line of `iterhead tasks`: what to type, and a worked sequence for each component of the task."""
 
     spec: str
     task: Task

@@ -21,11 +21,7 @@ QueryKeyPairs = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Token ids: values are 0, 1, ..., the special tokens stand at the top.
-
-    Args:
-        size: how many ids there are; 64 in the paper.
-    """
+    """Token ids: values are 0, 1, ..., the special tokens stand at the top; 64 ids in the paper."""
 
     size: int = 64
 
@@ -131,10 +127,7 @@ class SequenceLayout:
 
     @cached_property
     def second_pairs(self) -> QueryKeyPairs:
-        """What the ideal second head attends to (section 3): queries EoI, s_1 .. s_{L-1}, keys x_1 .. x_L.
-
-        The query that writes s_t attends to x_t.
-        """
+        """What the ideal second head attends to (section 3): x_t where s_t is written, at EoI, s_1 .. s_{L-1}."""
         self._require_chain_of_thought()
         keys = np.arange(1, self.length + 1)
         return keys + self.length, keys

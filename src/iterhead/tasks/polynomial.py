@@ -21,17 +21,10 @@ from iterhead.tasks.task import IterativeTask
 Start: TypeAlias = Literal["first-input", "init"]
 """Where the states start: s_1 = x_1 as in the authors' code, or s_0 = 0 as in the paper's text."""
 
-MAX_MODULUS = 1021
-"""The largest p, since F becomes a table of p * p values."""
-
-MAX_TEXT = 200
-"""The longest f, in characters; it also bounds the depth of the parsed tree, and so the recursion."""
-
-MAX_NESTING = 32
-"""The most parentheses open at once; Python's own parser gives up at 200."""
-
-MAX_EXPONENT = MAX_MODULUS
-"""The largest exponent; above p it adds nothing new, since x^p = x mod p."""
+MAX_MODULUS = 1021  # F becomes a table of p * p values
+MAX_TEXT = 200  # characters of f; also bounds the depth of the parsed tree, and so the recursion
+MAX_NESTING = 32  # parentheses open at once; Python's own parser gives up at 200
+MAX_EXPONENT = MAX_MODULUS  # above p it adds nothing new, since x^p = x mod p
 
 Program: TypeAlias = tuple[tuple[str, int], ...]
 """f in postfix order: "value", "s", "x", "negate", "+", "-", "*" or "^", with the value or the exponent (else 0)."""
@@ -46,13 +39,7 @@ _HOW_TO = "write integers, s and x joined by + - * ^ and parentheses, e.g. f=s*x
 
 @dataclass(frozen=True)
 class Polynomial:
-    """F(s, x) = f mod p, as `parse_polynomial` makes it; it can be pickled.
-
-    Args:
-        text: f in its canonical form: no white space, `^` for powers.
-        p: the modulus.
-        program: f in postfix order.
-    """
+    """F(s, x) = f mod p, as `parse_polynomial` makes it; it can be pickled. `text` has no spaces and `^` for powers."""
 
     text: str
     p: int
@@ -147,14 +134,12 @@ def parse_polynomial(text: str, p: int) -> Polynomial:
         UserError: for any other text; one line that quotes it and says what is allowed in f.
     """
     tokens = _tokenize(text)
-    # Python gives ^ a lower precedence than + and *, so it must see ** instead.
-    source = " ".join("**" if token == "^" else token for token in tokens)
     try:
-        tree = ast.parse(source, mode="eval")
+        # Python gives ^ a lower precedence than + and *, so it must see ** instead.
+        tree = ast.parse(" ".join(tokens).replace("^", "**"), mode="eval")
     except SyntaxError:
         raise _refusal(text, f"this is no polynomial: {_HOW_TO}") from None
-    canonical = "".join("^" if token == "**" else token for token in tokens)
-    return Polynomial(canonical, p, _compile(tree.body, text, p))
+    return Polynomial("".join(tokens).replace("**", "^"), p, _compile(tree.body, text, p))
 
 
 def _tokenize(text: str) -> list[str]:
@@ -185,10 +170,9 @@ def _compile(node: ast.expr, text: str, p: int) -> Program:
             return (("value", value % p),)
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return (*_compile(operand, text, p), ("negate", 0))
-        case ast.BinOp(left=base, op=ast.Pow(), right=exponent):
-            match exponent:
-                case ast.Constant(value=int(value)) if value <= MAX_EXPONENT:
-                    return (*_compile(base, text, p), ("^", value))
+        case ast.BinOp(left=base, op=ast.Pow(), right=ast.Constant(value=int(value))) if value <= MAX_EXPONENT:
+            return (*_compile(base, text, p), ("^", value))
+        case ast.BinOp(op=ast.Pow()):
             raise _refusal(text, f"an exponent must be an integer from 0 to {MAX_EXPONENT}, e.g. s^2")
         case ast.BinOp(left=left, op=ast.Add() | ast.Sub() | ast.Mult() as sign, right=right):
             return (*_compile(left, text, p), *_compile(right, text, p), (_OPERATORS[type(sign)], 0))

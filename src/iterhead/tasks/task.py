@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate, product
 from typing import TypeAlias
 
 import numpy as np
@@ -19,13 +20,11 @@ from iterhead.errors import UserError
 class IterativeTask:
     """A task whose state is updated once for each input symbol.
 
-    Your own task takes five lines:
+    Your own task takes two lines:
 
         from iterhead import IterativeTask
 
-        running_maximum = IterativeTask(
-            name="running-maximum", alphabet=7, init=0, step=lambda s, x: max(s, x)
-        )
+        running_maximum = IterativeTask(name="running-maximum", alphabet=7, init=0, step=lambda s, x: max(s, x))
 
     whose run on 2 1 5 3 can be done by hand: `2 1 5 3 | EoI | 2 2 5 5 | EoS`.
 
@@ -62,8 +61,7 @@ class IterativeTask:
 
     def _check_value(self, value: int, what: str) -> None:
         if not (isinstance(value, int | np.integer) and 0 <= value < self.alphabet):
-            last = self.alphabet - 1
-            raise UserError(f"{self.name}: {what} is {value!r}: expected an integer in 0 .. {last}")
+            raise UserError(f"{self.name}: {what} is {value!r}: expected an integer in 0 .. {self.alphabet - 1}")
 
     @property
     def symbols(self) -> tuple[int, ...]:
@@ -82,30 +80,21 @@ class IterativeTask:
 
     def run(self, inputs: Sequence[int]) -> list[int]:
         """Return s_1 .. s_L for x_1 .. x_L, one step at a time (section 2 of the paper)."""
-        states: list[int] = []
-        for x in inputs:
-            if states:
-                states.append(self.step(states[-1], x))
-            else:
-                states.append(x if self.init is None else self.step(self.init, x))
-        return states
+        states = list(accumulate(inputs, self.step, initial=self.init))
+        return states if self.init is None else states[1:]
 
     @cached_property
     def table(self) -> NDArray[np.int64]:
         """F as a table [alphabet, alphabet]: row s, column x; -1 where x is no legal input."""
         table = np.full((self.alphabet, self.alphabet), -1, dtype=np.int64)
-        for s in range(self.alphabet):
-            for x in self.symbols:
-                table[s, x] = self._checked_step(s, x)
+        for s, x in product(range(self.alphabet), self.symbols):
+            try:
+                value = self.step(s, x)
+            except Exception as error:  # a user's own function may raise anything
+                raise UserError(f"{self.name}: F({s}, {x}) failed with {type(error).__name__}: {error}") from error
+            self._check_value(value, f"F({s}, {x})")
+            table[s, x] = value
         return table
-
-    def _checked_step(self, s: int, x: int) -> int:
-        try:
-            value = self.step(s, x)
-        except Exception as error:  # a user's own function may raise anything
-            raise UserError(f"{self.name}: F({s}, {x}) failed with {type(error).__name__}: {error}") from error
-        self._check_value(value, f"F({s}, {x})")
-        return value
 
     @cached_property
     def first_states(self) -> NDArray[np.int64]:
