@@ -23,7 +23,7 @@ def plural(number: int, noun: str) -> str:
 
 
 def head_label(head: tuple[int, int]) -> str:
-    """Return the words for a head, plural from 1."""
+    """Return the words for a head, counted from 1."""
     layer, index = head
     return f"layer {layer + 1}, head {index + 1}"
 

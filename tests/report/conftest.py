@@ -10,7 +10,7 @@ from helpers.made_study import made_study, write_made
 from helpers.pages import ABSENT, grown, staged
 from iterhead.cli.report_command import write_study_pages
 from iterhead.model.handmade import handmade
-from iterhead.report import run_report, write_report
+from iterhead.report.run_page import run_report, write_report
 from iterhead.studies.verification import verify, write_verification
 from iterhead.tasks import task
 

@@ -11,7 +11,7 @@ import pytest
 
 from helpers.pages import grown, staged
 from helpers.stored_runs import untrained
-from iterhead.report import run_report
+from iterhead.report.run_page import run_report
 
 EPOCHS = 60
 

@@ -12,10 +12,10 @@ from helpers.pages import ATTACK, Tags, facts_of, grown, staged
 from helpers.stored_runs import stored, untrained
 from iterhead.errors import UserError
 from iterhead.model.handmade import handmade
-from iterhead.report import overview, run_page, run_report, study_page, write_report
+from iterhead.report import overview, run_page, study_page
 from iterhead.report.assemble import PAGE, assemble, pack, typeset
 from iterhead.report.replay import left_out, plan, replay
-from iterhead.report.run_page import SCRIPTS, STYLES
+from iterhead.report.run_page import SCRIPTS, STYLES, run_report, write_report
 from iterhead.runs.run import PROVENANCE, load
 from iterhead.tasks import task
 

@@ -15,9 +15,9 @@ from helpers.pages import ATTACK, Tags, arrays_of, facts_of, staged
 from helpers.stored_runs import settings
 from iterhead.errors import UserError
 from iterhead.model.handmade import handmade
-from iterhead.report import cells, measured, no_tables, overview, study_page, study_report, write_study_report
+from iterhead.report import cells, overview, study_page
 from iterhead.report.cells import MISSING, seed_curves, shares
-from iterhead.report.study_page import headline
+from iterhead.report.study_page import headline, measured, no_tables, study_report, write_study_report
 from iterhead.runs.paths import run_folder_name
 from iterhead.runs.run import PROVENANCE, STATUS
 from iterhead.studies.collect import collect

@@ -70,7 +70,7 @@ def write_run_page(run: "Run") -> Path:
     Raises:
         UserError: nothing is trained yet, another process works on the run, or the disk refuses.
     """
-    from iterhead.report import REPORT, write_report
+    from iterhead.report.run_page import REPORT, write_report
 
     write_report(run, _run_command(run.config))
     return run.folder.path / REPORT
@@ -92,7 +92,8 @@ def write_study_pages(
     Raises:
         UserError: none of the studies has tables, or the disk refuses.
     """
-    from iterhead.report import has_tables, measured, no_tables, write_overview, write_study_report
+    from iterhead.report.overview import write_overview
+    from iterhead.report.study_page import has_tables, measured, no_tables, write_study_report
     from iterhead.studies.results import STUDY, study_folder
 
     with_tables = [study for study in studies if has_tables(study, out)]
@@ -112,7 +113,7 @@ def make_final_page(run: "Run", *, is_new: bool, silent: bool) -> None:
 
     Unless the run `is_new`, an existing page is kept.
     """
-    from iterhead.report import REPORT
+    from iterhead.report.run_page import REPORT
 
     path = run.folder.path / REPORT
     if is_new or not run.folder.has(REPORT):
