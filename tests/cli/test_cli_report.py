@@ -6,9 +6,9 @@ import webbrowser
 import pytest
 
 from helpers.made_study import made_study, write_made
-from iterhead import report
 from iterhead.cli.report_command import make_final_page
 from iterhead.errors import UserError
+from iterhead.report import study_page
 from iterhead.runs.run import load
 from iterhead.runs.storage import RunFolder
 from iterhead.studies import registry
@@ -162,7 +162,7 @@ def test_page_that_fails_does_not_fail_the_study(call, studies, monkeypatch, err
     def fails(*_):
         raise error
 
-    monkeypatch.setattr(report, "write_study_report", fails)
+    monkeypatch.setattr(study_page, "write_study_report", fails)
     output = call("study report figure-7 --redraw --scale smoke")
     assert output.code == 1
     assert "23 of 27 runs measured" in output.out
