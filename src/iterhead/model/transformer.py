@@ -1,7 +1,5 @@
 """The decoder of the paper (section 4), as a population: every parameter has a leading axis of networks.
 
-One batched product serves M networks. A single network is a population of one.
-
 Letters: `M` networks, `B` sequences (rows, when packed), `T` tokens of each, `Q` output positions (T unless fewer are
 asked for), `D` width, `V` vocabulary, `P` positions.
 """
