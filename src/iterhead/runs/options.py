@@ -61,11 +61,7 @@ class ExecutionOptions:
 
     @classmethod
     def from_keywords(cls, keywords: ExecutionKeywords) -> "ExecutionOptions":
-        """Return the options that keyword arguments give.
-
-        Raises:
-            UserError: an unknown option, or fewer than one thread.
-        """
+        """Return the options that keyword arguments give; UserError for an unknown one, or fewer than one thread."""
         names = [field.name for field in fields(cls)]
         values: dict[str, Any] = dict(keywords)
         for name in values:
