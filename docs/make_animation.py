@@ -24,7 +24,7 @@ from iterhead.figures.style import BLUE, INK, MASKED, QUIET, VERMILION, style
 from iterhead.formatting import percent
 from iterhead.measure.heads import ROLES
 from iterhead.measure.records import Scores
-from iterhead.model import pattern_hook
+from iterhead.model.hooks import pattern_hook
 from iterhead.runs.run import Run, load
 from iterhead.tasks import QueryKeyPairs, SequenceLayout
 

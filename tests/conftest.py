@@ -11,7 +11,7 @@ torch.set_num_threads(1)
 def half_trained():
     """A trainer of parity, stopped when its network gets some sequences right and others wrong (tests check that)."""
     from iterhead.settings import parse_config
-    from iterhead.training import Trainer
+    from iterhead.training.trainer import Trainer
 
     settings = {
         "task": "parity",

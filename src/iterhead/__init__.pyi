@@ -22,10 +22,10 @@ from .intervene.patterns import shuffled_attention as shuffled_attention
 from .intervene.patterns import uniform_attention as uniform_attention
 from .intervene.probes import probe as probe
 from .intervene.probes import probe_table as probe_table
-from .model import ActivationCache as ActivationCache
-from .model import Transformer as Transformer
-from .model import generate as generate
+from .model.generate import generate as generate
 from .model.handmade import handmade as handmade
+from .model.hooks import ActivationCache as ActivationCache
+from .model.transformer import Transformer as Transformer
 from .model.weights import from_weights as from_weights
 from .notebook import attention_map as attention_map
 from .notebook import head_scores as head_scores

@@ -15,7 +15,8 @@ from iterhead.intervene.activations import Hooks
 from iterhead.intervene.effects import MakeHooks, Sequences, chunks
 from iterhead.measure.heads import ROLES, RoleSums, outlined_role
 from iterhead.measure.records import HEAD_SCORES
-from iterhead.model import PATTERN_HOOKS, Transformer, pattern_hook
+from iterhead.model.hooks import PATTERN_HOOKS, pattern_hook
+from iterhead.model.transformer import Transformer
 from iterhead.runs.run import Run
 from iterhead.tasks import SequenceLayout, Vocabulary
 

@@ -9,7 +9,7 @@ from iterhead.bench import suite, timing
 from iterhead.bench.suite import GROUPS, Group, slope
 from iterhead.bench.timing import Measurement, endless, in_turns, ratio
 from iterhead.cli import main
-from iterhead.data import make_packing
+from iterhead.data.batches import make_packing
 from iterhead.settings import DataConfig, ModelConfig
 from iterhead.training.flops import step_flops
 

@@ -4,7 +4,7 @@ import pytest
 
 from iterhead.bench import suite, timing
 from iterhead.bench.suite import GROUPS, SAMPLE
-from iterhead.data import make_packing
+from iterhead.data.batches import make_packing
 from iterhead.settings import DataConfig, ModelConfig, parse_config
 from iterhead.studies.cost import Calibration, calibrate, epoch_seconds, solve
 from iterhead.studies.registry import find_studies

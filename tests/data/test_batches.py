@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from iterhead.data import Batches, make_dataset, make_packing
-from iterhead.data.batches import IGNORED
+from iterhead.data.batches import IGNORED, Batches, make_packing
+from iterhead.data.splits import make_dataset
 from iterhead.settings import DataConfig
 from iterhead.tasks import Vocabulary, task
 

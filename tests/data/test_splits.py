@@ -5,8 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from iterhead.data import Dataset, make_dataset
-from iterhead.data.splits import apportion
+from iterhead.data.splits import Dataset, apportion, make_dataset
 from iterhead.errors import UserError
 from iterhead.settings import DataConfig
 from iterhead.tasks import IterativeTask, Vocabulary, task

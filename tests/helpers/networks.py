@@ -3,7 +3,7 @@
 import torch
 
 from helpers.pairwise import each_value, pairwise
-from iterhead.model import Transformer
+from iterhead.model.transformer import Transformer
 from iterhead.settings import ModelConfig
 
 RESIDUALS = ("published", "pre-norm")

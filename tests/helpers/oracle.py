@@ -5,9 +5,9 @@ from functools import cache
 
 import torch
 
-from iterhead.data import make_dataset
-from iterhead.model import Transformer
+from iterhead.data.splits import make_dataset
 from iterhead.model.handmade import handmade
+from iterhead.model.transformer import Transformer
 from iterhead.settings import DataConfig, ModelConfig
 from iterhead.tasks import SequenceLayout, Vocabulary, task
 

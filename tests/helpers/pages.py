@@ -14,7 +14,7 @@ import torch
 from helpers.stored_runs import settings
 from iterhead.measure.evaluate import evaluate
 from iterhead.measure.records import table
-from iterhead.model import Transformer
+from iterhead.model.transformer import Transformer
 from iterhead.runs.run import MEASUREMENTS, SAMPLE, STATUS, TEST, Run, Status, checkpoint_name
 from iterhead.runs.storage import CONFIG, RunFolder, table_bytes, tensor_bytes
 

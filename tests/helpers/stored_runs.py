@@ -5,7 +5,7 @@ from typing import Any
 
 from iterhead.measure.evaluate import evaluate
 from iterhead.measure.records import table
-from iterhead.model import Transformer
+from iterhead.model.transformer import Transformer
 from iterhead.runs.run import MEASUREMENTS, STATUS, TEST, Run, Status, checkpoint_name
 from iterhead.runs.storage import CONFIG, RunFolder, table_bytes, tensor_bytes
 from iterhead.settings import ModelConfig, RunConfig, parse_config

@@ -18,7 +18,7 @@ from iterhead.intervene.activations import (
     replace,
     zero,
 )
-from iterhead.model import hook_names
+from iterhead.model.hooks import hook_names
 from iterhead.tasks import SequenceLayout
 
 Z, PATTERN, MLP = "blocks.1.attn.hook_z", "blocks.0.attn.hook_pattern", "blocks.0.hook_mlp_out"

@@ -13,7 +13,7 @@ from iterhead.intervene.activations import replace, zero
 from iterhead.intervene.circuit import HeadKind, average_maps, classify_heads, describe_circuit, role_spread
 from iterhead.intervene.patterns import random_attention
 from iterhead.measure.heads import ROLES
-from iterhead.model import pattern_hook
+from iterhead.model.hooks import pattern_hook
 from iterhead.tasks import SequenceLayout
 
 LENGTHS = range(4, LONGEST + 1)

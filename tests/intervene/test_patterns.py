@@ -15,7 +15,7 @@ from iterhead.intervene.patterns import (
     shuffled_attention,
     uniform_attention,
 )
-from iterhead.model import pattern_hook
+from iterhead.model.hooks import pattern_hook
 from iterhead.tasks import SequenceLayout, task
 
 LAYOUT = SequenceLayout(3)

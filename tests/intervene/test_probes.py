@@ -18,7 +18,7 @@ from iterhead.intervene.probes import (
     probe_labels,
     probe_table,
 )
-from iterhead.model import Transformer
+from iterhead.model.transformer import Transformer
 from iterhead.settings import ModelConfig
 from iterhead.tasks import SequenceLayout, task
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from iterhead.data import make_dataset
+from iterhead.data.splits import make_dataset
 from iterhead.measure.evaluate import evaluate, evaluate_population
 from iterhead.measure.records import table
-from iterhead.model import Transformer
+from iterhead.model.transformer import Transformer
 from iterhead.settings import DataConfig, ModelConfig
 from iterhead.tasks import SequenceLayout, Vocabulary, task
 from iterhead.tasks.catalogue import parity_task

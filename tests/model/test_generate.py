@@ -6,7 +6,7 @@ import torch
 
 from helpers.networks import CONTEXT, OPTIONS, POSITIONS, alone, config_of, name_of, network, random_tokens
 from iterhead.measure.accuracy import exact_match
-from iterhead.model import generate
+from iterhead.model.generate import generate
 
 
 def one_by_one(model, prompts, steps):

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from iterhead.data import make_dataset
+from iterhead.data.splits import make_dataset
 from iterhead.errors import UserError
 from iterhead.measure.evaluate import evaluate
 from iterhead.measure.records import headline, table
-from iterhead.model import generate
+from iterhead.model.generate import generate
 from iterhead.model.handmade import handmade
 from iterhead.settings import DataConfig
 from iterhead.tasks import IterativeTask, SequenceLayout, Vocabulary, catalogue, task

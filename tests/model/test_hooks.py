@@ -6,7 +6,7 @@ from torch.testing import assert_close
 
 from helpers.networks import FEW_OPTIONS, RESIDUALS, alone, config_of, name_of, network, random_tokens
 from iterhead.errors import UserError
-from iterhead.model import PATTERN_HOOKS, hook_names, pattern_hook
+from iterhead.model.hooks import PATTERN_HOOKS, hook_names, pattern_hook
 
 TIGHT = {"rtol": 1e-10, "atol": 1e-12}
 

@@ -8,10 +8,10 @@ from torch.testing import assert_close
 
 from helpers.networks import CONTEXT, POSITIONS, config_of, network, random_tokens
 from helpers.pairwise import pairwise
-from iterhead.data import make_packing
-from iterhead.model import Transformer, packed_context
-from iterhead.model.context import HookedContext
+from iterhead.data.batches import make_packing
+from iterhead.model.context import HookedContext, packed_context
 from iterhead.model.hooks import HookPoints
+from iterhead.model.transformer import Transformer
 from iterhead.settings import DataConfig
 
 TIGHT = {"rtol": 1e-10, "atol": 1e-12}

@@ -9,8 +9,9 @@ from torch.testing import assert_close
 
 from helpers.networks import CONTEXT, POSITIONS, config_of, network, random_tokens
 from iterhead.errors import UserError
-from iterhead.model import Transformer, generate
+from iterhead.model.generate import generate
 from iterhead.model.positions import POSITION_ENCODINGS, angles, rotate, sinusoidal_table
+from iterhead.model.transformer import Transformer
 from iterhead.settings import ModelConfig
 
 DOUBLE = torch.float64

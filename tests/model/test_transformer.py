@@ -18,9 +18,11 @@ from helpers.networks import (
     network,
     random_tokens,
 )
-from iterhead.data import Batches, make_dataset
-from iterhead.model import Transformer, packed_context
+from iterhead.data.batches import Batches
+from iterhead.data.splits import make_dataset
+from iterhead.model.context import packed_context
 from iterhead.model.layers import Norm
+from iterhead.model.transformer import Transformer
 from iterhead.settings import DataConfig, ModelConfig, RunConfig
 from iterhead.tasks import Vocabulary
 from iterhead.tasks.catalogue import parity_task

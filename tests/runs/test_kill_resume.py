@@ -17,7 +17,7 @@ from iterhead.runs.paths import run_folder_name
 from iterhead.runs.run import MEASUREMENTS, STATE, checkpoint_name, load
 from iterhead.runs.training import train
 from iterhead.settings import parse_config
-from iterhead.training import Trainer
+from iterhead.training.trainer import Trainer
 
 KILLS, EPOCHS = 10, 48
 

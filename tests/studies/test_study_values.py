@@ -3,7 +3,7 @@
 import pytest
 
 from iterhead.errors import UserError
-from iterhead.model import Transformer
+from iterhead.model.transformer import Transformer
 from iterhead.runs.paths import run_folder_name
 from iterhead.settings import RunConfig, parse_config
 from iterhead.studies.published.recipe import parameters

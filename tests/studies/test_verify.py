@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from helpers.stored_runs import settings, stored, untrained
-from iterhead.data import Dataset, make_dataset
+from iterhead.data.splits import Dataset, make_dataset
 from iterhead.errors import UserError
 from iterhead.model.handmade import handmade
 from iterhead.studies.verification import read_verification, verify, write_verification
 from iterhead.tasks import SequenceLayout, task
-from iterhead.training import Trainer
 from iterhead.training import trainer as training_loop
+from iterhead.training.trainer import Trainer
 
 ORACLES = {"parity": 12, "polynomial:p=5": 9, "polynomial": 9}
 """Longest lengths, such that there are 380 test sequences: as few as let 100% right tell 0.99 (380 / 383.84)."""

@@ -5,7 +5,7 @@ import torch
 
 from helpers.members import MEMBERS, member
 from iterhead import machine
-from iterhead.training import Trainer
+from iterhead.training.trainer import Trainer
 
 
 def small(precision, **common):

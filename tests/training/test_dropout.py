@@ -5,8 +5,8 @@ import torch
 
 from helpers.members import members
 from iterhead.seeds import IntegerStream
-from iterhead.training import Trainer
 from iterhead.training.dropout import Dropout, dropout_words
+from iterhead.training.trainer import Trainer
 
 TOKENS, WIDTH = 60, 64
 SHAPE = (3, 20, WIDTH)

@@ -7,12 +7,12 @@ import torch
 
 from helpers.members import MEMBERS, member, members
 from iterhead.errors import UserError
-from iterhead.model import Transformer
+from iterhead.model.transformer import Transformer
 from iterhead.model.weights import load_weights
 from iterhead.settings import ModelConfig, parse_config
-from iterhead.training import Trainer, check_fit
-from iterhead.training.initial_weights import is_trainable
+from iterhead.training.initial_weights import check_fit, is_trainable
 from iterhead.training.plain import PlainTrainer
+from iterhead.training.trainer import Trainer
 
 ALMOST = 1e-9
 TRAINS = ["all", "last-mlp", "not-attention"]

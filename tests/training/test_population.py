@@ -8,7 +8,7 @@ import torch
 from helpers.members import MEMBERS, member, members
 from iterhead.errors import UserError
 from iterhead.settings import RunConfig, parse_config
-from iterhead.training import Trainer, population_key
+from iterhead.training.trainer import Trainer, population_key
 
 ALMOST = 1e-9
 """Sums in another order differ by units of 2**-53 (1e-16); Adam enlarges that where a gradient is near zero."""

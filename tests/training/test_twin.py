@@ -7,8 +7,8 @@ import torch
 
 from iterhead.errors import UserError
 from iterhead.settings import parse_config
-from iterhead.training import Trainer
 from iterhead.training.plain import PlainTrainer
+from iterhead.training.trainer import Trainer
 
 STEPS = 50
 

@@ -28,9 +28,9 @@ from iterhead.settings import RunConfig, parse_config
 from iterhead.studies.cost import calibrate, epoch_seconds
 from iterhead.studies.registry import find_studies
 from iterhead.studies.study import AxisValue
-from iterhead.training import Trainer
 from iterhead.training.flops import step_flops
 from iterhead.training.plain import PlainTrainer
+from iterhead.training.trainer import Trainer
 
 
 @dataclass(frozen=True)

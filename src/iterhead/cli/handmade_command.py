@@ -66,10 +66,10 @@ def _results(options: argparse.Namespace) -> dict[str, Any]:
     """Return sizes, scores on samples, and one sequence: up to EoI, what the network wrote next, what is right."""
     import torch
 
-    from iterhead.data import make_dataset
+    from iterhead.data.splits import make_dataset
     from iterhead.measure.evaluate import evaluate
     from iterhead.measure.records import headline, table
-    from iterhead.model import generate
+    from iterhead.model.generate import generate
     from iterhead.model.handmade import handmade
     from iterhead.settings import DataConfig
     from iterhead.tasks import SequenceLayout, Vocabulary, task

@@ -67,8 +67,7 @@ class Packing:
 def make_packing(config: DataConfig, per_length: int) -> Packing:
     """Return the packing of batches with `per_length` sequences of each length."""
     slots = tuple(length for length in config.lengths for _ in range(per_length))
-    pairs = [(i, len(slots) - 1 - i) for i in range((len(slots) + 1) // 2)]
-    rows = [_row(config, slots, pair) for pair in pairs]
+    rows = [_row(config, slots, (i, len(slots) - 1 - i)) for i in range((len(slots) + 1) // 2)]
     return Packing(slots, *(torch.from_numpy(np.stack(parts)) for parts in zip(*rows, strict=True)))
 
 
@@ -134,10 +133,7 @@ class Batches:
             yield self._tokens[index_MRT], self._tokens[index_MRT[:, :, : self.packing.outputs_per_row] + 1]
 
     def padded(self, epoch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Yield the first network's inputs and targets [C, T], padded on the right, one sequence a row.
-
-        For the plain twin. Inputs are padded with 0, targets with `IGNORED`.
-        """
+        """Yield the first network's inputs and targets [C, T] for the plain twin, padded with 0 and `IGNORED`."""
         layouts = [self._config.layout(length) for length in self.packing.slots]
         shape = (len(layouts), max(layout.input_size for layout in layouts))
         tokens = self._tokens.cpu().numpy()
@@ -151,14 +147,7 @@ class Batches:
 
 
 class _Source:
-    """Where one network's training sequences start in the tensor of all tokens.
-
-    Args:
-        dataset: the sequences.
-        config: the settings that made them.
-        seed: of the shuffles.
-        first: where the network's first sequence starts.
-    """
+    """Where one network's training sequences start in the tensor of all tokens: its first one at `first`."""
 
     def __init__(self, dataset: Dataset, config: DataConfig, seed: int, first: int):
         self._starts: list[list[Integers]] = []  # by length and component of the mixture

@@ -63,8 +63,11 @@ def make_dataset(task: Task, config: DataConfig, vocabulary: Vocabulary, seed: i
             drawn = _draw(component, length, train_counts[index], test_counts[index], config.split, stream)
             for part, inputs in zip(parts, drawn, strict=True):
                 part.append(layout.assemble(vocabulary, inputs, component.states(inputs), index))
-        order = IntegerStream(seed, "data", config.split, "order", length)
-        train[length], test[length] = (_shuffled(part, order) for part in parts)
+        train[length], test[length] = map(np.concatenate, parts)
+        if len(task.components) > 1:  # so that the first few rows have every component
+            order = IntegerStream(seed, "data", config.split, "order", length)
+            for rows in (train, test):
+                rows[length] = rows[length][order.permutation(len(rows[length]))]
     return Dataset(train, test, task.weights)
 
 
@@ -75,12 +78,6 @@ def apportion(total: int, weights: tuple[float, ...]) -> list[int]:
     for index in np.argsort(counts - exact, kind="stable")[: total - counts.sum()]:
         counts[index] += 1
     return [int(count) for count in counts]
-
-
-def _shuffled(parts: list[Tokens], stream: IntegerStream) -> Tokens:
-    """Return all rows; those of a mixture shuffled, so that the first few have every component."""
-    rows = np.concatenate(parts)
-    return rows if len(parts) == 1 else rows[stream.permutation(len(rows))]
 
 
 def _draw(
@@ -103,16 +100,11 @@ def _draw(
         if distinct < total:
             n_test = min(max(1, round(distinct * n_test / total)), distinct - 1)
             n_train = distinct - n_test
-        inputs = symbols[_digits(ranks[: n_train + n_test], len(symbols), length)]
+        place_values = len(symbols) ** np.arange(length - 1, -1, -1, dtype=np.int64)
+        inputs = symbols[ranks[: n_train + n_test, None] // place_values % len(symbols)]
     else:
         inputs = symbols[_draw_distinct(len(symbols), length, total, stream)]
     return inputs[:n_train], inputs[n_train : n_train + n_test]
-
-
-def _digits(ranks: NDArray[np.int64], base: int, length: int) -> Tokens:
-    """Return the base-`base` digits [n, length] of each rank, most significant first."""
-    powers = base ** np.arange(length - 1, -1, -1, dtype=np.int64)
-    return ranks[:, None] // powers % base
 
 
 def _draw_distinct(base: int, length: int, count: int, stream: IntegerStream) -> Tokens:

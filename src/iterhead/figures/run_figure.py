@@ -18,9 +18,9 @@ from iterhead.settings import RunConfig
 from iterhead.tasks import QueryKeyPairs, SequenceLayout, Vocabulary
 
 if TYPE_CHECKING:
-    from iterhead.data import Dataset
+    from iterhead.data.splits import Dataset
     from iterhead.measure.records import Scores
-    from iterhead.model import Transformer
+    from iterhead.model.transformer import Transformer
 
 
 HeadMap = tuple[str, NDArray[np.floating], QueryKeyPairs | None]
@@ -63,7 +63,7 @@ def _maps(model: "Transformer", layout: SequenceLayout, tokens: NDArray[np.int64
     import torch  # not at the top: drawing needs none of these
 
     from iterhead.measure.heads import ROLES
-    from iterhead.model import PATTERN_HOOKS, pattern_hook
+    from iterhead.model.hooks import PATTERN_HOOKS, pattern_hook
 
     with torch.no_grad():
         _, cache = model.run_with_cache(torch.from_numpy(tokens)[None], PATTERN_HOOKS)

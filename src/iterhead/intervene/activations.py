@@ -16,7 +16,8 @@ from torch import Tensor
 
 from iterhead.errors import UserError
 from iterhead.measure.evaluate import CHUNK
-from iterhead.model import Hook, Transformer
+from iterhead.model.hooks import Hook
+from iterhead.model.transformer import Transformer
 
 Hooks = Mapping[str, Hook]
 """Hooks by name."""

@@ -26,7 +26,8 @@ from iterhead.errors import UserError, nearest
 from iterhead.formatting import head_label
 from iterhead.intervene.effects import MakeHooks, Sequences, chunks
 from iterhead.measure.records import Head, headline_lengths
-from iterhead.model import PATTERN_HOOKS, Transformer, pattern_hook
+from iterhead.model.hooks import PATTERN_HOOKS, pattern_hook
+from iterhead.model.transformer import Transformer
 from iterhead.tasks import SequenceLayout
 
 _TARGETS = {

@@ -17,7 +17,7 @@ from iterhead.errors import UserError
 from iterhead.intervene.activations import Heads, patch
 from iterhead.intervene.effects import Sequences, chunks, component_of, next_states, predict, states_before
 from iterhead.intervene.patterns import shifted_attention
-from iterhead.model import Transformer
+from iterhead.model.transformer import Transformer
 from iterhead.seeds import IntegerStream
 from iterhead.tasks import SequenceLayout, Task, Vocabulary
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from iterhead.intervene.activations import Hooks
 from iterhead.measure.evaluate import CHUNK
-from iterhead.model import Transformer
+from iterhead.model.transformer import Transformer
 from iterhead.tasks import SequenceLayout, Task, Vocabulary
 
 Sequences = Mapping[int, NDArray[np.int64]]

@@ -8,7 +8,8 @@ from torch import Tensor
 from iterhead.errors import UserError
 from iterhead.intervene.activations import Positions, compose, patch
 from iterhead.measure.records import Head
-from iterhead.model import Hook, Transformer
+from iterhead.model.hooks import Hook
+from iterhead.model.transformer import Transformer
 
 
 @torch.no_grad()

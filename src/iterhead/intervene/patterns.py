@@ -16,7 +16,7 @@ from torch import Tensor
 from iterhead.errors import UserError, nearest
 from iterhead.intervene.activations import Heads, Positions, replace
 from iterhead.measure.heads import ROLES
-from iterhead.model import Hook, pattern_hook
+from iterhead.model.hooks import Hook, pattern_hook
 from iterhead.seeds import IntegerStream
 from iterhead.tasks import QueryKeyPairs, SequenceLayout
 

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from iterhead.errors import UserError, nearest
 from iterhead.intervene.activations import is_map
 from iterhead.intervene.effects import Sequences
-from iterhead.model import Transformer
+from iterhead.model.transformer import Transformer
 from iterhead.seeds import IntegerStream
 from iterhead.tasks import SequenceLayout
 

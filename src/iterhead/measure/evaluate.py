@@ -11,7 +11,8 @@ from torch import Tensor
 from iterhead.measure.accuracy import exact_match, grammatical
 from iterhead.measure.heads import ROLES, RoleSums
 from iterhead.measure.records import HEAD_SCORES, Record
-from iterhead.model import PATTERN_HOOKS, Transformer, pattern_hook
+from iterhead.model.hooks import PATTERN_HOOKS, pattern_hook
+from iterhead.model.transformer import Transformer
 from iterhead.tasks import SequenceLayout, Task, Vocabulary
 
 CHUNK, CHUNK_TOKENS = 256, 2304

@@ -3,14 +3,13 @@
 Letters: `M` networks, `B` sequences or packed rows, `T` tokens of each, `H` heads, `D` width.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from iterhead.data import Packing
+from iterhead.data.batches import Packing
 from iterhead.model.hooks import HookPoints
 from iterhead.settings import ModelConfig
 
@@ -32,7 +31,7 @@ class KeyValueCache:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ForwardContext(ABC):
+class ForwardContext:
     """What both kinds of forward pass are given.
 
     Attributes:
@@ -44,12 +43,12 @@ class ForwardContext(ABC):
     output_positions: slice = field(default_factory=lambda: EVERY_POSITION)
 
     def hooks_of(self, layer: int) -> Callable[[str, Tensor], Tensor]:
-        """Return what passes a layer's activations through their hooks: a function of hook name and activation."""
+        """Return `hook` for a layer's activations, by their names within the layer."""
         return lambda name, activation: self.hook(f"blocks.{layer}.{name}", activation)
 
-    @abstractmethod
-    def hook(self, name: str, activation: Tensor) -> Tensor:
-        """Return the activation to go on with at a hook name."""
+    def hook(self, _name: str, activation: Tensor) -> Tensor:
+        """Return the activation to go on with at a hook name; here, unchanged."""
+        return activation
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -84,10 +83,6 @@ class PackedContext(ForwardContext):
     attention_bias: Tensor
     dtype: torch.dtype
     dropout: Tensor | None = None
-
-    def hook(self, _name: str, activation: Tensor) -> Tensor:
-        """Return the activation unchanged."""
-        return activation
 
 
 def packed_context(

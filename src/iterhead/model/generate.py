@@ -27,10 +27,8 @@ def generate(model: Transformer, prompts: Tokens, steps: int) -> Tensor:
     written: list[Tensor] = []
     start = 0
     for _ in range(steps):
-        new = tokens.shape[-1]
-        context = model.causal_context(hook_points, new, start=start, key_values=key_values)
-        tokens = model.logits(tokens, context)[:, :, -1].argmax(-1, keepdim=True)
-        written.append(tokens)
-        start += new
+        context = model.causal_context(hook_points, tokens.shape[-1], start=start, key_values=key_values)
+        start += tokens.shape[-1]
+        written.append(tokens := model.logits(tokens, context)[:, :, -1].argmax(-1, keepdim=True))
     result = torch.cat(written, dim=-1)
     return result[0] if single else result

@@ -44,16 +44,7 @@ Unit = tuple[tuple[int, ...], int]
 
 
 class Stream:
-    """The coordinates of each subspace of the residual stream.
-
-    Args:
-        task: decides the values and the components.
-        max_length: longest number of inputs.
-        vocabulary: of the network.
-
-    Attributes:
-        width: of the stream; a multiple of the number of heads.
-    """
+    """The coordinates of each subspace of the residual stream, and its width, a multiple of the number of heads."""
 
     def __init__(self, task: Task, max_length: int, vocabulary: Vocabulary):
         values = range(task.alphabet)
@@ -84,18 +75,13 @@ class Stream:
         vector[self.blank] = -vector.sum()
         return vector
 
-    def write(self, coordinate: int, value: float = 1.0) -> Tensor:
-        """Return the vector [width] with `value` at a coordinate."""
-        vector = torch.zeros(self.width, dtype=torch.float64)
-        vector[coordinate] = value
-        return vector
-
     def deviation(self, ones: int) -> float:
         """Return LayerNorm's divisor when `ones` coordinates are 1 and the others 0."""
         mean = ones / self.width
         return math.sqrt(mean - mean**2 + NORM_EPSILON)
 
 
+@torch.no_grad()
 def handmade(
     task: Task,
     max_length: int,
@@ -112,8 +98,7 @@ def handmade(
         task: any iterative task or mixture.
         max_length: L_max, the longest number of inputs.
         residual: the convention of the residual stream.
-        error: most attention weight that all keys but the ideal one have together, 0 < error < 1: scores differ by
-            at least ln((T - 1) / error) for the T tokens of the longest sequence.
+        error: most attention weight that all keys but the ideal one have together, 0 < error < 1.
         vocabulary: number of token ids.
 
     Raises:
@@ -133,43 +118,40 @@ def handmade(
         dropout=0.0,
     )
     model = Transformer(config, context=len(stream.position))
-    tokens = len(stream.position) - 1
-    beta = math.log((tokens - 1) / error) * config.head_width**0.5
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.zero_()
-        model.state_dict()[POSITION_TABLE][0] = torch.eye(len(stream.position))
-        for token, coordinate in stream.token.items():
-            model.embed.W_E[0, token, coordinate] = 1.0
-        _first_layer(model, stream, ids, beta)
-        _second_layer(model, stream, ids, beta)
-        for layer, parts in enumerate(units):
-            _set_mlp(model, layer, stream, parts)
-        _set_norms(model, stream)
-        for token, coordinate in stream.out.items():
-            model.unembed.W_U[0, :, token] = stream.read({coordinate: 1.0})
+    other_keys = len(stream.position) - 2  # of the last query of the longest sequence
+    beta = math.log(other_keys / error) * config.head_width**0.5
+    for parameter in model.parameters():
+        parameter.zero_()
+    model.state_dict()[POSITION_TABLE][0] = torch.eye(len(stream.position))
+    for token, coordinate in stream.token.items():
+        model.embed.W_E[0, token, coordinate] = 1.0
+    _first_layer(model, stream, ids, beta)
+    _second_layer(model, stream, ids, beta)
+    for layer, parts in enumerate(units):
+        _set_mlp(model, layer, stream, parts)
+    _set_norms(model, stream)
+    for token, coordinate in stream.out.items():
+        model.unembed.W_U[0, :, token] = stream.read({coordinate: 1.0})
     return model.eval()
 
 
 def _first_layer(model: Transformer, stream: Stream, ids: Vocabulary, beta: float) -> None:
     """Head 1 copies the position of EoI, or 0 before it; head 2, in mixtures, the problem token."""
     attention = model.block(0).attn
-    start = model.config.head_width
     always = stream.read(dict.fromkeys(stream.position.values(), 1.0))
     problems = [coordinate for coordinate in stream.token.values() if coordinate > stream.token[ids.end_of_input]]
     attention.W_Q[0, :, 0] = always
-    preference = dict.fromkeys(problems, beta) | {stream.token[ids.end_of_input]: 2 * beta}
-    attention.W_K[0, :, 0] = stream.read(preference)
+    attention.W_K[0, :, 0] = stream.read(dict.fromkeys(problems, beta) | {stream.token[ids.end_of_input]: 2 * beta})
     for index, (position, coordinate) in enumerate(stream.end.items()):
         attention.W_V[0, :, index] = stream.read({stream.position[position]: 1.0})
-        attention.W_O[0, index] = stream.write(coordinate)
-    if not stream.component:
-        return
-    attention.W_Q[0, :, start] = always
-    attention.W_K[0, :, start] = stream.read(dict.fromkeys(problems, beta))
-    for index, (token, coordinate) in enumerate(stream.component.items()):
-        attention.W_V[0, :, start + index] = stream.read({stream.token[token]: 1.0})
-        attention.W_O[0, start + index] = stream.write(coordinate)
+        attention.W_O[0, index, coordinate] = 1.0
+    if stream.component:
+        start = model.config.head_width
+        attention.W_Q[0, :, start] = always
+        attention.W_K[0, :, start] = stream.read(dict.fromkeys(problems, beta))
+        for index, (token, coordinate) in enumerate(stream.component.items(), start):
+            attention.W_V[0, :, index] = stream.read({stream.token[token]: 1.0})
+            attention.W_O[0, index, coordinate] = 1.0
 
 
 def _second_layer(model: Transformer, stream: Stream, ids: Vocabulary, beta: float) -> None:
@@ -187,7 +169,7 @@ def _second_layer(model: Transformer, stream: Stream, ids: Vocabulary, beta: flo
     for index, (token, coordinate) in enumerate(stream.seen.items()):
         scale = 1.0 if token == ids.end_of_input else 1 / larger
         attention.W_V[0, :, index] = stream.read({stream.token[token]: scale})
-        attention.W_O[0, index] = stream.write(coordinate)
+        attention.W_O[0, index, coordinate] = 1.0
 
 
 def _subtraction(stream: Stream) -> list[Unit]:
@@ -207,23 +189,20 @@ def _table_of_f(stream: Stream, task: Task, ids: Vocabulary) -> list[Unit]:
     for index, component in enumerate(task.components):
         where = (stream.component[ids.problem(index)],) if stream.component else ()
         for x in component.symbols:
-            first = int(component.first_states[x])
-            units.append(((end_of_input, stream.seen[x], *where), stream.out[first]))
-            for s in range(component.alphabet):
-                after = int(component.table[s, x])
-                units.append(((stream.token[s], stream.seen[x], *where), stream.out[after]))
+            after = {end_of_input: component.first_states[x]}
+            after |= {stream.token[s]: component.table[s, x] for s in range(component.alphabet)}
+            units += [((before, stream.seen[x], *where), stream.out[int(s)]) for before, s in after.items()]
     return units
 
 
 def _set_mlp(model: Transformer, layer: int, stream: Stream, units: list[Unit]) -> None:
     mlp = model.block(layer).mlp
     for index, (conditions, result) in enumerate(units):
-        bias = 0.5 - len(conditions)
-        weights = dict.fromkeys(stream.position.values(), SHARPNESS * bias)
+        weights = dict.fromkeys(stream.position.values(), SHARPNESS * (0.5 - len(conditions)))
         for condition in conditions:
             weights[condition] = weights.get(condition, 0.0) + SHARPNESS
         mlp.W_in[0, :, index] = stream.read(weights)
-        mlp.W_out[0, index] = stream.write(result, 2 / SHARPNESS)
+        mlp.W_out[0, index, result] = 2 / SHARPNESS
 
 
 def _set_norms(model: Transformer, stream: Stream) -> None:

@@ -8,6 +8,7 @@ stream itself is normalized: `hook_resid_mid` is `ln1.hook_normalized` plus `hoo
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from html import escape
+from itertools import chain
 
 from torch import Tensor
 
@@ -93,10 +94,7 @@ class HookPoints:
         layers: of the network; decides which hook names exist.
         names: hook names to cache; `*` matches any text.
         hooks: by exact hook name.
-        single: hide the leading axis of networks from hooks and from the cache.
-
-    Attributes:
-        activations: what was kept so far, by hook name.
+        single: hide the leading axis of networks from hooks and from `activations`, which are kept by hook name.
 
     Raises:
         UserError: for a name that matches no hook name.
@@ -111,36 +109,27 @@ class HookPoints:
         single: bool = False,
     ):
         existing = hook_names(layers)
-        patterns = [names] if isinstance(names, str) else names
-        self._cached = {name for pattern in patterns for name in _matches(pattern, existing)}
         self._hooks = hooks or {}
-        for name in self._hooks:
-            if name not in existing:
-                raise UserError(f"unknown hook name {name!r}{nearest(name, existing)}")
+        patterns = [names] if isinstance(names, str) else names
+        matches = {pattern: [name for name in existing if fnmatchcase(name, pattern)] for pattern in patterns}
+        self._cached = set(chain.from_iterable(matches.values()))
+        unknown = [pattern for pattern in matches if not matches[pattern]]
+        unknown += [name for name in self._hooks if name not in existing]
+        if unknown:
+            raise UserError(f"unknown hook name {unknown[0]!r}{nearest(unknown[0], existing)}")
         self._single = single
         self.activations: dict[str, Tensor] = {}
 
     def __call__(self, name: str, activation: Tensor) -> Tensor:
         """Return the activation to go on with at a hook name: what its hook returns, or `activation`."""
-        hook = self._hooks.get(name)
-        if hook is not None:
-            activation = self._apply(name, hook, activation)
-        if name in self._cached:
-            self.activations[name] = activation[0] if self._single else activation
-        return activation
-
-    def _apply(self, name: str, hook: Hook, activation: Tensor) -> Tensor:
+        if name not in self._hooks and name not in self._cached:
+            return activation
         before = activation[0] if self._single else activation
-        after = hook(before)
+        after = self._hooks[name](before) if name in self._hooks else before
         if after.shape != before.shape:
             raise UserError(
                 f"the hook at {name} returned shape {list(after.shape)}: expected {list(before.shape)}, as it got"
             )
+        if name in self._cached:
+            self.activations[name] = after
         return after.unsqueeze(0) if self._single else after
-
-
-def _matches(pattern: str, existing: list[str]) -> list[str]:
-    matches = [name for name in existing if fnmatchcase(name, pattern)]
-    if not matches:
-        raise UserError(f"unknown hook name {pattern!r}{nearest(pattern, existing)}")
-    return matches

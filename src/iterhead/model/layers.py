@@ -47,11 +47,10 @@ class Norm(nn.Module):
         if self.kind == "none":
             return x
         normalize = F.layer_norm if self.kind == "layer" else F.rms_norm
-        width = x.shape[-1:]
         weight = self.w.to(x.dtype)
         if len(weight) == 1:
-            return normalize(x, width, weight=weight.squeeze(0), eps=NORM_EPSILON)
-        return normalize(x, width, eps=NORM_EPSILON) * weight.view(len(self.w), *[1] * (x.dim() - 2), -1)
+            return normalize(x, x.shape[-1:], weight=weight.squeeze(0), eps=NORM_EPSILON)
+        return normalize(x, x.shape[-1:], eps=NORM_EPSILON) * weight.view(len(weight), *[1] * (x.dim() - 2), -1)
 
 
 class MLP(nn.Module):

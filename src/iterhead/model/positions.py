@@ -23,8 +23,7 @@ class NoPositions(nn.Module):
     Class attributes:
         is_added: whether `forward(positions)` returns an embedding [M, B, T, D] of positions [M, B, T], which is added.
         is_rotary: whether `angles` returns angles by which queries and keys are rotated.
-        has_weights: whether positions are rows of a table of weights, so that there are as many as the network was
-            made for, and another network's are loaded with its other weights.
+        has_weights: whether positions are rows of a table that belongs to the weights, and is loaded with them.
     """
 
     is_added: ClassVar[bool] = False
@@ -125,12 +124,7 @@ def sinusoidal_table(positions: int, coordinates: int) -> Tensor:
 
 
 def rotate(x: Tensor, angle: Tensor) -> Tensor:
-    """Rotate the first coordinates of queries or keys, pair by pair.
-
-    Args:
-        x: [..., T, H, d_head].
-        angle: [..., T, C / 2], broadcast over heads; coordinates from C on are left unchanged.
-    """
+    """Rotate the first C coordinates of queries or keys x [..., T, H, d_head], in pairs, by angle [..., T, C / 2]."""
     width = 2 * angle.shape[-1]
     cosine, sine = angle.cos().unsqueeze(-2).to(x.dtype), angle.sin().unsqueeze(-2).to(x.dtype)
     even, odd = x[..., 0:width:2], x[..., 1:width:2]

@@ -1,7 +1,6 @@
 """The decoder of the paper (section 4), as a population: every parameter has a leading axis of networks.
 
-One batched product serves M networks. A single network is a population of one, and its axis is hidden from callers who
-pass tokens shaped `[B, T]`.
+One batched product serves M networks. A single network is a population of one.
 
 Letters: `M` networks, `B` sequences (rows, when packed), `T` tokens of each, `Q` output positions (T unless fewer are
 asked for), `D` width, `V` vocabulary, `P` positions.
@@ -73,7 +72,7 @@ class Transformer(nn.Module):
     Args:
         config: the shape.
         context: P, the number of positions.
-        seeds: the seed of each network's weights; as many as there are networks.
+        seeds: of each network's weights.
     """
 
     def __init__(self, config: ModelConfig, context: int, seeds: Sequence[int] = (0,)):
@@ -142,8 +141,7 @@ class Transformer(nn.Module):
         Args:
             tokens: ids, [B, T] or [M, B, T].
             names: hook names whose activations to keep, all by default (`hook_names` lists them); `*` matches any text.
-            hooks: by hook name, a function that returns the activation to go on with. Neither hooks nor the cache see
-                an axis of networks when tokens are [B, T]. The cache has what the hooks return.
+            hooks: by hook name; what they return is cached. Hooks and cache have no axis of networks for tokens [B, T].
             output_positions: positions to return logits for; the last layer is computed for these queries only.
 
         Raises:
@@ -165,14 +163,9 @@ class Transformer(nn.Module):
         output_positions: slice = EVERY_POSITION,
         key_values: KeyValueCache | None = None,
     ) -> HookedContext:
-        """Return the forward context of sequences with one row each, not packed.
+        """Return the forward context of `tokens` tokens from position `start`, one sequence a row, not packed.
 
-        Args:
-            hook_points: hooks, and the activations to keep.
-            tokens: number of tokens, of which the first is at position `start`.
-            start: number of earlier tokens, whose keys and values are in `key_values`.
-            output_positions: as in `run_with_cache`.
-            key_values: for generation.
+        The keys and values of earlier tokens are in `key_values`.
 
         Raises:
             UserError: for sequences longer than the network's context.
@@ -180,11 +173,10 @@ class Transformer(nn.Module):
         if start + tokens > self.context and (self.pos_embed.is_added or self.pos_embed.is_rotary):
             raise UserError(f"sequences of {start + tokens} tokens: expected at most {self.context}, the context")
         keys = torch.arange(start + tokens, device=self.embed.W_E.device)
-        positions = keys[start:]
         return HookedContext(
-            positions=positions,
+            positions=keys[start:],
             output_positions=output_positions,
-            mask=positions[:, None] >= keys,
+            mask=keys[start:, None] >= keys,
             hook_points=hook_points,
             key_values=key_values,
         )
@@ -193,20 +185,14 @@ class Transformer(nn.Module):
         """Return the logits [M, B, Q, V] of tokens [M, B, T]: embed, go through the layers, unembed."""
         if len(tokens) != self.networks or tokens.dim() != 3:
             raise ValueError(f"tokens {list(tokens.shape)}: expected [M, B, T] for M = {self.networks} networks")
-        x = self._embed(tokens, context)
-        angles = self.pos_embed.angles(context.positions)
-        for layer, block in enumerate(self.blocks):
-            is_last = layer == self.config.layers - 1
-            x = block(x, context, angles, context.output_positions if is_last else EVERY_POSITION)
-        logits: Tensor = self.unembed(context.hook("ln_final.hook_normalized", self.ln_final(x)))
-        return logits
-
-    def _embed(self, tokens: Tensor, context: ForwardContext) -> Tensor:
-        """Return the embedding [M, B, T, D] of tokens and positions, after dropout."""
         x = context.hook("hook_embed", self.embed(tokens))
         if self.pos_embed.is_added:
             x = x + context.hook("hook_pos_embed", self.pos_embed(context.positions.expand(tokens.shape)))
         if isinstance(context, PackedContext):
-            x = x if context.dropout is None else x * context.dropout
-            x = x.to(context.dtype)
-        return x
+            x = (x if context.dropout is None else x * context.dropout).to(context.dtype)
+        angles = self.pos_embed.angles(context.positions)
+        for layer, block in enumerate(self.blocks, start=1):
+            queries = context.output_positions if layer == self.config.layers else EVERY_POSITION
+            x = block(x, context, angles, queries)
+        logits: Tensor = self.unembed(context.hook("ln_final.hook_normalized", self.ln_final(x)))
+        return logits

@@ -34,7 +34,13 @@ def from_weights(
             names the first one), or the context is not known.
     """
     tensors = {name: torch.as_tensor(weight) for name, weight in _read(weights).items()}
-    model = Transformer(config, context or config.context or _table_rows(tensors, config))
+    table = tensors.get(POSITION_TABLE, torch.empty(0))
+    context = context or config.context or (table.shape[-2] if table.dim() > 1 else None)
+    if context is None and POSITION_ENCODINGS[config.positions].has_weights:
+        raise UserError(f"weights: {POSITION_TABLE}: missing, expected shape [positions, {config.positions_on}]")
+    if context is None:
+        raise UserError("context: expected the number of positions, since the weights hold no table of them")
+    model = Transformer(config, context)
     embedding = tensors.get("embed.W_E")
     if embedding is not None and embedding.is_floating_point():
         model.to(embedding)
@@ -44,22 +50,17 @@ def from_weights(
 
 @torch.no_grad()
 def load_weights(model: Transformer, network: int, weights: Mapping[str, Tensor]) -> None:
-    """Copy weights into one network of `model`.
+    """Copy weights, by name and each [1, ...] or without the leading axis, into one network 0 .. M - 1 of `model`.
 
-    Args:
-        model: M networks.
-        network: which of them, 0 .. M - 1.
-        weights: by name, each [1, ...] or without the leading axis. Of a longer table of positions the first rows are
-            taken; a computed one (sinusoidal) is not read.
+    Of a longer table of positions the first rows are taken; a computed one (sinusoidal) is not read.
 
     Raises:
         UserError: for a weight that is missing, unexpected or of another shape.
     """
     state = model.state_dict()
-    for name in weights:
+    for name, weight in weights.items():
         if name not in state:
-            shape = list(weights[name].shape)
-            raise UserError(f"weights: {name}: unexpected, with shape {shape}{nearest(name, state)}")
+            raise UserError(f"weights: {name}: unexpected, with shape {list(weight.shape)}{nearest(name, state)}")
     for name, tensor in state.items():
         if name == POSITION_TABLE and not model.pos_embed.has_weights:
             continue
@@ -88,13 +89,3 @@ def _read(weights: Mapping[str, Tensor] | str | os.PathLike[str]) -> Mapping[str
             f"{path}: not a safetensors file ({error}); pickled weights are refused, since loading them can run any "
             "code: save them with safetensors.torch.save_file"
         ) from None
-
-
-def _table_rows(weights: Mapping[str, Tensor], config: ModelConfig) -> int:
-    """Return how many positions the table of positions has."""
-    table = weights.get(POSITION_TABLE)
-    if table is not None and table.dim() > 1:
-        return table.shape[-2]
-    if POSITION_ENCODINGS[config.positions].has_weights:
-        raise UserError(f"weights: {POSITION_TABLE}: missing, expected shape [positions, {config.positions_on}]")
-    raise UserError("context: expected the number of positions, since the weights hold no table of them")

@@ -13,7 +13,7 @@ from iterhead.intervene.activations import Hooks, ablate_head, compose
 from iterhead.intervene.effects import MakeHooks, Sequences, accuracy_under, random_map_chance
 from iterhead.intervene.patterns import ideal_attention, random_attention, shifted_attention
 from iterhead.measure.records import Head, headline_lengths
-from iterhead.model import Transformer
+from iterhead.model.transformer import Transformer
 from iterhead.runs.run import Run
 from iterhead.tasks import SequenceLayout, Vocabulary
 

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from iterhead.model import PATTERN_HOOKS, Transformer
+from iterhead.model.hooks import PATTERN_HOOKS
+from iterhead.model.transformer import Transformer
 from iterhead.runs.run import Run
 
 MOST_EPOCHS = 60

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from iterhead.criteria import EMERGED_PEAKINESS
 from iterhead.intervene.circuit import classify_heads
-from iterhead.model import Transformer
+from iterhead.model.transformer import Transformer
 from iterhead.report.assemble import MOST_BYTES, Arrays, assemble, pack
 from iterhead.report.interventions import measured_interventions, overall_accuracy, test_sequences
 from iterhead.report.replay import left_out, plan, replay

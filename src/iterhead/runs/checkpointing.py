@@ -14,16 +14,16 @@ import polars as pl
 from numpy.typing import NDArray
 from torch import Tensor
 
-from iterhead.data import Dataset
+from iterhead.data.splits import Dataset
 from iterhead.figures.run_figure import run_figure_files
 from iterhead.measure.emergence import has_emerged
 from iterhead.measure.evaluate import evaluate_population
 from iterhead.measure.records import Record, Scores, headline, table
-from iterhead.model import Transformer
+from iterhead.model.transformer import Transformer
 from iterhead.runs.options import Evaluation, Observer, evaluations
 from iterhead.runs.run import MEASUREMENTS, SAMPLE, STATE, STATUS, TEST, Run, Status, checkpoint_name, history
 from iterhead.runs.storage import table_bytes, tensor_bytes
-from iterhead.training import Trainer
+from iterhead.training.trainer import Trainer
 
 Sequences = Mapping[int, NDArray[np.int64]]
 """Whole sequences by length."""

@@ -14,12 +14,12 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from iterhead.data import Dataset, make_dataset
+from iterhead.data.splits import Dataset, make_dataset
 from iterhead.errors import UserError
 from iterhead.formatting import length_range, percent, plural
 from iterhead.machine import weights_format
 from iterhead.measure.records import Scores, headline
-from iterhead.model import Transformer
+from iterhead.model.transformer import Transformer
 from iterhead.runs.paths import open_run
 from iterhead.runs.storage import CONFIG, RunFolder
 from iterhead.settings import RunConfig, parse_config

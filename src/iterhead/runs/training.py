@@ -19,7 +19,8 @@ from iterhead.runs.paths import open_run, parent_name, run_folder_name
 from iterhead.runs.run import PROVENANCE, STATE, Run, checkpoint_name, is_finished, provenance
 from iterhead.runs.storage import CONFIG, LockedError, RunFolder
 from iterhead.settings import RunConfig, StartConfig
-from iterhead.training import Trainer, check_fit, population_key
+from iterhead.training.initial_weights import check_fit
+from iterhead.training.trainer import Trainer, population_key
 
 MAX_NETWORKS = 512  # in one computation: each holds a lock, and a process may commonly open some thousand files
 

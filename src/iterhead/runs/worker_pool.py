@@ -25,7 +25,7 @@ from iterhead.runs.run import Run, is_finished
 from iterhead.runs.storage import RunFolder
 from iterhead.runs.training import MAX_NETWORKS, train_population
 from iterhead.settings import RunConfig
-from iterhead.training import population_key
+from iterhead.training.trainer import population_key
 
 SMALL_WIDTH = 32  # up to this width networks gain from a common computation on a CPU (docs/benchmarks.md)
 MAX_SMALL_NETWORKS = 16  # in one computation on a CPU

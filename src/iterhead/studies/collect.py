@@ -11,7 +11,7 @@ from iterhead.criteria import FAR_APART, LEARNED_ACCURACY, OTHER_CIRCUIT_PEAKINE
 from iterhead.errors import UserError
 from iterhead.intervene.circuit import classify_heads, describe_circuit
 from iterhead.measure.records import best_pair, headline_lengths
-from iterhead.model import PATTERN_HOOKS, pattern_hook
+from iterhead.model.hooks import PATTERN_HOOKS, pattern_hook
 from iterhead.runs.paths import run_folder_name
 from iterhead.runs.run import PROVENANCE, SAMPLE, TEST, Run, is_finished
 from iterhead.runs.storage import RunFolder

@@ -19,16 +19,15 @@ import numpy as np
 import scipy  # type: ignore[import-untyped]
 
 from iterhead import atomic
-from iterhead.data import Packing, make_packing
+from iterhead.data.batches import Packing, make_packing
 from iterhead.errors import UserError
 from iterhead.machine import find_device, find_precision, free_cores, torch_threads
 from iterhead.runs.worker_pool import networks_at_once
 from iterhead.settings import DataConfig, RunConfig, parse_config
 from iterhead.studies.published.recipe import parameters
 from iterhead.studies.study import Cell, Study, all_cells
-from iterhead.training import Trainer
 from iterhead.training.flops import step_activations, step_flops
-from iterhead.training.trainer import short_data
+from iterhead.training.trainer import Trainer, short_data
 
 FILE = "study/calibration.json"
 

@@ -25,8 +25,8 @@ from iterhead.intervene.patterns import ideal_attention, random_attention, shuff
 from iterhead.intervene.probes import probe
 from iterhead.measure.heads import ROLES
 from iterhead.measure.records import Head, headline_lengths
-from iterhead.model import pattern_hook
 from iterhead.model.handmade import handmade
+from iterhead.model.hooks import pattern_hook
 from iterhead.runs.run import Run
 from iterhead.seeds import named_seed
 from iterhead.studies.claims import Check

@@ -25,14 +25,13 @@ class Dropout:
     Args:
         probability: of a zero, 0 <= probability < 1.
         shape: [R, T, D]: the rows of a batch, their tokens, the width.
-        device: where the factors are made.
+        device: of the factors.
     """
 
     def __init__(self, probability: float, shape: Sequence[int], device: str = "cpu"):
         self._keep = 1 - probability
         self._shape = tuple(shape)
-        numbers = torch.arange(math.prod(shape), device=device) * _GOLDEN
-        self._numbers = numbers.to(torch.int32)
+        self._numbers = (torch.arange(math.prod(shape), device=device) * _GOLDEN).to(torch.int32)
         self._least = round(probability * 2**32) - 2**31
 
     @property
@@ -41,12 +40,7 @@ class Dropout:
         return self._keep == 1
 
     def factors(self, words_M2: Tensor, dtype: torch.dtype) -> Tensor:
-        """Return factors [M, R, T, D].
-
-        Args:
-            words_M2: two random words for each network, int32 (see `dropout_words`).
-            dtype: of the factors.
-        """
+        """Return factors [M, R, T, D] from two random words for each network, int32 (see `dropout_words`)."""
         x = self._numbers ^ words_M2[:, :1]
         x ^= x >> 16
         x *= _FIRST

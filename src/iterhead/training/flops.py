@@ -1,6 +1,6 @@
 """How many floating-point operations a training step needs, and how many activations it writes."""
 
-from iterhead.data import Packing
+from iterhead.data.batches import Packing
 from iterhead.model.positions import POSITION_ENCODINGS
 from iterhead.settings import ModelConfig
 
@@ -14,9 +14,7 @@ def step_flops(config: ModelConfig, packing: Packing) -> int:
     """
     width, rows, tokens = config.width, len(packing.slot_RT), packing.slot_RT.numel()
     outputs = rows * packing.outputs_per_row
-    pairs, output_pairs = (
-        int(mask.sum()) for mask in (packing.mask_RTT, packing.mask_RTT[:, : packing.outputs_per_row])
-    )
+    pairs, output_pairs = int(packing.mask_RTT.sum()), int(packing.mask_RTT[:, : packing.outputs_per_row].sum())
     is_single = config.heads == 1
     is_merged = is_single and not POSITION_ENCODINGS[config.positions].is_rotary
     keys_and_values = (0 if is_merged else tokens) + (0 if is_single else tokens)

@@ -64,8 +64,7 @@ class FlatOptimizer:
 
     def gradient(self, loss: Tensor) -> Tensor:
         """Return the gradient of `loss` with respect to the flat weights, [M, W]."""
-        parts = torch.autograd.grad(loss, self.parameters)
-        return torch.cat([part.flatten(1) for part in parts], dim=1)
+        return torch.cat([part.flatten(1) for part in torch.autograd.grad(loss, self.parameters)], dim=1)
 
     @torch.no_grad()
     def step(self, gradient: Tensor) -> None:
@@ -75,19 +74,15 @@ class FlatOptimizer:
         if self.config.clip is not None:
             norms = gradient.norm(dim=1, keepdim=True)
             gradient.mul_((self.config.clip / (norms + 1e-6)).clamp_(max=1.0))
-        if self._decays:
-            if self.config.optimizer == "adamw":
-                self.weights.mul_(1 - rates * self._decay)
-            else:
-                gradient.add_(self.weights * self._decay)
+        if self._decays and self.config.optimizer == "adamw":
+            self.weights.mul_(1 - rates * self._decay)
+        elif self._decays:
+            gradient.add_(self.weights * self._decay)
         if self.config.optimizer == "sgd":
-            self._sgd(gradient, rates)
+            momentum = self.moments["momentum"].mul_(self.config.momentum).add_(gradient)
+            self.weights.addcmul_(momentum, rates, value=-1)
         else:
             self._adam(gradient, rates)
-
-    def _sgd(self, gradient: Tensor, rates: Tensor) -> None:
-        momentum = self.moments["momentum"].mul_(self.config.momentum).add_(gradient)
-        self.weights.addcmul_(momentum, rates, value=-1)
 
     def _adam(self, gradient: Tensor, rates: Tensor) -> None:
         beta1, beta2 = self.config.beta1, self.config.beta2

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from iterhead.data import Packing
 from iterhead.data.batches import IGNORED
 from iterhead.errors import UserError
 from iterhead.machine import Precision
@@ -60,8 +59,7 @@ def make_optimizer(parameters: list[Tensor], config: TrainingConfig) -> torch.op
     if config.optimizer == "sgd":
         return torch.optim.SGD(parameters, config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
     kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
-    betas = (config.beta1, config.beta2)
-    return kind(parameters, config.lr, betas=betas, weight_decay=config.weight_decay)
+    return kind(parameters, config.lr, (config.beta1, config.beta2), weight_decay=config.weight_decay)
 
 
 class PlainTrainer:
@@ -88,10 +86,9 @@ class PlainTrainer:
         self.weights = {name: tensor[0].clone().requires_grad_() for name, tensor in initial.items()}
         frozen = {name for name, _ in self._twin.model.named_buffers()}
         if training.train == "not-attention":
-            frozen |= {name for name in initial if name.rpartition(".")[2] in ("W_Q", "W_K", "W_V", "W_O")}
+            frozen |= {name for name in initial if name.endswith(("W_Q", "W_K", "W_V", "W_O"))}
         if training.train == "last-mlp":
-            last = f"blocks.{model.layers - 1}.mlp"
-            frozen |= initial.keys() - {f"{last}.W_in", f"{last}.W_out"}
+            frozen |= initial.keys() - {f"blocks.{model.layers - 1}.mlp.{name}" for name in ("W_in", "W_out")}
         trained = [tensor for name, tensor in self.weights.items() if name not in frozen]
         self.optimizer = make_optimizer(trained, config.training)
 
@@ -100,8 +97,12 @@ class PlainTrainer:
         phase = self._twin.phase(epoch)
         words = dropout_words([self.config.seed], epoch, phase.batches.steps)
         for (inputs, targets), word in zip(phase.batches.padded(epoch), words, strict=True):
-            dropout = phase.step_context(word, self.weights["embed.W_E"].dtype).dropout
-            factors = self._dropout_factors(inputs.shape, dropout, phase.batches.packing)
+            dropout_MRTD = phase.step_context(word, self.weights["embed.W_E"].dtype).dropout
+            factors = torch.ones(*inputs.shape, self.config.model.width, dtype=self.weights["embed.W_E"].dtype)
+            if dropout_MRTD is not None:  # each factor moves to where its token stands in padded rows
+                packing = phase.batches.packing
+                counts = packing.counts_RT
+                factors[packing.slot_RT[counts], packing.positions_RT[counts]] = dropout_MRTD[0, counts]
             yield self._step(inputs, targets, factors.mul)
 
     def prepared_steps(self, epoch: int) -> Iterator[Callable[[], Tensor]]:
@@ -118,11 +119,3 @@ class PlainTrainer:
         torch.autograd.backward(loss)
         self.optimizer.step()
         return loss.detach()
-
-    def _dropout_factors(self, shape: torch.Size, dropout_MRTD: Tensor | None, packing: Packing) -> Tensor:
-        """Return the packed trainer's dropout mask as [B, T, D], each factor where its token stands in padded rows."""
-        factors = torch.ones(*shape, self.config.model.width, dtype=self.weights["embed.W_E"].dtype)
-        if dropout_MRTD is not None:
-            counts = packing.counts_RT
-            factors[packing.slot_RT[counts], packing.positions_RT[counts]] = dropout_MRTD[0, counts]
-        return factors

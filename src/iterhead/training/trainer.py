@@ -11,10 +11,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from iterhead.data import Batches, make_dataset
+from iterhead.data.batches import Batches
+from iterhead.data.splits import make_dataset
 from iterhead.errors import UserError
 from iterhead.machine import Precision, check_compiler, find_precision, weights_format
-from iterhead.model import PackedContext, Transformer, packed_context
+from iterhead.model.context import PackedContext, packed_context
+from iterhead.model.transformer import Transformer
 from iterhead.model.weights import load_weights
 from iterhead.settings import DataConfig, RunConfig
 from iterhead.tasks import Vocabulary
@@ -111,9 +113,8 @@ class Trainer:
 
     def train_epoch(self) -> list[float]:
         """Train for one epoch and return each network's mean loss in nats per token, not finite if any step's was."""
-        losses = list(self.step_losses())
+        means: list[float] = torch.stack(list(self.step_losses())).mean(0).tolist()
         self.epoch += 1
-        means: list[float] = torch.stack(losses).mean(0).tolist()
         return means
 
     def step_losses(self) -> Iterator[Tensor]:
@@ -166,15 +167,7 @@ class Trainer:
 
 
 class Phase:
-    """Training epochs of one kind: batches of some lengths, and what stays the same from step to step.
-
-    Args:
-        trainer: whose networks these are.
-        data: with the lengths of these epochs.
-
-    Attributes:
-        batches: of the lengths that these epochs see.
-    """
+    """Training epochs of one kind: batches of the lengths of `data`, and what stays the same from step to step."""
 
     def __init__(self, trainer: Trainer, data: DataConfig):
         config, device = trainer.configs[0], trainer.device
@@ -193,12 +186,7 @@ class Phase:
         self._context = self._make_context(len(networks))
 
     def step_context(self, words_M2: Tensor, dtype: torch.dtype) -> PackedContext:
-        """Return the forward context of a step, with its dropout mask set.
-
-        Args:
-            words_M2: of `dropout_words`, two for each network.
-            dtype: of the dropout mask.
-        """
+        """Return the forward context of a step, with its dropout mask in `dtype`, drawn by `dropout_words`."""
         dropout = None if self._dropout.idle else self._dropout.factors(words_M2, dtype)
         return replace(self._context, dropout=dropout)
 

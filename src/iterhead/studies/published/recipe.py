@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from iterhead.data import make_packing
+from iterhead.data.batches import make_packing
 from iterhead.model.positions import POSITION_ENCODINGS
 from iterhead.settings import ModelConfig, RunConfig, parse_config
 from iterhead.studies.study import Scale
