@@ -1,7 +1,4 @@
-"""Convenience functions for notebooks, which take a run or a bare network: tables and drawings of attention heads.
-
-They are public as `ih.head_scores` and `ih.attention_map`.
-"""
+"""Convenience functions for notebooks, which take a run or a bare network: tables and drawings of attention heads."""
 
 from collections.abc import Sequence
 

@@ -87,12 +87,8 @@ def _row(config: DataConfig, slots: tuple[int, ...], pair: tuple[int, int]) -> t
 class Batches:
     """The batches of every epoch, for M networks at once.
 
-    Args:
-        datasets: each network's sequences.
-        config: the settings that made them.
-        batch_size: most sequences in a batch; rounded down to equally many of each length.
-        seeds: of each network; epoch n is shuffled by the stream ("batches", n).
-        device: of the batches.
+    A batch has at most `batch_size` sequences, equally many of each length. Epoch n of each network is shuffled by the
+    stream ("batches", n) of its seed. `config` holds the settings that made the datasets.
     """
 
     def __init__(

@@ -37,12 +37,8 @@ class Attention(nn.Module):
     ) -> Tensor:
         """Return what attention adds to the stream at each query, [M, B, Q, D].
 
-        Args:
-            queries: normalized stream at `query_positions`, [M, B, Q, D].
-            keys: normalized stream of all tokens, [M, B, T, D].
-            context: of the forward pass.
-            angles: of a rotary encoding, [..., T, C / 2], or None.
-            query_positions: of the tokens that are queries.
+        `keys` [M, B, T, D] is the normalized stream, `queries` [M, B, Q, D] the same at `query_positions`; `angles`
+        [..., T, C / 2] are of a rotary encoding.
         """
         if isinstance(context, PackedContext):
             bias = context.attention_bias[:, query_positions]

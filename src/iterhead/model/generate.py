@@ -10,15 +10,12 @@ from iterhead.model.transformer import Tokens, Transformer
 
 @torch.no_grad()
 def generate(model: Transformer, prompts: Tokens, steps: int) -> Tensor:
-    """Return the `steps` tokens that the network writes after each prompt, one at a time, the likeliest each time.
+    """Return the tokens that the network writes after each prompt, greedily: [B, steps] or [M, B, steps].
 
     Args:
         model: one network, or M of them.
         prompts: ids, [B, T] or [M, B, T]; all of one length, e.g. problem, x_1 .. x_L, EoI.
         steps: at least 1; prompt and continuation but for the last token must fit the model's context.
-
-    Returns:
-        Token ids, [B, steps] or [M, B, steps].
     """
     tokens = torch.as_tensor(prompts, device=model.embed.W_E.device)
     single = tokens.dim() == 2

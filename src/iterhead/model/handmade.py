@@ -92,14 +92,8 @@ def handmade(
 ) -> Transformer:
     """Return a two-layer network with hand-set weights that solves `task` for every length 1 .. max_length.
 
-    Its first head is head 1 of layer 1, its iteration head is head 1 of layer 2; both peakinesses are 1.
-
-    Args:
-        task: any iterative task or mixture.
-        max_length: L_max, the longest number of inputs.
-        residual: the convention of the residual stream.
-        error: most attention weight that all keys but the ideal one have together, 0 < error < 1.
-        vocabulary: number of token ids.
+    Its first head is head 1 of layer 1, its iteration head is head 1 of layer 2; both peakinesses are 1. All keys but
+    the ideal one have at most `error` of the attention together, 0 < error < 1. `task` may be a mixture.
 
     Raises:
         UserError: when the task does not fit the vocabulary.

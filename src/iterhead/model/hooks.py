@@ -74,17 +74,14 @@ class ActivationCache(Mapping[str, Tensor]):
     def __len__(self) -> int:
         return len(self._activations)
 
-    def _shapes(self) -> dict[str, str]:
-        return {name: str(list(activation.shape)) for name, activation in self.items()}
-
     def __repr__(self) -> str:
         width = max(map(len, self), default=0)
-        rows = [f"\n  {name:{width}}  {shape}" for name, shape in self._shapes().items()]
+        rows = [f"\n  {name:{width}}  {list(activation.shape)}" for name, activation in self.items()]
         return f"ActivationCache: {len(self)} activations{''.join(rows)}"
 
     def _repr_html_(self) -> str:
-        rows = "".join(f"<tr><td>{escape(name)}</td><td>{shape}</td></tr>" for name, shape in self._shapes().items())
-        return f"<table><thead><tr><th>hook name</th><th>shape</th></tr></thead><tbody>{rows}</tbody></table>"
+        rows = [f"<tr><td>{escape(name)}</td><td>{list(x.shape)}</td></tr>" for name, x in self.items()]
+        return f"<table><thead><tr><th>hook name</th><th>shape</th></tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 
 class HookPoints:

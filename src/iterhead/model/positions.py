@@ -84,10 +84,7 @@ class SinusoidalPositions(FrozenPositions):
 
 
 class RotaryPositions(NoPositions):
-    """Queries and keys rotated by angles in proportion to their positions (Su et al., 2021), on C / H of each head.
-
-    The angles are a buffer that is not stored.
-    """
+    """Queries and keys rotated by angles in proportion to their positions (Su et al., 2021), on C / H of each head."""
 
     is_rotary = True
 

@@ -1,7 +1,5 @@
 """The decoder of the paper (section 4), as a population: every parameter has a leading axis of networks.
 
-One batched product serves M networks. A single network is a population of one.
-
 Letters: `M` networks, `B` sequences (rows, when packed), `T` tokens of each, `Q` output positions (T unless fewer are
 asked for), `D` width, `V` vocabulary, `P` positions.
 """
@@ -44,11 +42,7 @@ class Block(nn.Module):
         self.mlp = MLP(config, networks)
 
     def forward(
-        self,
-        x: Tensor,
-        context: ForwardContext,
-        angles: Tensor | None = None,
-        query_positions: slice = EVERY_POSITION,
+        self, x: Tensor, context: ForwardContext, angles: Tensor | None = None, query_positions: slice = EVERY_POSITION
     ) -> Tensor:
         """Return the residual stream [M, B, Q, D] after this layer at `query_positions`; x is [M, B, T, D]."""
         hook = context.hooks_of(self.layer)
@@ -68,11 +62,7 @@ class Transformer(nn.Module):
     """M decoders of one shape.
 
     Called with tokens [B, T] (one network) it returns logits [B, T, V]; with tokens [M, B, T], logits [M, B, T, V].
-
-    Args:
-        config: the shape.
-        context: P, the number of positions.
-        seeds: of each network's weights.
+    `context` is P, the number of positions; `seeds` has one for the weights of each network.
     """
 
     def __init__(self, config: ModelConfig, context: int, seeds: Sequence[int] = (0,)):

@@ -32,10 +32,7 @@ Sequences = Mapping[int, NDArray[np.int64]]
 class RunWriter:
     """The measurements and the status of one run, written into its folder. Its lock must be held.
 
-    Args:
-        run: the run.
-        status: as it will be written next, with the device, threads and precision that are used from now on.
-        kept_checkpoints: as in `ExecutionOptions`, for this run.
+    `status` has the device, threads and precision that are used from now on; `kept_checkpoints` are those of this run.
     """
 
     def __init__(self, run: Run, status: Status, kept_checkpoints: Collection[int] | None = None):

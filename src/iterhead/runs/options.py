@@ -61,11 +61,7 @@ class ExecutionOptions:
 
     @classmethod
     def from_keywords(cls, keywords: ExecutionKeywords) -> "ExecutionOptions":
-        """Return the options that keyword arguments give.
-
-        Raises:
-            UserError: an unknown option, or fewer than one thread.
-        """
+        """Return the options that keyword arguments give; UserError for an unknown one, or fewer than one thread."""
         names = [field.name for field in fields(cls)]
         values: dict[str, Any] = dict(keywords)
         for name in values:
@@ -86,21 +82,13 @@ def check_count(name: str, count: int | None) -> None:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What is known of a run after an evaluation.
+    """What is known of a run after an evaluation."""
 
-    Attributes:
-        epoch: epochs done; 0 is the untrained network.
-        epochs: the limit.
-        loss: mean training loss of the last epoch, in nats a token; None before training.
-        scores: on the held-out sample.
-        train_seconds: spent in training steps so far; of a population's, this network's share.
-    """
-
-    epoch: int
-    epochs: int
-    loss: float | None
-    scores: Scores
-    train_seconds: float
+    epoch: int  # 0 is the untrained network
+    epochs: int  # the limit
+    loss: float | None  # mean over the last epoch, in nats a token; None before training
+    scores: Scores  # on the held-out sample
+    train_seconds: float  # as in `Status`
 
 
 def evaluations(

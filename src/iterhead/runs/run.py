@@ -49,30 +49,20 @@ def provenance(config: RunConfig, start: Mapping[str, Any] | None = None) -> dic
 
 @dataclass(frozen=True)
 class Status:
-    """How far a run is.
+    """How far a run is. A resumed run keeps threads, precision and compiled, to get the same bits.
 
-    Attributes:
-        state: running (or interrupted), finished, or diverged (its loss was not finite).
-        epoch: epochs trained and saved.
-        emerged: whether the head had emerged and stayed for three evaluations.
-        threads: used for the numbers; a resumed run uses as many, to get the same bits.
-        train_seconds: spent in training steps, resumed parts together; of a population's, each network's share.
-        total_seconds: spent in all, evaluation and drawing included; of a population's, each network's share.
-        message: why it diverged, if it did.
-        device: of the last part of the training.
-        precision: number format of the training steps, kept when a run is resumed.
-        compiled: whether the steps were compiled, kept when a run is resumed.
+    Seconds are those of all parts of a resumed run, and of a population's each network's share.
     """
 
-    state: Literal["running", "finished", "diverged"]
-    epoch: int
-    emerged: bool
+    state: Literal["running", "finished", "diverged"]  # running or interrupted; diverged: its loss was not finite
+    epoch: int  # trained and saved
+    emerged: bool  # the head had emerged and stayed for three evaluations
     threads: int
-    train_seconds: float
-    total_seconds: float
-    message: str = ""
-    device: str = "cpu"
-    precision: str = ""
+    train_seconds: float  # in training steps
+    total_seconds: float  # evaluation and drawing included
+    message: str = ""  # why it diverged, if it did
+    device: str = "cpu"  # of the last part of the training
+    precision: str = ""  # number format of the training steps
     compiled: bool = False
 
 

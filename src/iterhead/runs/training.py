@@ -22,11 +22,9 @@ from iterhead.settings import RunConfig, StartConfig
 from iterhead.training.initial_weights import check_fit
 from iterhead.training.trainer import Trainer, population_key
 
-MAX_NETWORKS = 512
-"""In one computation: each holds a lock, and systems commonly allow a process some thousand open files."""
+MAX_NETWORKS = 512  # in one computation: each holds a lock, and a process may commonly open some thousand files
 
-Item = tuple[RunConfig, RunFolder]
-"""A run to be trained: its settings, and where it is or will be."""
+Item = tuple[RunConfig, RunFolder]  # a run to be trained, and where it is or will be
 
 
 def train(

@@ -27,17 +27,10 @@ from iterhead.runs.training import MAX_NETWORKS, train_population
 from iterhead.settings import RunConfig
 from iterhead.training.trainer import population_key
 
-SMALL_WIDTH = 32
-"""Up to this width networks gain from a common computation on a CPU (docs/benchmarks.md)."""
-
-MAX_SMALL_NETWORKS = 16
-"""Small networks in one computation on a CPU."""
-
-MAX_ATTEMPTS = 3
-"""How often a job is started whose process dies, for example killed by the system when memory runs out."""
-
-TICK = 1.0
-"""Seconds between two calls of `tick`, and between two looks at runs that other processes work on."""
+SMALL_WIDTH = 32  # up to this width networks gain from a common computation on a CPU (docs/benchmarks.md)
+MAX_SMALL_NETWORKS = 16  # in one computation on a CPU
+MAX_ATTEMPTS = 3  # starts of a job whose process dies, for example killed by the system when memory runs out
+TICK = 1.0  # seconds between two calls of `tick`, and between two looks at runs that other processes work on
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,7 @@ from iterhead.settings.configs import RunConfig
 
 
 def parse_config(values: Mapping[str, Any]) -> RunConfig:
-    """Return the settings for nested `values`; what is left out takes its default.
-
-    Raises:
-        UserError: one line about the first thing that is wrong.
-    """
+    """Return the settings for nested `values`, defaults elsewhere; UserError, in one line, for the first wrong one."""
     try:
         return RunConfig.model_validate(dict(values))
     except ValidationError as error:

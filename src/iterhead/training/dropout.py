@@ -20,24 +20,17 @@ of inputs collide; tests bound the rate and the correlation between places, step
 
 
 class Dropout:
-    """Factors for the embedding: 0 with the dropout's probability, else 1 / (1 - probability).
+    """Factors for the embedding: 0 with the dropout's probability, in [0, 1), else 1 / (1 - probability).
 
-    Args:
-        probability: of a zero, 0 <= probability < 1.
-        shape: [R, T, D]: the rows of a batch, their tokens, the width.
-        device: of the factors.
+    `shape` is [R, T, D]: the rows of a batch, their tokens, the width.
     """
 
     def __init__(self, probability: float, shape: Sequence[int], device: str = "cpu"):
         self._keep = 1 - probability
+        self.idle = self._keep == 1  # nothing is dropped
         self._shape = tuple(shape)
         self._numbers = (torch.arange(math.prod(shape), device=device) * _GOLDEN).to(torch.int32)
         self._least = round(probability * 2**32) - 2**31
-
-    @property
-    def idle(self) -> bool:
-        """Whether nothing is dropped."""
-        return self._keep == 1
 
     def factors(self, words_M2: Tensor, dtype: torch.dtype) -> Tensor:
         """Return factors [M, R, T, D] from two random words for each network, int32 (see `dropout_words`)."""

@@ -31,10 +31,8 @@ def flatten_parameters(parameters: Sequence[Tensor]) -> Tensor:
 class FlatOptimizer:
     """Adam, AdamW or SGD with `torch.optim`'s arithmetic, on weights [M, W].
 
-    Args:
-        model: its trainable parameters are moved into the flat buffer.
-        configs: of each network; rate and decay are each network's own, all else is taken from the first.
-        total_steps: where a cosine schedule ends.
+    The trainable parameters of `model` are moved into the flat buffer. Rate and decay are each network's own; all else
+    is taken from the first of `configs`. A cosine schedule ends at `total_steps`.
     """
 
     def __init__(self, model: nn.Module, configs: Sequence[TrainingConfig], total_steps: int):
@@ -42,8 +40,8 @@ class FlatOptimizer:
         self.config = configs[0]
         self.total_steps = total_steps
         self.steps = 0
-        self._rates = self._column([config.lr for config in configs])
-        self._decay = self._column([config.weight_decay for config in configs])
+        rates_and_decays = [[config.lr for config in configs], [config.weight_decay for config in configs]]
+        self._rates, self._decay = self.weights.new_tensor(rates_and_decays)[..., None]
         self._decays = any(config.weight_decay for config in configs)
         names = ("momentum",) if self.config.optimizer == "sgd" else ("mean", "mean_square")
         self.moments = {name: torch.zeros_like(self.weights) for name in names}
@@ -58,9 +56,6 @@ class FlatOptimizer:
         index = torch.tensor(networks, device=self.weights.device)
         self._rates, self._decay = self._rates[index], self._decay[index]
         self.moments = {name: moment[index] for name, moment in self.moments.items()}
-
-    def _column(self, values: Sequence[float]) -> Tensor:
-        return torch.tensor(values, dtype=self.weights.dtype, device=self.weights.device)[:, None]
 
     def gradient(self, loss: Tensor) -> Tensor:
         """Return the gradient of `loss` with respect to the flat weights, [M, W]."""

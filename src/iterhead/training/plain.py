@@ -37,20 +37,15 @@ def plain_logits(
         z: Tensor = (pattern @ v).transpose(1, 2).flatten(2)
         return z @ weights[f"{name}.W_O"]
 
-    def mlp(name: str, x: Tensor) -> Tensor:
-        return F.gelu(x @ weights[f"{name}.W_in"]) @ weights[f"{name}.W_out"]
-
     x = F.embedding(tokens, weights["embed.W_E"])
     positions = weights["pos_embed.W_pos"][: tokens.shape[1]]
     x = drop(x + F.pad(positions, (0, width - positions.shape[1])))
     for layer in range(config.layers):
         block = f"blocks.{layer}"
-        if config.residual == "published":
-            x = norm(f"{block}.ln1", x)
-            x = x + attention(f"{block}.attn", x)
-        else:
-            x = x + attention(f"{block}.attn", norm(f"{block}.ln1", x))
-        x = x + mlp(f"{block}.mlp", norm(f"{block}.ln2", x))
+        normalized = norm(f"{block}.ln1", x)
+        x = (normalized if config.residual == "published" else x) + attention(f"{block}.attn", normalized)
+        hidden = F.gelu(norm(f"{block}.ln2", x) @ weights[f"{block}.mlp.W_in"])
+        x = x + hidden @ weights[f"{block}.mlp.W_out"]
     return norm("ln_final", x) @ weights["unembed.W_U"]
 
 

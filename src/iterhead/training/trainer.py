@@ -149,10 +149,7 @@ class Trainer:
         return finite
 
     def state(self, network: int = 0) -> dict[str, Tensor]:
-        """Return everything that training changes of a network, as copies.
-
-        Weights that are not trained are left out, so a trainer that resumes needs the same `starts`.
-        """
+        """Return copies of all that training changes of a network; to resume, a trainer needs the same `starts` too."""
         optimizer = {f"optimizer.{name}": tensor for name, tensor in self.optimizer.state(network).items()}
         weights = self.optimizer.weights[network : network + 1].clone()
         return {"epoch": torch.tensor(self.epoch), "weights": weights, **optimizer}
