@@ -15,7 +15,7 @@ from iterhead.estimates import (
     mean_over,
     median_over,
     rank_correlation,
-    threshold,
+    smallest_reaching,
 )
 
 
@@ -108,8 +108,8 @@ def test_no_rank_correlation_of_two_or_of_equals(first, second):
 
 def test_the_threshold_is_the_least_place_that_is_good_enough():
     scores = {4: 0.2, 16: 0.95, 8: 0.5, 24: 0.1}
-    assert threshold(scores, 0.5) == 8
-    assert threshold(scores, 0.96) == math.inf
+    assert smallest_reaching(scores, 0.5) == 8
+    assert smallest_reaching(scores, 0.96) == math.inf
 
 
 # Over sequences

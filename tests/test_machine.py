@@ -17,7 +17,7 @@ from iterhead.machine import (
     has_fast_bfloat16,
     keep_freed_memory,
     torch_threads,
-    weights_format,
+    weights_dtype,
 )
 
 # Cores
@@ -137,7 +137,7 @@ def test_bfloat16_on_a_gpu_must_not_be_emulated(monkeypatch, there):
 
 
 def test_weights_are_never_in_bfloat16():
-    formats = [weights_format(precision) for precision in ("float32", "bfloat16", "float64")]
+    formats = [weights_dtype(precision) for precision in ("float32", "bfloat16", "float64")]
     assert formats == [torch.float32, torch.float32, torch.float64]
 
 

@@ -1,4 +1,4 @@
-"""Train small transformers on iterative tasks, find their iteration heads, and prove what those heads do.
+"""Train small transformers on iterative tasks, find their iteration heads, and test by intervention what they do.
 
     import iterhead as ih
 

@@ -1,9 +1,10 @@
 """Files that survive a kill: atomic writes and checksums.
 
-A file is written under a temporary name beside its place, synced, then renamed. A process that is killed leaves the
+A file is written under a temporary name next to its place, synced, then renamed. A process that is killed leaves the
 old file, and perhaps a temporary one. checksums.json holds for each name the sha256 digests that its file may have. It
 is replaced first and then accepts both the old file and the new one; only then is the file renamed. So every file is an
-accepted one at every moment. If the disk refuses or checksums.json is damaged, functions raise UserError.
+accepted one at every moment. Functions raise UserError if a file cannot be read or written, or if checksums.json is
+damaged.
 """
 
 import errno
@@ -20,7 +21,7 @@ from typing import Any
 from iterhead.errors import UserError
 
 CHECKSUMS = "checksums.json"
-RESCUE = "train it anew with --again or restore the file"
+RESCUE = "train it again with --again, or restore the file"
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EACCES}
@@ -28,7 +29,7 @@ _ELSEWHERE = "choose another folder with --out"
 _ADVICE = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), f"free space there, or {_ELSEWHERE}"),
     **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), "choose a folder that you may write to with --out"),
-    **dict.fromkeys((errno.EEXIST, errno.ENOTDIR), f"a file stands where a folder is needed: move it, or {_ELSEWHERE}"),
+    **dict.fromkeys((errno.EEXIST, errno.ENOTDIR), f"a file is in the place of a folder: move it, or {_ELSEWHERE}"),
     errno.EFBIG: f"raise the limit on file sizes (ulimit -f), or {_ELSEWHERE}",
 }
 
@@ -55,14 +56,15 @@ def explained(action: str, path: Path) -> Iterator[None]:
 def replacing(files: Mapping[Path, bytes]) -> Iterator[None]:
     """Write and sync files under temporary names; after the block, rename them in order, each synced before the next.
 
-    If the disk refuses to hold them or the block raises, no file has changed. No temporary file is left.
+    If a write fails or the block raises, every file keeps its old content; if a rename fails, those before it are new.
+    Temporary files are always removed.
     """
     temporaries: dict[Path, Path] = {}
     try:
         for path, data in files.items():
             with explained("write", path):
                 make_folder(path.parent)
-                # Not tempfile.mkstemp: its files are readable by their owner only, whatever the umask says.
+                # Not tempfile.mkstemp: its files are readable by their owner only, regardless of the umask.
                 temporaries[path] = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
                 with temporaries[path].open("xb") as file:
                     file.write(data)
@@ -80,7 +82,7 @@ def replacing(files: Mapping[Path, bytes]) -> Iterator[None]:
 
 
 def write(path: Path, data: bytes) -> None:
-    """Replace one file by `data`. If the disk refuses, it is left as it was and UserError is raised."""
+    """Replace the content of a file by `data`. If the write fails, the file is unchanged and UserError is raised."""
     with replacing({path: data}):
         pass
 
@@ -142,7 +144,7 @@ def _sync_folder(folder: Path) -> None:
         finally:
             os.close(descriptor)
     except OSError as error:
-        # Some network file systems cannot, and a folder may allow writing but not reading: the rename stands.
+        # Some network file systems cannot, and a folder may allow writing but not reading. The rename is done anyway.
         if error.errno not in _NO_FOLDER_SYNC:
             raise
 

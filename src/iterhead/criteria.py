@@ -57,9 +57,7 @@ ONE_LAYER_ACCURACY = 0.3  # claim 8
 ONE_LAYER_FROM = 12  # claim 8 counts longest lengths from this one on; one layer solves 5 to 8 (figure 7)
 ACCURACY_PEAKINESS_CORRELATION = 0.8  # claim 10: rank correlation over a grid
 FAR_APART = 0.3  # claim 10: accuracy and second peakiness of an exception (ours)
-NO_OTHER_CIRCUIT_NETWORKS = (
-    20  # claim 11 fails if this many networks solve their task, all with the same circuit (ours)
-)
+NO_OTHER_CIRCUIT_NETWORKS = 20  # claim 11 fails if this many networks solve their task, all by one circuit (ours)
 TRANSFER_SPEED_UP = 10.0  # claim 13; in figure 9 of the paper about 20 epochs against more than 500 from scratch
 LAST_MLP_ACCURACY = 0.9  # claim 14 (ours)
 LENGTH_EPOCHS_CORRELATION = 0.5  # claim 15 (ours): rank correlation of length and epochs to LEARNED_ACCURACY

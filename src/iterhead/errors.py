@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 
 class UserError(ValueError):
-    """Bad input, told in one line: the value, what was expected and what to do.
+    """Bad input, in one line: the value, what was expected and what to do.
 
     The command line prints the message without a traceback and exits with code 2.
     """

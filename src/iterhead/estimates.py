@@ -110,7 +110,7 @@ def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
     return float(np.corrcoef(*ranks)[0, 1])
 
 
-def threshold(scores: Mapping[float, float], least: float) -> float:
+def smallest_reaching(scores: Mapping[float, float], least: float) -> float:
     """Return the smallest key whose score is at least `least`; infinity if there is none."""
     return min((key for key, score in scores.items() if score >= least), default=math.inf)
 

@@ -1,4 +1,4 @@
-"""Cores, devices and number formats of this machine. torch is imported only by the calls that need it."""
+"""Cores, devices and dtypes of this machine. torch is imported only by the calls that need it."""
 
 import ctypes
 import shutil
@@ -82,7 +82,7 @@ def find_device(name: str) -> str:
 
 
 def find_precision(wanted: str, device: str, width: int) -> Precision:
-    """Return the number format that `wanted` means for networks of a width on a device.
+    """Return the dtype that `wanted` means for networks of a width on a device.
 
     auto is bfloat16 if the device is fast at it and the network wide enough to gain (docs/benchmarks.md), else float32.
     """
@@ -91,8 +91,8 @@ def find_precision(wanted: str, device: str, width: int) -> Precision:
     return cast(Precision, wanted)
 
 
-def weights_format(precision: str) -> "torch.dtype":
-    """Return the number format of the weights: bfloat16 is for the steps only."""
+def weights_dtype(precision: str) -> "torch.dtype":
+    """Return the dtype of the weights: bfloat16 is for the steps only."""
     import torch
 
     return torch.float64 if precision == "float64" else torch.float32

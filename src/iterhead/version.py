@@ -1,4 +1,4 @@
-"""The version of the installed package; a module of its own, so that `import iterhead` need not look it up."""
+"""The version of the installed package; a separate module, so that `import iterhead` need not look it up."""
 
 from importlib.metadata import version
 

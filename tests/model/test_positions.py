@@ -10,7 +10,7 @@ from torch.testing import assert_close
 from helpers.networks import CONTEXT, POSITIONS, config_of, network, random_tokens
 from iterhead.errors import UserError
 from iterhead.model.generate import generate
-from iterhead.model.positions import POSITION_ENCODINGS, angles, rotate, sinusoidal_table
+from iterhead.model.positions import POSITION_ENCODINGS, position_angles, rotate, sinusoidal_table
 from iterhead.model.transformer import Transformer
 from iterhead.settings import ModelConfig
 
@@ -33,7 +33,7 @@ def test_sinusoidal_table_with_an_odd_number_of_coordinates():
 def test_angles_by_hand():
     # Six coordinates: 10000^0 = 1, 10000^(-1/3) = 0.0464159, 10000^(-2/3) = 0.00215443.
     expected = torch.tensor([[0, 0, 0], [1, 0.0464159, 0.00215443], [2, 0.0928318, 0.00430887]], dtype=DOUBLE)
-    assert_close(angles(3, 6), expected, rtol=0, atol=1e-6)
+    assert_close(position_angles(3, 6), expected, rtol=0, atol=1e-6)
 
 
 def test_rotation_by_hand():

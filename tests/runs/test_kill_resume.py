@@ -43,11 +43,11 @@ class Reporter:
     def __init__(self, pipe):
         self.pipe = pipe
 
-    def started(self, run, progress):
-        self.pipe.send(progress[-1].epoch)
+    def started(self, run, evaluations):
+        self.pipe.send(evaluations[-1].epoch)
 
-    def evaluated(self, run, progress):
-        self.pipe.send(progress.epoch)
+    def evaluated(self, run, evaluation):
+        self.pipe.send(evaluation.epoch)
 
 
 def work(config, out, pipe):
@@ -109,6 +109,36 @@ def test_killed_at_random_moments_a_run_ends_with_the_same_bits(tmp_path, monkey
         assert all(torch.equal(killed[key], straight[key]) for key in killed)
     assert resumed.folder.read("figure.png") == whole.folder.read("figure.png")
     assert {path.name for path in resumed.folder.path.iterdir()} == {path.name for path in whole.folder.path.iterdir()}
+
+
+class StopAfter:
+    """Ends the training after an epoch, and remembers the last epoch at the start: reported, and seen in the folder."""
+
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def started(self, run, evaluations):
+        self.seen = (evaluations[-1].epoch, load(run.folder.path).status.epoch)
+
+    def evaluated(self, run, evaluation):
+        if evaluation.epoch == self.epoch:
+            raise KeyboardInterrupt
+
+
+def test_a_status_older_than_the_state_is_brought_up_to_date(tmp_path):
+    """As after a kill between the two."""
+    observers = [StopAfter(epoch) for epoch in (1, 2, 3)]
+    for observer in observers:
+        with pytest.raises(KeyboardInterrupt):
+            train(small_config(), out=tmp_path, threads=1, observer=observer)
+        (status,) = tmp_path.glob("*/status.json")
+        folder = load(status.parent).folder
+        if observer.epoch == 1:
+            old = folder.read_json("status.json")
+        else:
+            folder.write_json("status.json", old)
+            assert saved_epoch(tmp_path) == 1
+    assert [observer.seen for observer in observers] == [(0, 0), (1, 1), (2, 2)]
 
 
 def test_two_runs_with_the_same_seed_are_equal_and_another_seed_is_not(tmp_path):

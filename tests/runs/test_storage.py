@@ -1,4 +1,4 @@
-"""What a run folder keeps, gives back and refuses. Kills, locks, full disks: test_store_kills.py."""
+"""What a run folder keeps, gives back and refuses. Kills, locks, full disks: test_storage_kills.py."""
 
 import hashlib
 import os
@@ -11,6 +11,7 @@ import polars.testing
 import pytest
 import torch
 
+from helpers.messages import message
 from iterhead.errors import UserError
 from iterhead.runs.storage import RunFolder, table_bytes, tensor_bytes
 
@@ -38,14 +39,6 @@ def run(tmp_path: Path) -> RunFolder:
     folder.write_json("status.json", {"done": False})
     folder.write_many({"figure.png": b"\x89PNG", "figure.pdf": b"%PDF"})
     return folder
-
-
-def message(call, *args) -> str:
-    with pytest.raises(UserError) as caught:
-        call(*args)
-    text = str(caught.value)
-    assert "\n" not in text
-    return text
 
 
 def test_what_is_written_comes_back(run: RunFolder):
@@ -119,7 +112,7 @@ def test_one_flipped_byte_is_told_with_both_checksums(run: RunFolder, name: str,
     path.write_bytes(data)
     assert message(run.read, name) == (
         f"{path} is damaged: sha256 {hashlib.sha256(data).hexdigest()[:12]}, expected {expected[:12]}; "
-        "train it anew with --again or restore the file"
+        "train it again with --again, or restore the file"
     )
 
 
@@ -213,8 +206,8 @@ def test_no_run_here(tmp_path: Path):
     file = tmp_path / "file"
     file.touch()
     assert message(RunFolder(file).check).startswith(f"{file}: a file, no run: expected a folder")
-    assert "a file stands where a folder is needed" in message(RunFolder(file).write, "config.json", b"")
-    assert "a file stands where a folder is needed" in message(RunFolder(file / "x").write, "config.json", b"")
+    assert "a file is in the place of a folder" in message(RunFolder(file).write, "config.json", b"")
+    assert "a file is in the place of a folder" in message(RunFolder(file / "x").write, "config.json", b"")
 
 
 def test_a_folder_is_no_file(run: RunFolder):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from iterhead.errors import UserError
+from helpers.messages import message
 from iterhead.runs.paths import find_runs, open_run
 from iterhead.runs.storage import RunFolder
 
@@ -12,14 +12,6 @@ from iterhead.runs.storage import RunFolder
 def make_run(path: Path) -> Path:
     RunFolder(path).write_json("config.json", {})
     return path
-
-
-def message(call, *args) -> str:
-    with pytest.raises(UserError) as caught:
-        call(*args)
-    text = str(caught.value)
-    assert "\n" not in text
-    return text
 
 
 def test_runs_are_found_by_path_name_and_beginning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

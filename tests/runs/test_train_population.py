@@ -85,12 +85,12 @@ class Watch:
         self.name, self.epoch = config and run_folder_name(config), epoch
         self.calls = []
 
-    def started(self, run, progress):
-        self.calls.append((run.name, [one.epoch for one in progress]))
+    def started(self, run, evaluations):
+        self.calls.append((run.name, [one.epoch for one in evaluations]))
 
-    def evaluated(self, run, progress):
-        self.calls.append((run.name, progress.epoch))
-        if (run.name, progress.epoch) == (self.name, self.epoch):
+    def evaluated(self, run, evaluation):
+        self.calls.append((run.name, evaluation.epoch))
+        if (run.name, evaluation.epoch) == (self.name, self.epoch):
             raise StopError
 
 
@@ -348,13 +348,13 @@ class Reporter:
     def __init__(self, pipe, pause):
         self.pipe, self.pause = pipe, pause
 
-    def started(self, run, progress):
-        self.pipe.send((run.name, progress[-1].epoch))
+    def started(self, run, evaluations):
+        self.pipe.send((run.name, evaluations[-1].epoch))
         if self.pause:
             time.sleep(60)
 
-    def evaluated(self, run, progress):
-        self.pipe.send((run.name, progress.epoch))
+    def evaluated(self, run, evaluation):
+        self.pipe.send((run.name, evaluation.epoch))
 
 
 def work(configs, out, pipe, pause):

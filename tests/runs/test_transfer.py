@@ -62,12 +62,12 @@ class Stop:
     def __init__(self, epoch):
         self.epoch = epoch
 
-    def started(self, run, progress):
+    def started(self, run, evaluations):
         if self.epoch == 0:
             raise StopError
 
-    def evaluated(self, run, progress):
-        if progress.epoch == self.epoch:
+    def evaluated(self, run, evaluation):
+        if evaluation.epoch == self.epoch:
             raise StopError
 
 

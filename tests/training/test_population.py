@@ -130,7 +130,7 @@ def test_a_neighbour_that_is_not_a_number_changes_nothing():
     population = Trainer(configs)
     losses = [population.train_epoch() for _ in range(3)]
     assert [math.isfinite(loss) for loss in losses[-1]] == [True, False, True]
-    assert population.is_sound() == [True, False, True]
+    assert population.is_finite() == [True, False, True]
     for network in (0, 2):
         single = Trainer([configs[network]])
         alone = [single.train_epoch() for _ in range(3)]

@@ -60,7 +60,7 @@ def _dispatch(words: list[str], interrupts: Interrupts) -> int:
 
 
 def commands() -> "dict[str, Command]":
-    """Return the commands by name. To add one: a module beside this one with a `Command` in it, and its place here."""
+    """Return the commands by name. To add one: a module next to this one with a `Command` in it, and its place here."""
     from iterhead.cli.bench_command import COMMAND as BENCH
     from iterhead.cli.handmade_command import COMMAND as HANDMADE
     from iterhead.cli.report_command import COMMAND as REPORT
@@ -79,7 +79,7 @@ def find(name: str) -> "Command":
     """Return a command by name.
 
     Raises:
-        UserError: there is none; the message names the nearest.
+        UserError: there is no such command; the message names the nearest.
     """
     from iterhead.cli.parsing import nearest_option
     from iterhead.errors import UserError, nearest

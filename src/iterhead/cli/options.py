@@ -135,7 +135,7 @@ def read_values(options: argparse.Namespace, values: dict[str, Any] | None = Non
 
 
 def _put(values: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
-    """Set a nested value, unless something other than a table is in its way, which the config refuses."""
+    """Set a nested value, unless something other than a table is in its way (the config then raises an error)."""
     for part in path[:-1]:
         values = values.setdefault(part, {})
         if not isinstance(values, dict):

@@ -28,7 +28,7 @@ DIGITS = "0123456789"
 """In place of the blocks where the terminal's encoding lacks them."""
 
 FIXED_WIDTH = 56
-"""Columns that the table of evaluations needs beside its bars."""
+"""Columns that the table of evaluations needs besides its bars."""
 
 VERDICT_COLORS: Mapping[Verdict, str] = {"holds": "green", "does not hold": "red", "undecided": "yellow"}
 
@@ -111,7 +111,7 @@ def files_text(run: Run) -> str:
 
 
 def next_step(run: Run) -> str:
-    """Return a command to go on with, after a line about what it is for."""
+    """Return the next command to try, after a line about what it is for."""
     config = run.config
     longer = {"training": config.training.model_copy(update={"epochs": 2 * config.training.epochs})}
     slower = {"training": config.training.model_copy(update={"lr": float(f"{config.training.lr / 3:.1g}")})}

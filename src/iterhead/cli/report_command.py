@@ -68,7 +68,7 @@ def write_run_page(run: "Run") -> Path:
     """Write report.html into a run's folder, and return its path.
 
     Raises:
-        UserError: nothing is trained yet, another process works on the run, or the disk refuses.
+        UserError: nothing is trained yet, another process is using the run, or the file cannot be written.
     """
     from iterhead.report.run_page import REPORT, write_report
 
@@ -90,7 +90,7 @@ def write_study_pages(
     `name` is that of the study or of all of them; `findings` are the claims by study, where they are already checked.
 
     Raises:
-        UserError: none of the studies has tables, or the disk refuses.
+        UserError: none of the studies has tables, or a file cannot be written.
     """
     from iterhead.report.overview import write_overview
     from iterhead.report.study_page import has_tables, measured, no_tables, write_study_report
@@ -133,7 +133,7 @@ COMMAND = Command(
         "For a run, writes report.html into its folder: the attention maps of every head during training, curves, "
         "claims with verdicts, and the network itself, which writes its chain of thought for any input while you "
         "replace its attention. Make it again after `iterhead verify` to show the claims. For a study, writes "
-        "report.html beside its figures: the figures, the claims, and every cell with its runs, curves, settings and "
+        "report.html next to its figures: the figures, the claims, and every cell with its runs, curves, settings and "
         "commands. `iterhead run` and `iterhead study run` make these pages too. A page is one file that loads nothing "
         "from the network."
     ),

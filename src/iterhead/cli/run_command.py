@@ -35,7 +35,7 @@ def _declare(parser: Parser) -> None:
 
 def declare_training(group: argparse._ArgumentGroup, *names: str) -> None:
     """Add the options of the commands that train one run, and the named ones of the shared options."""
-    group.add_argument("--again", action="store_true", help="train a finished run again, in a new folder beside it")
+    group.add_argument("--again", action="store_true", help="train a finished run again, in a new folder next to it")
     group.add_argument("--compile", action="store_true", help="compile with torch.compile; pays for long runs only")
     group.add_argument("--quiet", action="store_true", help="print only the outcome")
     declare_shared(group, "out", *names, "threads", "device")

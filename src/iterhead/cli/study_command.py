@@ -247,7 +247,7 @@ def _write_pages(reported: "Sequence[Reported]", options: argparse.Namespace) ->
         return write_study_pages(options.name, [done.study for done in reported], Path(options.out), findings)
     except UserError as error:
         why = str(error)
-    except Exception as error:  # days of training stand behind this, and the claims are not printed yet
+    except Exception as error:  # this may follow days of training, and the claims are not printed yet
         why = f"{' '.join(f'{type(error).__name__}: {error}'.split())} (this is a bug in iterhead: please report it)"
     print(f"No page was made: {why}", file=sys.stderr)
     return None

@@ -24,7 +24,7 @@ REDRAWS = 1.0
 """Redraws per second. Each takes the interpreter from the training for some milliseconds."""
 
 MARGINS = 3
-"""Lines beside heading, rows and footer: an empty one, the column titles, and the one with the cursor."""
+"""Lines besides heading, rows and footer: an empty one, the column titles, and the one with the cursor."""
 
 QUIET_SECONDS = 30.0
 """Between two lines of progress of many runs where stdout is no terminal."""
@@ -171,7 +171,7 @@ class RunsBar(Progress):
         self._last_text, self._last_time = "", 0.0
 
     def show(self, done: int, total: int, text: str = "") -> None:
-        """Show how many runs are done, and a text beside it."""
+        """Show how many runs are done, and a text next to it."""
         self.update(self._task, description=text, completed=done, total=total)
         is_due = time.monotonic() - self._last_time >= QUIET_SECONDS
         if not self.console.is_terminal and text != self._last_text and is_due:

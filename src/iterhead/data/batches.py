@@ -1,6 +1,6 @@
 """Batches: equally many sequences of each length, shuffled, packed without padding.
 
-Sequences of lengths L and min + max - L have the same number of tokens together, whatever L is. So a batch packs such
+Sequences of lengths L and min + max - L have the same number of tokens together, for any L. So a batch packs such
 pairs into rows of one size, and the attention mask separates the two:
 
     row 0   task x | EoI s            task x x x | EoI s s s    lengths 1 and 3
@@ -34,7 +34,7 @@ IGNORED = -100
 
 @dataclass(frozen=True)
 class Packing:
-    """Which token of a batch stands where; the same for every batch of a phase.
+    """Where each token of a batch is; the same for every batch of a phase.
 
     Attributes:
         slots: the length of each sequence of the batch.
@@ -112,7 +112,7 @@ class Batches:
         self._slot_RT, self._positions_RT = self.packing.slot_RT.to(device), self.packing.positions_RT.to(device)
 
     def select(self, networks: Sequence[int]) -> None:
-        """Go on with some of the networks, by index and in this order."""
+        """Keep only some of the networks, by index and in this order."""
         self._sources = [self._sources[network] for network in networks]
 
     def starts(self, epoch: int) -> torch.Tensor:

@@ -36,7 +36,7 @@ def attention_map(
 ) -> QuadMesh:
     """Draw one head's attention on one sequence, outline the pairs of the ideal head, and return the drawn cells.
 
-    Keys that a query can't see (later tokens) are grey, whatever `weights` holds there. Guide lines follow EoI,
+    Keys that a query can't see (later tokens) are grey, regardless of `weights`. Guide lines follow EoI,
     brackets separate the input from what the network writes. The size of the names follows from that of `ax`.
 
     Args:
@@ -59,7 +59,7 @@ def attention_map(
     edges = np.arange(T + 1) - 0.5
     seen = np.ma.masked_array(weights, mask=np.triu(np.ones((T, T), dtype=bool), k=1))
     mesh = ax.pcolormesh(edges, edges, seen, cmap=WEIGHT_SCALE, vmin=0, vmax=1)
-    # White joints between the cells that can be seen; none across the grey corner, where text stands.
+    # White joints between the cells that can be seen; none across the grey corner, which has text.
     ax.hlines(edges, -0.5, edges, color="white", linewidth=0.3)
     ax.vlines(edges, edges, T - 0.5, color="white", linewidth=0.3)
     _name(ax, tokens, queries.start)
@@ -108,12 +108,12 @@ def _bracket(ax: Axes, queries: slice) -> None:
 
 
 def _shift(ax: Axes, right: float, up: float) -> ScaledTranslation:
-    """Return a shift by so many points."""
+    """Return a shift in points."""
     return ScaledTranslation(right / 72, up / 72, ax.figure.dpi_scale_trans)
 
 
 def _name(ax: Axes, tokens: Sequence[str], end_of_input: int) -> None:
-    """Write the tokens' names along both axes; where they would touch, every other one stands further out."""
+    """Write the tokens' names along both axes; where they would touch, every other one is further out."""
     cell = _points(ax) / len(tokens)
     width = _DIGIT_WIDTH * max((len(name) for name in tokens if name.isdigit()), default=1)
     # EoI is longer than a number, so of two rows it takes the far one. Where that leaves the first name, long too,

@@ -16,7 +16,7 @@ from iterhead.figures.style import ACCURACY_SCALE, BLUE, INK, LINE_COLOURS, QUIE
 
 _MAX_NAMED_ROWS = 12  # lengths along an axis
 _MAX_MARKED_EPOCHS, _MAX_MARKED_PLACES = 40, 14  # of a run, of means over seeds: beyond, markers run together
-_MAX_SINGLE_SEEDS = 20  # each with a faint line of its own
+_MAX_SINGLE_SEEDS = 20  # each with its own faint line
 _MAX_STRONG_LINES = 4  # of more lines, only means and faint intervals can be told apart
 
 
@@ -119,7 +119,7 @@ class Band:
 
 @style()
 def bands(ax: Axes, lines: Sequence[Band], *, title: str, x_label: str, legend: bool) -> None:
-    """Draw lines of scores, 0 .. 1, with their intervals. The legend stands to the right of `ax`, which needs room."""
+    """Draw lines of scores, 0 .. 1, with their intervals. The legend is to the right of `ax`, which needs room."""
     many = len(lines) > _MAX_STRONG_LINES
     for line, (colour, dashes) in zip(lines, LINE_COLOURS, strict=False):
         marker = "o" if len(line.xs) <= _MAX_MARKED_PLACES else ""

@@ -92,7 +92,7 @@ def contour_map(
 ) -> Any:
     """Draw a score as filled level lines over two logarithmic axes, and return them for a scale of colours.
 
-    Dots stand where it was measured. Between them the lines are interpolated; cells with a corner that was not
+    Dots mark the places measured. Between them the lines are interpolated; cells with a corner that was not
     measured stay blank. Arguments as `heat_map`, at least two values on each axis.
     """
     _check_shape(values_YX, xs, ys, least=2)
@@ -133,7 +133,7 @@ def ratio_map(
     """Draw ratios as cells from red (below 1) to blue (above) with numbers, and return them for a scale of colours.
 
     `values_RC` are positive, perhaps infinite; nan stays blank. `low_RC` and `high_RC` are the ends of their intervals,
-    `bounds_RC` what stands before each number, such as a sign for "at least". The first row is at the top.
+    `bounds_RC` the text before each number, such as a sign for "at least". The first row is at the top.
     """
     most = 32.0
     R, C = values_RC.shape

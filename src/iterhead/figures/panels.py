@@ -28,9 +28,9 @@ def sheet(
 ) -> tuple[Figure, list[Axes]]:
     """Return a figure and its empty axes, row by row from the top. All sizes are in inches.
 
-    `panel` is the width and height of each panel, `left`, `below` and `above` the room beside, under and over each,
-    `gap` more room between columns, and `right` the room at the right edge, such as for the scale of colours. The
-    title is one line; the subtitle is wrapped to the width of the figure and may be empty.
+    `panel` is the width and height of each panel. `left`, `below` and `above` are the room to the left of, under and
+    over each, `gap` is more room between columns, and `right` the room at the right edge, such as for the scale of
+    colours. The title is one line; the subtitle is wrapped to the width of the figure and may be empty.
     """
     columns = min(columns, panels)
     rows = -(-panels // columns)
@@ -57,7 +57,7 @@ def add_axes(figure: Figure, place: tuple[float, float, float, float]) -> Axes:
 
 
 def write_head(figure: Figure, title: str, lines: Sequence[str], *, title_at: float, lines_at: float) -> None:
-    """Write the title and the lines of the subtitle at the top left, so many inches below the upper edge."""
+    """Write the title and the lines of the subtitle at the top left, at distances in inches from the upper edge."""
     width, height = figure.get_size_inches()
     size = title_size(title, width=72 * (width - 2 * _EDGE), largest=11)
     figure.text(_EDGE / width, 1 - title_at / height, title, va="top", fontsize=size, fontweight="bold")

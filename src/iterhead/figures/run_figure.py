@@ -91,7 +91,7 @@ _LEFT = 0.62
 _SECOND = _LEFT + _MAP + 0.62
 """Left edge of the second column; the gap holds brackets and names."""
 _AXIS_LABEL = 0.12
-"""What curves beside a map need in its place: an axis label has more to say than the names of a second map."""
+"""Extra room for curves next to a map: their axis label is wider than the token names of a second map."""
 _BELOW_MAP = 0.62
 _ABOVE_MAP = 0.42
 _BELOW_CURVES = 0.42
@@ -110,7 +110,7 @@ def run_figure(
 ) -> Figure:
     """Draw a run, 8 inches wide; ValueError if there are not one or two maps.
 
-    `maps` show the sequence whose T names are `tokens`, without EoS. Two maps stand above the panels of accuracy and
+    `maps` show the sequence whose T names are `tokens`, without EoS. Two maps are above the panels of accuracy and
     peakiness; one map has them on its right. Other arguments as for `run_figure_files`.
     """
     if len(maps) not in (1, 2):

@@ -1,4 +1,4 @@
-"""How every figure looks: fonts, colours and line widths, the same whatever a person's matplotlibrc says.
+"""How every figure looks: fonts, colours and line widths, regardless of the user's matplotlibrc.
 
 The colours of lines are those of Okabe and Ito (2008), which colour-blind readers tell apart; the two scales change
 steadily in lightness, so they survive a black-and-white printer.
@@ -76,7 +76,7 @@ _DEFAULTS: dict[Any, Any] = {
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw in the project's style: matplotlib's own defaults plus ours, put back on the way out."""
+    """Draw in the project's style: matplotlib's defaults plus ours, restored on exit."""
     with mpl.rc_context({**_DEFAULTS, **_OWN}):
         yield
 

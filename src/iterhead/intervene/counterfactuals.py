@@ -67,7 +67,7 @@ def shift_follows_f(
 ) -> CounterfactualCounts:
     """Count how often the output is F(s_{t-1}, x_{t+k}) when the second head attends k positions too far (claim 4).
 
-    States are teacher-forced, so each step is a test of its own. Steps without an input x_{t+k} are left out, and steps
+    States are teacher-forced, so each step is tested separately. Steps without an input x_{t+k} are left out, and steps
     with F(s_{t-1}, x_{t+k}) = F(s_{t-1}, x_t) do not count. At t = 1 the prediction is the first state for x_{1+k}.
 
     Args:

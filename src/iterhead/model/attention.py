@@ -16,7 +16,7 @@ from iterhead.settings import ModelConfig
 
 
 class Attention(nn.Module):
-    """Multi-head attention with weights [M, D, D]; heads stand side by side in the inner axis. No biases."""
+    """Multi-head attention with weights [M, D, D]; heads are side by side in the inner axis. No biases."""
 
     def __init__(self, config: ModelConfig, networks: int, layer: int):
         super().__init__()
@@ -83,7 +83,7 @@ class Attention(nn.Module):
         if angles is not None:
             q, k = rotate(q, angles[..., query_positions, :]), rotate(k, angles)
         v = self._split_heads(keys if is_merged else product(keys, self.W_V))
-        z = _fused_attention(q, k, v, bias).flatten(-2)
+        z = _batched_attention(q, k, v, bias).flatten(-2)
         return product(z, product(self.W_V, self.W_O) if is_merged else self.W_O)
 
     def _split_heads(self, x: Tensor) -> Tensor:
@@ -91,7 +91,7 @@ class Attention(nn.Module):
         return x.view(*x.shape[:-1], self.heads, -1)
 
 
-def _fused_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+def _batched_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
     """Return z [M, B, Q, H, d_head]: networks, rows and heads are one axis, and the bias is added within the product.
 
     At some forty tokens a row this is faster than PyTorch's fused kernel, forward and backward, and ten times so where

@@ -1,4 +1,4 @@
-"""What a forward pass is given beside the tokens: one context for looking inside, one for training on packed rows.
+"""What a forward pass takes besides the tokens: one context for running hooks, one for training on packed rows.
 
 Letters: `M` networks, `B` sequences or packed rows, `T` tokens of each, `H` heads, `D` width.
 """
@@ -16,7 +16,7 @@ from iterhead.settings import ModelConfig
 EVERY_POSITION = slice(None)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class KeyValueCache:
     """The keys and values [M, B, T, H, d_head] of the tokens so far, by layer."""
 
@@ -47,7 +47,7 @@ class ForwardContext:
         return lambda name, activation: self.hook(f"blocks.{layer}.{name}", activation)
 
     def hook(self, _name: str, activation: Tensor) -> Tensor:
-        """Return the activation to go on with at a hook name; here, unchanged."""
+        """Return the activation after the hook at `name`. There are no hooks here, so it is unchanged."""
         return activation
 
 
@@ -66,17 +66,17 @@ class HookedContext(ForwardContext):
     key_values: KeyValueCache | None = None
 
     def hook(self, name: str, activation: Tensor) -> Tensor:
-        """Return the activation to go on with at a hook name."""
+        """Return the activation after the hook at `name`."""
         return self.hook_points(name, activation)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PackedContext(ForwardContext):
-    """Attention is one fused product over packed rows, without hooks. For training.
+    """Attention is one batched product over packed rows, without hooks. For training.
 
     Attributes:
         attention_bias: 0 where a query may attend to a key and minus infinity elsewhere, [M * B * H, T, T].
-        dtype: number format of the activations; the weights keep theirs.
+        dtype: of the activations; the weights keep theirs.
         dropout: factors [M, B, T, D] for the embedding, or None.
     """
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from iterhead.errors import UserError, nearest
 
 Hook = Callable[[Tensor], Tensor]
-"""Takes the activation at a hook name and returns the one to go on with, of the same shape."""
+"""Takes the activation at a hook name and returns its replacement, of the same shape."""
 
 BLOCK_HOOKS = (
     "hook_resid_pre",
@@ -49,7 +49,7 @@ def pattern_hook(layer: int) -> str:
 
 
 def hook_names(layers: int) -> list[str]:
-    """Return every hook name of a network with so many layers, in the order of the forward pass."""
+    """Return every hook name of a network with `layers` layers, in the order of the forward pass."""
     blocks = [f"blocks.{layer}.{name}" for layer in range(layers) for name in BLOCK_HOOKS]
     return ["hook_embed", "hook_pos_embed", *blocks, "ln_final.hook_normalized"]
 
@@ -118,7 +118,7 @@ class HookPoints:
         self.activations: dict[str, Tensor] = {}
 
     def __call__(self, name: str, activation: Tensor) -> Tensor:
-        """Return the activation to go on with at a hook name: what its hook returns, or `activation`."""
+        """Return what the hook at `name` returns, or `activation` if there is none."""
         if name not in self._hooks and name not in self._cached:
             return activation
         before = activation[0] if self._single else activation

@@ -16,7 +16,7 @@ NORM_EPSILON = 1e-5
 
 
 def product(x: Tensor, weight: Tensor) -> Tensor:
-    """Return x [M, ..., D_in] times weight [M, D_in, D_out], in the number format of x.
+    """Return x [M, ..., D_in] times weight [M, D_in, D_out], in the dtype of x.
 
     For one network as a plain matrix product: the batched one takes twice as long in the bfloat16 backward pass.
     """

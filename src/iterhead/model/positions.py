@@ -17,8 +17,8 @@ LONGEST_WAVE = 10_000.0
 """Ratio of the longest to the shortest wavelength (Vaswani et al., 2017; Su et al., 2021, for rotary)."""
 
 
-class NoPositions(nn.Module):
-    """No position encoding: only the causal mask says in which order tokens come. The base of the others.
+class PositionEncoding(nn.Module):
+    """The base class. A subclass overrides what differs.
 
     Class attributes:
         is_added: whether `forward(positions)` returns an embedding [M, B, T, D] of positions [M, B, T], which is added.
@@ -46,7 +46,11 @@ class NoPositions(nn.Module):
         """Fill in tables that are computed, after the weights were drawn."""
 
 
-class LearnedPositions(NoPositions):
+class NoPositions(PositionEncoding):
+    """No position encoding: only the causal mask says in which order tokens come."""
+
+
+class LearnedPositions(PositionEncoding):
     """A trained table W_pos [M, P, C], added to the first C coordinates (the published network)."""
 
     is_added = True
@@ -83,7 +87,7 @@ class SinusoidalPositions(FrozenPositions):
         self.W_pos.copy_(sinusoidal_table(*self.W_pos.shape[1:]))
 
 
-class RotaryPositions(NoPositions):
+class RotaryPositions(PositionEncoding):
     """Queries and keys rotated by angles in proportion to their positions (Su et al., 2021), on C / H of each head."""
 
     is_rotary = True
@@ -91,14 +95,14 @@ class RotaryPositions(NoPositions):
     def __init__(self, config: ModelConfig, _networks: int, context: int):
         super().__init__()
         self.table: Tensor
-        self.register_buffer("table", angles(context, config.positions_on // config.heads), persistent=False)
+        self.register_buffer("table", position_angles(context, config.positions_on // config.heads), persistent=False)
 
     def angles(self, positions: Tensor) -> Tensor:
         """Return the angles [..., T, C / 2H] at positions [..., T]."""
         return self.table[positions]
 
 
-POSITION_ENCODINGS: Mapping[str, type[NoPositions]] = {
+POSITION_ENCODINGS: Mapping[str, type[PositionEncoding]] = {
     "learned": LearnedPositions,
     "frozen": FrozenPositions,
     "sinusoidal": SinusoidalPositions,
@@ -108,7 +112,7 @@ POSITION_ENCODINGS: Mapping[str, type[NoPositions]] = {
 """By the name in `ModelConfig.positions`."""
 
 
-def angles(positions: int, coordinates: int) -> Tensor:
+def position_angles(positions: int, coordinates: int) -> Tensor:
     """Return the angle of each position at each frequency: [P, ceil(C / 2)], in radians."""
     exponents = torch.arange(0, coordinates, 2, dtype=torch.float64) / coordinates
     return torch.arange(positions, dtype=torch.float64)[:, None] * LONGEST_WAVE**-exponents
@@ -116,7 +120,7 @@ def angles(positions: int, coordinates: int) -> Tensor:
 
 def sinusoidal_table(positions: int, coordinates: int) -> Tensor:
     """Return the sinusoidal embedding [P, C]: sines at even coordinates, cosines at odd ones."""
-    angle = angles(positions, coordinates)
+    angle = position_angles(positions, coordinates)
     return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)[:, :coordinates]
 
 

@@ -21,7 +21,7 @@ POSITION_TABLE = "pos_embed.W_pos"
 def from_weights(
     weights: Mapping[str, Tensor] | str | os.PathLike[str], config: ModelConfig, context: int | None = None
 ) -> Transformer:
-    """Return a network with the given weights, in evaluation mode and in the number format of its embedding.
+    """Return a network with the given weights, in evaluation mode and in the dtype of its embedding.
 
     Args:
         weights: by the names of the network's `state_dict`, each [1, ...] or without the leading axis; or the path of

@@ -58,7 +58,7 @@ def placed(study: Study, frame: pl.DataFrame) -> pl.DataFrame:
     except pl.exceptions.PolarsError:
         raise UserError(
             f"{study.name}: its tables stand on other axes: iterhead study report {study.name} --scale {study.scale} "
-            "makes them anew"
+            "makes them again"
         ) from None
 
 

@@ -1,6 +1,6 @@
 """The accuracy that replacing the attention of the two heads leads to, measured on test sequences.
 
-The page's own network makes the same replacements (`page/interventions.js`); the accuracies beside them come from here.
+The page's own network makes the same replacements (`page/interventions.js`); their accuracies come from here.
 """
 
 from collections.abc import Callable

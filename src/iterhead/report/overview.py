@@ -17,10 +17,10 @@ SCRIPTS = ("data.js", "text.js", "start.js", "claims.js", "overview.js")
 
 
 def write_overview(name: str, results: Sequence[StudyResult], missing: Sequence[Study], out: Path) -> Path:
-    """Write the page of several studies of one scale into a folder beside theirs, and return its path.
+    """Write the page of several studies of one scale into a folder next to theirs, and return its path.
 
-    `results` are the studies with tables, at least one, and `missing` those without. Raises UserError if the disk
-    refuses.
+    `results` are the studies with tables, at least one, and `missing` those without. Raises UserError if the file
+    cannot be written.
     """
     scale = results[0].study.scale
     path = out / STUDY / f"{name}-{scale}" / REPORT

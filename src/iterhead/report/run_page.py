@@ -47,7 +47,7 @@ def write_report(run: Run, command: str = "") -> None:
         command: the command that makes the run again, to be shown.
 
     Raises:
-        UserError: nothing is trained yet, another process works on the run, or the file cannot be written.
+        UserError: nothing is trained yet, another process is using the run, or the file cannot be written.
     """
     page = run_report(run, command)
     with run.folder.lock():

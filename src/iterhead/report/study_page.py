@@ -95,7 +95,7 @@ def write_study_report(result: StudyResult, command_of: CommandOf) -> Path:
     """Write a study's page, report.html, into its folder, and return its path; `command_of` as in `cells_facts`.
 
     Raises:
-        UserError: the tables are those of another version of the study, or the disk refuses.
+        UserError: the tables are from another version of the study, or the file cannot be written.
     """
     path = result.folder / REPORT
     atomic.write(path, study_report(result, command_of))

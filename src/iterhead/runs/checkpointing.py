@@ -61,13 +61,17 @@ class RunWriter:
         return epoch % training.evaluate_every == 0 or epoch == training.epochs
 
     def resume(self, epoch: int, metadata: Mapping[str, str]) -> None:
-        """Continue after `epoch`. Rows of later epochs, whose state was not saved any more, are dropped."""
+        """Continue after `epoch`, the one of the saved state. Rows of later epochs are dropped.
+
+        A kill between the state and the status leaves an older status: it is brought up to date here.
+        """
         rows = self.run.folder.read_table(MEASUREMENTS)
         self._records = rows.filter((pl.col("epoch") <= epoch) & (pl.col("split") != TEST))
         self._history = history(self._records)
         self.status = replace(
             self.status, epoch=epoch, emerged=self._has_emerged(), train_seconds=float(metadata["train_seconds"])
         )
+        self._save({})
 
     def add_epoch(self, epoch: int, loss: float, seconds: float) -> None:
         """Record an epoch's mean loss, and this network's share of the time it took."""
@@ -75,7 +79,7 @@ class RunWriter:
         self.status = replace(self.status, train_seconds=self.status.train_seconds + seconds)
 
     def add_time(self, seconds: float) -> None:
-        """Add to the total time of the run, whatever it was spent on."""
+        """Add to the total time of the run, training or not."""
         self.status = replace(self.status, total_seconds=self.status.total_seconds + seconds)
 
     def save_evaluation(
@@ -158,11 +162,13 @@ class PopulationTraining:
             for writer, loss in zip(self._writers, losses, strict=True):
                 writer.add_epoch(self._trainer.epoch, loss, seconds)
             self._drop_diverged(losses)
-            self._evaluate([place for place, writer in enumerate(self._writers) if writer.is_due(self._trainer.epoch)])
+            self._evaluate(
+                [network for network, writer in enumerate(self._writers) if writer.is_due(self._trainer.epoch)]
+            )
             self._finish()
 
     def _has_reached(self, epoch: int) -> bool:
-        """Whether so many epochs or more are done, and every run is saved after the last of them."""
+        """Whether at least `epoch` epochs are done, and every run is saved after the last of them."""
         done = self._trainer.epoch
         return done >= epoch and all(writer.status.epoch == done for writer in self._writers)
 
@@ -177,12 +183,13 @@ class PopulationTraining:
             writer.resume(self._trainer.epoch, metadata)
 
     def _drop_diverged(self, losses: Sequence[float]) -> None:
-        sound = [math.isfinite(loss) and fine for loss, fine in zip(losses, self._trainer.is_sound(), strict=True)]
-        for writer, loss, fine in zip(self._writers, losses, sound, strict=True):
-            if not fine:
+        weights = self._trainer.is_finite()
+        finite = [math.isfinite(loss) and network for loss, network in zip(losses, weights, strict=True)]
+        for writer, loss, is_finite in zip(self._writers, losses, finite, strict=True):
+            if not is_finite:
                 self._share_time(self._writers)
                 writer.save_divergence(self._trainer.epoch, loss)
-        self._select(sound)
+        self._select(finite)
 
     def _evaluate(self, networks: Sequence[int], notify: bool = True) -> None:
         """Score networks on their held-out samples, and save them."""

@@ -13,7 +13,7 @@ from iterhead.runs.run import Run
 from iterhead.settings import RunConfig
 
 KeptCheckpoints = Mapping[RunConfig, Collection[int]]
-"""For each run, the epochs whose checkpoints it keeps beside its last one."""
+"""For each run, the epochs whose checkpoints it keeps in addition to the last one."""
 
 
 class ExecutionKeywords(TypedDict, total=False):
@@ -38,14 +38,14 @@ class ExecutionOptions:
         out: the folder of run folders.
         parents: the folder of the runs that runs start from; `out` unless given. A run that has begun does not need
             its parent any more.
-        again: train anew beside finished runs of the same settings, in `NAME-2`, `NAME-3`, ...
+        again: train again, next to finished runs of the same settings, in `NAME-2`, `NAME-3`, ...
         threads: of PyTorch; unless given, as many as an interrupted run began with, or `default_threads`.
         default_threads: for new runs; all free cores unless given.
         device: cpu, cuda, mps, or auto: a GPU where there is one.
         compiled: use torch.compile, which takes half a minute or more before the first step; one network at a time.
-        kept_checkpoints: those that each run keeps beside its last one; runs that are not in it keep the last alone.
+        kept_checkpoints: those that each run keeps in addition to the last one; other runs keep only the last one.
             A finished run then has no training state and no figure either. None keeps everything.
-        skip_locked: skip the runs that another process works on, instead of raising UserError. Those that it has
+        skip_locked: skip the runs that another process is using, instead of raising UserError. Those that it has
             hardly begun are not returned.
     """
 
@@ -103,8 +103,8 @@ def evaluations(
 class Observer(Protocol):
     """Follows runs in training. Its methods are called in the training thread."""
 
-    def started(self, run: Run, progress: list[Evaluation]) -> None:
-        """A run begins, or continues after the evaluations in `progress`."""
+    def started(self, run: Run, evaluations: list[Evaluation]) -> None:
+        """A run begins, or continues after these evaluations."""
 
-    def evaluated(self, run: Run, progress: Evaluation) -> None:
+    def evaluated(self, run: Run, evaluation: Evaluation) -> None:
         """An evaluation is done and saved."""

@@ -17,7 +17,7 @@ from torch import Tensor
 from iterhead.data.splits import Dataset, make_dataset
 from iterhead.errors import UserError
 from iterhead.formatting import length_range, percent, plural
-from iterhead.machine import weights_format
+from iterhead.machine import weights_dtype
 from iterhead.measure.records import Scores, headline
 from iterhead.model.transformer import Transformer
 from iterhead.runs.paths import open_run
@@ -41,7 +41,7 @@ def checkpoint_name(epoch: int) -> str:
 
 
 def provenance(config: RunConfig, start: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return what a run's numbers depend on beside its settings: what the task does, versions, and its start if any."""
+    """Return what a run's numbers depend on besides its settings: a digest of the task, versions, and its start."""
     versions = {name: version(name) for name in ("iterhead", "torch", "numpy")}
     origin = {"start": start} if start else {}
     return {"task": config.iterative_task.digest, "python": platform.python_version(), **versions, **origin}
@@ -62,7 +62,7 @@ class Status:
     total_seconds: float  # evaluation and drawing included
     message: str = ""  # why it diverged, if it did
     device: str = "cpu"  # of the last part of the training
-    precision: str = ""  # number format of the training steps
+    precision: str = ""  # dtype of the training steps
     compiled: bool = False
 
 
@@ -78,7 +78,7 @@ class Run:
             if digest != expected:
                 raise UserError(
                     f"{folder.path}: the task {self.config.task} has changed since this run was made (digest "
-                    f"{digest}, expected {expected}): bring the old one back, or train anew with the new one"
+                    f"{digest}, expected {expected}): bring the old one back, or train again with the new one"
                 )
 
     @property
@@ -132,7 +132,7 @@ class Run:
         """
         weights = self.weights_at(epoch)
         model = Transformer(self.config.model, self.config.context, [self.config.seed])
-        model.to(weights_format(self.config.training.precision))
+        model.to(weights_dtype(self.config.training.precision))
         model.load_state_dict(weights)
         return model.eval()
 

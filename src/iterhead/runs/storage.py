@@ -51,7 +51,7 @@ class RunFolder:
 
     Names are relative, with forward slashes: `status.json`, `checkpoints/epoch-00012.safetensors`. Impossible names
     (absolute, with a hidden part, checksums.json itself) raise a plain ValueError. Where a file is missing or damaged,
-    or the disk refuses, methods raise UserError.
+    or a file cannot be written, methods raise UserError.
     """
 
     def __init__(self, path: Path):
@@ -96,7 +96,7 @@ class RunFolder:
                 raise UserError(f"{path} is damaged: sha256 {digest[:12]}, expected {expected}; {atomic.RESCUE}")
 
     def write(self, name: str, data: bytes) -> None:
-        """Replace or make a file. If the disk refuses or the process is killed, the old file is intact."""
+        """Write a file. If the write fails or the process is killed, the old file is intact."""
         self.write_many({name: data})
 
     def write_many(self, files: Mapping[str, bytes]) -> None:

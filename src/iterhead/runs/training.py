@@ -40,8 +40,8 @@ def train(
         options: the fields of `ExecutionOptions`, such as `out="runs", threads=1`.
 
     Raises:
-        UserError: another process works on the run; its folder is damaged; the run to start from is missing, not
-            finished, damaged or does not fit; the device is missing; an option is unknown; or the disk refuses.
+        UserError: another process is using the run; its folder is damaged; the run to start from is missing, not
+            finished, damaged or does not fit; the device is missing; an option is unknown; or a file cannot be written.
     """
     (run,) = train_population([config or RunConfig()], observer=observer, **options)
     return run
@@ -122,7 +122,7 @@ class _SavedProgress:
 
 
 class _Start(NamedTuple):
-    """Weights that a run starts from, by name, and whose they are, for provenance.json; nobody's if it has begun."""
+    """Weights that a run starts from, by name, and their origin for provenance.json (empty once it has begun)."""
 
     weights: Mapping[str, Tensor]
     origin: Mapping[str, Any]
@@ -151,7 +151,7 @@ def _train_group(
     options: ExecutionOptions,
     observer: Observer | None,
 ) -> set[Path]:
-    """Train runs as one computation, and return the folders of those that another process works on.
+    """Train runs as one computation, and return the folders of those that another process is using.
 
     Runs that another process has advanced since `progress` was read are left for the next round.
     """

@@ -23,7 +23,7 @@ def transfer(
 ) -> Run:
     """Train the network of a finished run on another task, and return the new run.
 
-    `measure.emergence.epochs_to(run.history)` tells how soon it learnt the task; `from_scratch(run.config)` are the
+    `measure.emergence.epochs_to(run.history)` tells how soon it learned the task; `from_scratch(run.config)` are the
     settings of the run to compare it with.
 
     Args:

@@ -52,7 +52,7 @@ def train_many(
 ) -> Iterator[Result]:
     """Train runs side by side, and yield the result of each as soon as it is known, finished runs first.
 
-    Failed runs are reported, and the others continue. A run that another process works on is left to it, and taken up
+    Failed runs are reported, and the others continue. A run that another process is using is left to it, and resumed
     if that process ends before the run does. A run that starts from another of `configs` waits for it. In a script,
     call this under `if __name__ == "__main__":`, since the processes import the script again.
 
@@ -122,7 +122,7 @@ def _ancestors(config: RunConfig, by_name: Mapping[str, RunConfig]) -> int:
 
 
 def networks_at_once(config: RunConfig, networks: int, workers: int, device: str) -> int:
-    """Return how many networks like this one, of so many, are best trained in one process."""
+    """Return how many of a number of networks like this one are best trained in one process."""
     most = MAX_SMALL_NETWORKS if config.model.width <= SMALL_WIDTH else 1
     return min(most if device == "cpu" else MAX_NETWORKS, -(-networks // workers))
 
@@ -165,8 +165,8 @@ class WorkerPool:
         working: list[_Worker] = []
         try:
             while self._queue or self._locked or working:
-                while len(working) < self._processes and (place := self._next(working)) is not None:
-                    job = self._queue.pop(place)
+                while len(working) < self._processes and (index := self._next(working)) is not None:
+                    job = self._queue.pop(index)
                     finished, left = self._sort(job)
                     yield from finished
                     if free := self._put_locked_aside(job, left):
@@ -186,10 +186,10 @@ class WorkerPool:
                 worker.process.join()
 
     def _next(self, working: Sequence[_Worker]) -> int | None:
-        """Return the place of the first job in the queue whose runs start from none that is still to be trained."""
+        """Return the index of the first job in the queue whose runs start from none that is still to be trained."""
         undone = [*self._queue, *self._locked, *(worker.job for worker in working)]
         names = {name for job in undone for name in job.runs}
-        return next((place for place, job in enumerate(self._queue) if not job.parents & names), None)
+        return next((index for index, job in enumerate(self._queue) if not job.parents & names), None)
 
     def _sort(self, job: _Job) -> tuple[list[Result], list[str]]:
         """Return the runs of a job that are finished, and the names of the others."""
@@ -260,7 +260,7 @@ def _process_context() -> ForkServerContext | SpawnContext:
 
 
 def _work(job: Sequence[RunConfig], options: ExecutionOptions, reports: Connection) -> None:
-    """Train one job, in a process of its own that ends with the one that started it."""
+    """Train one job. The entry point of a worker process, which ends when its parent does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the first process ends the others
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:

@@ -138,7 +138,7 @@ class TrainingConfig(StrictConfig):
     short_lengths: int = Field(default=3, ge=1, description="number of lengths, from the shortest on, in those epochs")
     precision: Literal["auto", "float32", "float64", "bfloat16"] = Field(
         default="auto",
-        description="number format of steps; bfloat16 keeps weights in float32; auto: bfloat16 where fast",
+        description="dtype of the steps; bfloat16 keeps weights in float32; auto: bfloat16 where fast",
     )
     train: Literal["all", "last-mlp", "not-attention"] = Field(
         default="all",
@@ -149,7 +149,7 @@ class TrainingConfig(StrictConfig):
 class StartConfig(StrictConfig):
     """A run whose network this one starts from."""
 
-    run: str = Field(description="folder name of the run whose network this one starts from, beside this run's")
+    run: str = Field(description="folder name of the run whose network this one starts from, next to this run's")
     epoch: int | None = Field(default=None, ge=0, description="which of its checkpoints; the last if not set")
 
     @model_validator(mode="after")
@@ -162,8 +162,8 @@ class StartConfig(StrictConfig):
 class RunConfig(StrictConfig):
     """Everything that a run's results depend on; its hash names the run folder.
 
-    To the last bit they also depend on the number of threads and, where the precision is auto, on the number format
-    that this means on the machine. Both are in the run's status.
+    Bit for bit, they also depend on the number of threads and, with precision auto, on the dtype that this selects on
+    the machine. Both are in the run's status.
     """
 
     task: str = Field(

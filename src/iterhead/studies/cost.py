@@ -45,7 +45,7 @@ EVALUATION_BYTES = 700  # of the table, for each evaluation, as measured at sixt
 class Calibration:
     """The training speed of this machine, on one thread of `device`."""
 
-    start: float  # seconds of a step of two layers, whatever its size
+    start: float  # seconds of a step of two layers, independent of its size
     rate: float  # floating-point operations per second in matrix products
     memory: float  # activations per second
     device: str

@@ -130,7 +130,7 @@ class Grid(Drawing):
         return f"{self.kind}: {self.title}. Horizontal axis: {x}; vertical axis: {y}; colours from 0 to 1. {panels}"
 
     def draw(self, study: Study, tables: Tables) -> Figure | None:
-        """Return the panels with one scale of colours beside them."""
+        """Return the panels with one color scale next to them."""
         measured = [rows for panel in self.panels if not (rows := _scores(tables, panel)).is_empty()]
         if not measured:
             return None

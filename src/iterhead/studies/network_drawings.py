@@ -114,7 +114,7 @@ class Interventions(CellDrawing):
     """The accuracy that each intervention leaves, over the networks of a cell."""
 
     kind: ClassVar[str] = "Bars with intervals"
-    about: ClassVar[str] = "The accuracy that each intervention leaves, from 0 to 1, beside chance."
+    about: ClassVar[str] = "The accuracy that each intervention leaves, from 0 to 1, next to chance."
 
     def draw(self, study: Study, tables: Tables) -> Figure | None:
         """Return a bar for each intervention."""

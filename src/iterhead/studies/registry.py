@@ -1,4 +1,4 @@
-"""Studies by name: the published ones, and a person's own as `module:name`."""
+"""Studies by name: the published ones, and your own as `module:name`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -51,7 +51,7 @@ def find_studies(name: str, scale: Scale) -> list[Study]:
     """Return the study of a name, or every published one for `all`.
 
     Args:
-        name: a key of `STUDIES`, `all`, or `module:name` of a person's own: a `Study`, which has a scale of its own, or
+        name: a key of `STUDIES`, `all`, or `module:name` of your own: a `Study`, which has its own scale, or
             a function that takes a scale and returns a `Study`. Importing that module runs it, as any import does.
         scale: how large.
 
@@ -69,13 +69,13 @@ def find_studies(name: str, scale: Scale) -> list[Study]:
 
 
 def _own_study(name: str, scale: Scale) -> Study:
-    """Return a person's own study, renamed to the text that finds it again."""
+    """Return a study of your own, renamed to the text that finds it again."""
     module_name, _, attribute = name.partition(":")
     value = getattr(import_module(module_name, name), attribute, None)
     if callable(value):
         try:
             value = value(scale)
-        except Exception as error:  # whatever their function raises becomes one line
+        except Exception as error:  # any exception of a user's function becomes one line
             reason = " ".join(str(error).split())[:200]
             raise UserError(f"{name}: {attribute}({scale!r}) failed with {type(error).__name__}: {reason}") from error
     if not isinstance(value, Study):

@@ -70,7 +70,7 @@ def report(
     be read.
 
     Raises:
-        UserError: the disk refuses, or there are no tables to redraw from, or only those of another version.
+        UserError: a file cannot be written, or there are no tables to redraw from, or they are from another version.
     """
     folder = study_folder(study, out)
     if redraw:

@@ -1,4 +1,4 @@
-"""Training the runs of studies: resumable at any moment, by several processes at once, whatever fails.
+"""Training the runs of studies: resumable at any moment, by several processes. Failed runs do not stop others.
 
 There is no list of what is done: run folders are named by their settings, so finished runs are recognized. Only
 failures are noted, in a small file for each run that failed, so that it is not tried again forever.

@@ -23,7 +23,7 @@ class Tables:
     """What was measured, by name of the table; the first columns are the study's axes, then `seed`.
 
     `runs` has a row for each finished run, with its scores at the end (on all test sequences), and `provenance` one
-    with the versions that made it, its number format, device and threads. `curves` has a row for each evaluation,
+    with the versions that made it, its dtype, device and threads. `curves` has a row for each evaluation,
     `lengths` for each length of input, `heads` for each head, `exceptions` for each network whose accuracy and second
     peakiness disagree. Studies that measure more have `circuits`, `checks`, `effects`, `maps`, `length_curves`.
     """
@@ -53,7 +53,7 @@ class Tables:
 
 
 def write_tables(tables: Tables, folder: Path) -> None:
-    """Write each table as Parquet into a folder; each file is whole or as it was before."""
+    """Write each table as Parquet into a folder; each file has either its old or its new content."""
     for name, frame in tables.frames.items():
         atomic.write(folder / FOLDER / f"{name}.parquet", table_bytes(frame))
 

@@ -93,7 +93,7 @@ def _suggestion(name: str) -> str:
 
 
 def _split(text: str, separator: str) -> list[str]:
-    """Return the stripped parts of `text` between those separators that stand outside parentheses."""
+    """Return the stripped parts of `text` between separators outside parentheses."""
     parts, depth = [""], 0
     for character in text:
         depth += (character == "(") - (character == ")")

@@ -1,4 +1,4 @@
-"""Where each token of a sequence stands, its id, and the positions that the ideal heads attend to.
+"""Where each token of a sequence is, its id, and the positions that the ideal heads attend to.
 
 No other module derives a position or a token id. With L inputs (0-based positions), as in section 3 of the paper:
 
@@ -21,7 +21,7 @@ QueryKeyPairs = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Token ids: values are 0, 1, ..., the special tokens stand at the top; 64 ids in the paper."""
+    """Token ids: values are 0, 1, ..., the special tokens are at the top; 64 ids in the paper."""
 
     size: int = 64
 
@@ -40,7 +40,7 @@ class Vocabulary:
         return self.size - 3 - index
 
     def check(self, alphabet: int, components: int = 1) -> None:
-        """Raise UserError unless `alphabet` values and `components` problem tokens fit beside EoI and EoS."""
+        """Raise UserError unless `alphabet` values and `components` problem tokens fit next to EoI and EoS."""
         needed = alphabet + components + 2
         if needed > self.size:
             raise UserError(
@@ -80,7 +80,7 @@ class SequenceLayout:
 
     @property
     def end_of_input(self) -> int:
-        """Position e = L+1, where EoI stands; it plays the part of s_0."""
+        """Position e = L+1, of EoI, which takes the place of s_0."""
         return self.length + 1
 
     @property

@@ -126,7 +126,7 @@ class IterativeTask:
 
     @property
     def digest(self) -> str:
-        """A hash of what the task does (alphabet, inputs, first states and F), whatever its name."""
+        """A hash of what the task does (alphabet, inputs, first states and F), independent of its name."""
         symbols = tuple(int(symbol) for symbol in self.symbols)
         content = (int(self.alphabet), symbols, self.first_states.tolist(), self.table.tolist())
         return hashlib.sha256(repr(content).encode()).hexdigest()[:16]

@@ -51,7 +51,7 @@ class FlatOptimizer:
         self.weights = flatten_parameters(self.parameters)
 
     def select(self, model: nn.Module, networks: Sequence[int]) -> None:
-        """Go on with some of the networks, by index; `model` holds only these."""
+        """Keep only some of the networks, by index; `model` holds only these."""
         self._flatten(model)
         index = torch.tensor(networks, device=self.weights.device)
         self._rates, self._decay = self._rates[index], self._decay[index]

@@ -94,7 +94,7 @@ class PlainTrainer:
         for (inputs, targets), word in zip(phase.batches.padded(epoch), words, strict=True):
             dropout_MRTD = phase.step_context(word, self.weights["embed.W_E"].dtype).dropout
             factors = torch.ones(*inputs.shape, self.config.model.width, dtype=self.weights["embed.W_E"].dtype)
-            if dropout_MRTD is not None:  # each factor moves to where its token stands in padded rows
+            if dropout_MRTD is not None:  # each factor moves to its token's place in the padded rows
                 packing = phase.batches.packing
                 counts = packing.counts_RT
                 factors[packing.slot_RT[counts], packing.positions_RT[counts]] = dropout_MRTD[0, counts]

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from iterhead.data.batches import Batches
 from iterhead.data.splits import make_dataset
 from iterhead.errors import UserError
-from iterhead.machine import Precision, check_compiler, find_precision, weights_format
+from iterhead.machine import Precision, check_compiler, find_precision, weights_dtype
 from iterhead.model.context import PackedContext, packed_context
 from iterhead.model.transformer import Transformer
 from iterhead.model.weights import load_weights
@@ -48,7 +48,7 @@ class Trainer:
         configs: settings of each network, equal in `population_key`.
         starts: initial weights of each network by name, each [1, ...]; drawn from its seed if None.
         device: cpu, cuda or mps.
-        precision: number format of the steps; by default what the settings' precision means on this device.
+        precision: dtype of the steps; by default what the settings' precision means on this device.
         compiled: use torch.compile for the forward and backward passes, on a GPU with CUDA graphs.
 
     Attributes:
@@ -80,7 +80,7 @@ class Trainer:
         vocabulary = Vocabulary(first.model.vocabulary)
         self.datasets = [make_dataset(c.iterative_task, c.data, vocabulary, c.seed) for c in configs]
         self.model = Transformer(first.model, first.context, [config.seed for config in configs])
-        self.model.to(device, weights_format(self.precision))
+        self.model.to(device, weights_dtype(self.precision))
         for network, weights in enumerate(starts):
             if weights is not None:
                 load_weights(self.model, network, weights)
@@ -130,7 +130,7 @@ class Trainer:
             yield losses.detach()
 
     def select(self, networks: Sequence[int]) -> None:
-        """Go on with some of the networks, by index; the others leave the computation."""
+        """Keep only some of the networks, by index."""
         self.configs = [self.configs[network] for network in networks]
         self.datasets = [self.datasets[network] for network in networks]
         self.model = self.model.select(networks)
@@ -143,7 +143,7 @@ class Trainer:
         """Return a network's weights by name, each [1, ...], as views."""
         return {name: tensor[network : network + 1] for name, tensor in self.model.state_dict().items()}
 
-    def is_sound(self) -> list[bool]:
+    def is_finite(self) -> list[bool]:
         """Return for each network whether all its weights are finite."""
         finite: list[bool] = self.optimizer.weights.isfinite().all(1).tolist()
         return finite
@@ -178,7 +178,7 @@ class Phase:
         self._dropout = Dropout(config.model.dropout, (*packing.slot_RT.shape, config.model.width), device)
 
     def select(self, networks: Sequence[int]) -> None:
-        """Go on with some of the networks, by index."""
+        """Keep only some of the networks, by index."""
         self.batches.select(networks)
         self._context = self._make_context(len(networks))
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import cache, partial
 
 from iterhead.criteria import LEARNED_ACCURACY, POSITION_COORDINATES, POSITION_WIDTH
-from iterhead.estimates import mean_over, threshold
+from iterhead.estimates import mean_over, smallest_reaching
 from iterhead.studies.claims import Evidence, claim
 from iterhead.studies.drawings import Curves, HeatMaps, Line, Panel
 from iterhead.studies.published.recipe import CHOSEN, SEEDS, Values, make_config
@@ -161,7 +161,7 @@ def figure_16(scale: Scale) -> Study:
 )
 def _coordinates_needed(tables: Tables) -> Evidence:
     each = [
-        threshold(dict(part.select("position_width", "accuracy").iter_rows()), LEARNED_ACCURACY)
+        smallest_reaching(dict(part.select("position_width", "accuracy").iter_rows()), LEARNED_ACCURACY)
         for part in tables.runs({"positions": LEARNED}).partition_by("seed")
     ]
     none = POSITION_WIDTH + 1  # for seeds in which no number is enough

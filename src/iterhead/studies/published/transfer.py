@@ -69,7 +69,7 @@ def scratch(scale: Scale, task: str, seeds: tuple[int, ...]) -> Cell:
 
 
 def after(scale: Scale, first: str, task: str, seeds: tuple[int, ...], how: str = "") -> Cell:
-    """Return the networks that go on with a task after another one, all weights or some of them trained."""
+    """Return the networks trained on a task after another one, with all or some of their weights."""
     size = SIZE[scale]
     training = {**size.get("training", {}), **LATER[scale], **({"train": _TRAIN[how]} if how else {})}
     data = {**size["data"], **(FINE if scale == "laptop" and task in BINARY else {})}

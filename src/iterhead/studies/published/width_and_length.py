@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from iterhead import criteria
-from iterhead.estimates import NO_ESTIMATE, UNIT_INTERVAL, Estimate, mean_over, rank_correlation, threshold
+from iterhead.estimates import NO_ESTIMATE, UNIT_INTERVAL, Estimate, mean_over, rank_correlation, smallest_reaching
 from iterhead.settings import RunConfig
 from iterhead.studies.claims import CheckClaims, Evidence, Finding, claim, finding
 from iterhead.studies.drawings import HeatMaps, Panel
@@ -254,7 +254,7 @@ def _growth_of_width(tables: Tables) -> Evidence:
 def least_widths(rows: pl.DataFrame, score: str, least: float) -> dict[int, float]:
     """Return the least width with such a score by longest length, of one seed; without the lengths that have none."""
     widths = {
-        int(part["longest"][0]): threshold(dict(part.select("width", score).drop_nulls().iter_rows()), least)
+        int(part["longest"][0]): smallest_reaching(dict(part.select("width", score).drop_nulls().iter_rows()), least)
         for part in rows.sort("longest").partition_by("longest")
     }
     return {length: width for length, width in widths.items() if math.isfinite(width)}
