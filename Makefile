@@ -62,5 +62,5 @@ clean:  ## remove caches and built pages (keeps .venv and runs/)
 
 .venv/.dev: .venv/.made pyproject.toml constraints.txt
 	@echo "Installing iterhead with its tools into .venv: a minute or two the first time."
-	@$(INSTALL) -e '.[dev,docs]'
+	@$(INSTALL) -e '.[dev,docs,hf]'
 	@touch .venv/.run $@

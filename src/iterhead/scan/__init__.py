@@ -1,0 +1,1 @@
+"""Iteration heads in any causal language model: behaviour, scores, causal tests, verdict."""
