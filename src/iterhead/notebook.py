@@ -50,11 +50,9 @@ def head_scores(
         layout = SequenceLayout(length, cot)
         hooks = {} if make_hooks is None else make_hooks(layout)
         sums = {
-            (layer, role): RoleSums(pairs(layout))
-            for layer in range(model.config.layers)
-            for role, pairs in ROLES.items()
+            (layer, role): RoleSums(pairs(layout)) for layer in range(model.layers) for role, pairs in ROLES.items()
         }
-        for part in chunks(torch.from_numpy(tokens).to(model.embed.W_E.device)):
+        for part in chunks(torch.from_numpy(tokens).to(model.device)):
             _, cache = model.run_with_cache(part[:, :-1], PATTERN_HOOKS, hooks=hooks)
             for (layer, _), total in sums.items():
                 total.add(cache[pattern_hook(layer)])
@@ -63,7 +61,7 @@ def head_scores(
             rows += [
                 {"length": length, "layer": layer, "head": head, "role": role}
                 | {name: float(getattr(scores, name)[head]) for name in HEAD_SCORES}
-                for head in range(model.config.heads)
+                for head in range(model.heads)
             ]
     return pl.DataFrame(rows).sort("length", "layer", "head", "role")
 
@@ -102,15 +100,15 @@ def attention_map(
     else:
         raise UserError("attention_map of a network needs tokens: expected the ids of one sequence")
     model = network.model if isinstance(network, Run) else network
-    for name, index, count in (("layer", layer, model.config.layers), ("head", head, model.config.heads)):
+    for name, index, count in (("layer", layer, model.layers), ("head", head, model.heads)):
         if not 0 <= index < count:
             raise UserError(f"{name}={index}: expected 0 .. {count - 1}")
     with torch.no_grad():
-        batch = torch.from_numpy(ids)[None].to(model.embed.W_E.device)
+        batch = torch.from_numpy(ids)[None].to(model.device)
         _, cache = model.run_with_cache(batch, [pattern_hook(layer)], hooks=hooks)
     weights = cache[pattern_hook(layer)][0, head].double().cpu().numpy()
     pairs, role = outlined_role(weights, layout)
-    names = Vocabulary(model.config.vocabulary).names(ids)
+    names = Vocabulary(model.vocabulary).names(ids)
     if ax is None:
         from matplotlib import pyplot  # whose figures a notebook shows
 

@@ -10,7 +10,7 @@ from helpers.networks import CONTEXT, POSITIONS, config_of, network, random_toke
 from helpers.pairwise import pairwise
 from iterhead.data.batches import make_packing
 from iterhead.model.context import HookedContext, packed_context
-from iterhead.model.hooks import HookPoints
+from iterhead.model.hooks import HookPoints, hook_names
 from iterhead.model.transformer import Transformer
 from iterhead.settings import DataConfig
 
@@ -32,7 +32,7 @@ passes = pytest.mark.parametrize("options", PASSES, ids=lambda options: "-".join
 def hooked_context(packing, config):
     """The same tokens, with every attention map written out and logits at every position."""
     mask = packing.mask_RTT.unsqueeze(1)  # for all heads
-    return HookedContext(positions=packing.positions_RT, mask=mask, hook_points=HookPoints(config.layers))
+    return HookedContext(positions=packing.positions_RT, mask=mask, hook_points=HookPoints(hook_names(config.layers)))
 
 
 def both_passes(networks, all_positions, **settings):

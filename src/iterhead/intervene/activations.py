@@ -16,8 +16,7 @@ from torch import Tensor
 
 from iterhead.errors import UserError
 from iterhead.measure.evaluate import CHUNK
-from iterhead.model.hooks import Hook
-from iterhead.model.transformer import Transformer
+from iterhead.model.hooks import Hook, HookedModel
 
 Hooks = Mapping[str, Hook]
 """Hooks by name."""
@@ -121,7 +120,7 @@ def patch(name: str, donor: Tensor, *, head: Heads = None, positions: Positions 
 
 
 @torch.no_grad()
-def hook_means(model: Transformer, tokens: Tensor, names: Iterable[str] = ("*",)) -> dict[str, Tensor]:
+def hook_means(model: HookedModel, tokens: Tensor, names: Iterable[str] = ("*",)) -> dict[str, Tensor]:
     """Return the mean activation over sequences by hook name: the activation's shape without that axis.
 
     Args:
@@ -135,7 +134,7 @@ def hook_means(model: Transformer, tokens: Tensor, names: Iterable[str] = ("*",)
     for chunk in torch.split(tokens, CHUNK, dim=axis):
         for name, x in model.run_with_cache(chunk, names)[1].items():
             sums[name] = sums.get(name, 0.0) + x.sum(axis, dtype=torch.float64)
-    dtype = model.embed.W_E.dtype
+    dtype = model.dtype
     return {name: (total / tokens.shape[axis]).to(dtype) for name, total in sums.items()}
 
 

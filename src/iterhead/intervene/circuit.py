@@ -26,8 +26,7 @@ from iterhead.errors import UserError, nearest
 from iterhead.formatting import head_label
 from iterhead.intervene.effects import MakeHooks, Sequences, chunks
 from iterhead.measure.records import Head, headline_lengths
-from iterhead.model.hooks import PATTERN_HOOKS, pattern_hook
-from iterhead.model.transformer import Transformer
+from iterhead.model.hooks import PATTERN_HOOKS, HookedModel, pattern_hook
 from iterhead.tasks import SequenceLayout
 
 _TARGETS = {
@@ -98,7 +97,7 @@ class HeadKind:
         return f"HeadKind({self.summary})"
 
 
-def classify_heads(model: Transformer, sequences: Sequences, make_hooks: MakeHooks | None = None) -> list[HeadKind]:
+def classify_heads(model: HookedModel, sequences: Sequences, make_hooks: MakeHooks | None = None) -> list[HeadKind]:
     """Return what each head of each layer does, from whole sequences with chain of thought, by length.
 
     With `make_hooks`, which returns the hooks for each length, heads are classified under an intervention.
@@ -109,13 +108,13 @@ def classify_heads(model: Transformer, sequences: Sequences, make_hooks: MakeHoo
     means = {name: np.mean([scores[name] for scores in by_length], axis=0) for name in by_length[0]}
     means["offset"], means["distance"] = _best_offset(averages)
     kinds = []
-    for layer, head in np.ndindex(model.config.layers, model.config.heads):
+    for layer, head in np.ndindex(model.layers, model.heads):
         scores = {name: float(values[layer, head]) for name, values in means.items()}
         kinds.append(HeadKind(layer, head, _kind(scores), scores))
     return kinds
 
 
-def average_maps(model: Transformer, sequences: Sequences, make_hooks: MakeHooks | None = None) -> dict[int, Floats]:
+def average_maps(model: HookedModel, sequences: Sequences, make_hooks: MakeHooks | None = None) -> dict[int, Floats]:
     """Return attention maps averaged over sequences, [layers, H, T, T], by length. Arguments as `classify_heads`."""
     return {average.layout.length: average.maps for average in _averages(model, sequences, make_hooks)}
 
@@ -129,16 +128,16 @@ class _Averages(NamedTuple):
 
 
 @torch.no_grad()
-def _averages(model: Transformer, sequences: Sequences, make_hooks: MakeHooks | None) -> list[_Averages]:
+def _averages(model: HookedModel, sequences: Sequences, make_hooks: MakeHooks | None) -> list[_Averages]:
     """Return the averages for each length."""
     averages = []
     for length, tokens in sequences.items():
         layout = SequenceLayout(length)
         hooks = {} if make_hooks is None else make_hooks(layout)
         maps = entropies = torch.zeros((), dtype=torch.float64)
-        for part in chunks(torch.from_numpy(tokens).to(model.embed.W_E.device)):
+        for part in chunks(torch.from_numpy(tokens).to(model.device)):
             _, cache = model.run_with_cache(part[:, :-1], PATTERN_HOOKS, hooks=hooks)
-            patterns = [cache[pattern_hook(layer)].double().cpu() for layer in range(model.config.layers)]
+            patterns = [cache[pattern_hook(layer)].double().cpu() for layer in range(model.layers)]
             maps = maps + torch.stack([pattern.sum(0) for pattern in patterns])
             entropies = entropies + torch.stack([torch.special.entr(pattern).sum(-1).sum(0) for pattern in patterns])
         averages.append(_Averages(layout, (maps / len(tokens)).numpy(), (entropies / len(tokens)).numpy()))

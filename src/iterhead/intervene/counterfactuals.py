@@ -17,7 +17,7 @@ from iterhead.errors import UserError
 from iterhead.intervene.activations import Heads, patch
 from iterhead.intervene.effects import Sequences, chunks, component_of, next_states, predict, states_before
 from iterhead.intervene.patterns import shifted_attention
-from iterhead.model.transformer import Transformer
+from iterhead.model.hooks import HookedModel
 from iterhead.seeds import IntegerStream
 from iterhead.tasks import SequenceLayout, Task, Vocabulary
 
@@ -63,7 +63,7 @@ def _share(counts: Integers, steps: Integers) -> float:
 
 
 def shift_follows_f(
-    model: Transformer, task: Task, sequences: Sequences, layer: int, head: Heads = None, *, k: int = 1
+    model: HookedModel, task: Task, sequences: Sequences, layer: int, head: Heads = None, *, k: int = 1
 ) -> CounterfactualCounts:
     """Count how often the output is F(s_{t-1}, x_{t+k}) when the second head attends k positions too far (claim 4).
 
@@ -78,7 +78,7 @@ def shift_follows_f(
         head: the second head; None shifts every head of the layer.
         k: how many positions too far.
     """
-    table, vocabulary, answers = next_states(task), Vocabulary(model.config.vocabulary), []
+    table, vocabulary, answers = next_states(task), Vocabulary(model.vocabulary), []
     for length, tokens in sequences.items():
         if length <= abs(k):
             continue
@@ -126,7 +126,7 @@ class SwapCounts:
 
 
 def swap_follows_f(
-    model: Transformer, task: Task, sequences: Sequences, layer: int, head: Heads = None, *, seed: int = 0
+    model: HookedModel, task: Task, sequences: Sequences, layer: int, head: Heads = None, *, seed: int = 0
 ) -> SwapCounts:
     """Count how often the output is F(s_{t-1}, x') when the second head reads x' in place of x_t (claim 6).
 
@@ -146,7 +146,7 @@ def swap_follows_f(
     Raises:
         UserError: for a task with a component that has a single input, so that there is nothing to swap.
     """
-    table, vocabulary = next_states(task), Vocabulary(model.config.vocabulary)
+    table, vocabulary = next_states(task), Vocabulary(model.vocabulary)
     steps, followed, answers = np.zeros_like(table), np.zeros_like(table), []
     for length, tokens in sequences.items():
         layout = SequenceLayout(length)
@@ -164,13 +164,13 @@ def swap_follows_f(
 
 @torch.no_grad()
 def _outputs_with_swaps(
-    model: Transformer, tokens: Integers, swapped: Integers, layout: SequenceLayout, layer: int, head: Heads
+    model: HookedModel, tokens: Integers, swapped: Integers, layout: SequenceLayout, layer: int, head: Heads
 ) -> Integers:
     """Return the output at each step, [B, L], when only that step's input is swapped in the layer's values."""
     values = f"blocks.{layer}.attn.hook_v"
     parts = []
     for whole, others in zip(chunks(torch.from_numpy(tokens)), chunks(torch.from_numpy(swapped)), strict=True):
-        own = whole[:, :-1].to(model.embed.W_E.device)
+        own = whole[:, :-1].to(model.device)
         outputs = []
         for query, key, other in zip(*layout.second_pairs, others.T, strict=True):
             donor = own.clone()

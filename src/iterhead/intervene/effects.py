@@ -14,7 +14,7 @@ from torch import Tensor
 
 from iterhead.intervene.activations import Hooks
 from iterhead.measure.evaluate import CHUNK
-from iterhead.model.transformer import Transformer
+from iterhead.model.hooks import HookedModel
 from iterhead.tasks import SequenceLayout, Task, Vocabulary
 
 Sequences = Mapping[int, NDArray[np.int64]]
@@ -49,7 +49,7 @@ class Answers:
 
 
 def accuracy_under(
-    model: Transformer, sequences: Sequences, make_hooks: MakeHooks | None = None, *, cot: bool = True
+    model: HookedModel, sequences: Sequences, make_hooks: MakeHooks | None = None, *, cot: bool = True
 ) -> dict[int, Answers]:
     """Return which predictions are right under hooks, for each length.
 
@@ -70,9 +70,9 @@ def accuracy_under(
 
 
 @torch.no_grad()
-def predict(model: Transformer, tokens: NDArray[np.int64], layout: SequenceLayout, hooks: Hooks) -> NDArray[np.int64]:
+def predict(model: HookedModel, tokens: NDArray[np.int64], layout: SequenceLayout, hooks: Hooks) -> NDArray[np.int64]:
     """Return the most likely token at each position after EoI, [..., B, Q], of whole sequences [..., B, size]."""
-    parts = chunks(torch.from_numpy(tokens).to(model.embed.W_E.device))
+    parts = chunks(torch.from_numpy(tokens).to(model.device))
     outputs = [model(part[..., :-1], hooks=hooks)[..., layout.output_positions, :].argmax(-1) for part in parts]
     return np.asarray(torch.cat(outputs, dim=-2).cpu())
 

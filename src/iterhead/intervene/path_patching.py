@@ -8,13 +8,12 @@ from torch import Tensor
 from iterhead.errors import UserError
 from iterhead.intervene.activations import Positions, compose, patch
 from iterhead.measure.records import Head
-from iterhead.model.hooks import Hook
-from iterhead.model.transformer import Transformer
+from iterhead.model.hooks import Hook, HookedModel
 
 
 @torch.no_grad()
 def path_patch(
-    model: Transformer,
+    model: HookedModel,
     tokens: Tensor,
     donor: Tensor,
     *,

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from iterhead.errors import UserError, nearest
 from iterhead.intervene.activations import is_map
 from iterhead.intervene.effects import Sequences
-from iterhead.model.transformer import Transformer
+from iterhead.model.hooks import HookedModel
 from iterhead.seeds import IntegerStream
 from iterhead.tasks import SequenceLayout
 
@@ -95,7 +95,7 @@ def probe_labels(layout: SequenceLayout, tokens: NDArray[np.int64]) -> dict[str,
 
 
 def probe(
-    model: Transformer,
+    model: HookedModel,
     train: Sequences,
     test: Sequences,
     name: str,
@@ -111,7 +111,7 @@ def probe(
 
 
 def probe_table(
-    model: Transformer,
+    model: HookedModel,
     train: Sequences,
     test: Sequences,
     names: Sequence[str],
@@ -151,7 +151,7 @@ def probe_table(
 
 
 def probe_checkpoints(
-    models: Iterable[tuple[int, Transformer]], train: Sequences, test: Sequences, names: Sequence[str], **options: Any
+    models: Iterable[tuple[int, HookedModel]], train: Sequences, test: Sequences, names: Sequence[str], **options: Any
 ) -> pl.DataFrame:
     """Return `probe_table` for each (epoch, network) with a first column `epoch`: *when* a label becomes readable.
 
@@ -166,7 +166,7 @@ def probe_checkpoints(
 
 
 @torch.no_grad()
-def probe_data(model: Transformer, sequences: Sequences, names: Sequence[str], tokens: int) -> ProbeData:
+def probe_data(model: HookedModel, sequences: Sequences, names: Sequence[str], tokens: int) -> ProbeData:
     """Return activations and labels at every step of equally many sequences of each length."""
     each = tokens // sum(sequences)
     if not each:
@@ -175,7 +175,7 @@ def probe_data(model: Transformer, sequences: Sequences, names: Sequence[str], t
     labels: defaultdict[str, list[NDArray[np.int64]]] = defaultdict(list)
     for length, rows in sequences.items():
         layout, rows = SequenceLayout(length), rows[:each]
-        _, cache = model.run_with_cache(torch.from_numpy(rows[:, :-1]).to(model.embed.W_E.device), names)
+        _, cache = model.run_with_cache(torch.from_numpy(rows[:, :-1]).to(model.device), names)
         for name, x in cache.items():
             if is_map(name):
                 raise UserError(f"{name} holds attention maps: a probe needs a vector at each position")

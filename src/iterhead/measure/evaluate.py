@@ -11,8 +11,7 @@ from torch import Tensor
 from iterhead.measure.accuracy import exact_match, grammatical
 from iterhead.measure.heads import ROLES, RoleSums
 from iterhead.measure.records import HEAD_SCORES, Record
-from iterhead.model.hooks import PATTERN_HOOKS, pattern_hook
-from iterhead.model.transformer import Transformer
+from iterhead.model.hooks import PATTERN_HOOKS, HookedModel, pattern_hook
 from iterhead.tasks import SequenceLayout, Task, Vocabulary
 
 CHUNK, CHUNK_TOKENS = 256, 2304
@@ -20,7 +19,7 @@ CHUNK, CHUNK_TOKENS = 256, 2304
 
 
 def evaluate(
-    model: Transformer, task: Task, sequences: Mapping[int, NDArray[np.int64]], *, cot: bool = True
+    model: HookedModel, task: Task, sequences: Mapping[int, NDArray[np.int64]], *, cot: bool = True
 ) -> list[Record]:
     """Return accuracy, grammar and, with chain of thought, the scores of every head, for each length.
 
@@ -37,7 +36,7 @@ def evaluate(
 
 
 def evaluate_population(
-    model: Transformer, tasks: Sequence[Task], sequences: Sequence[Mapping[int, NDArray[np.int64]]], *, cot: bool = True
+    model: HookedModel, tasks: Sequence[Task], sequences: Sequence[Mapping[int, NDArray[np.int64]]], *, cot: bool = True
 ) -> list[list[Record]]:
     """Return what `evaluate` returns for each of M networks.
 
@@ -48,7 +47,7 @@ def evaluate_population(
         cot: whether they contain a chain of thought.
     """
     records: list[list[Record]] = [[] for _ in tasks]
-    device = model.embed.W_E.device
+    device = model.device
     for length in sequences[0]:
         tokens = torch.from_numpy(np.stack([part[length] for part in sequences]))
         rows = _evaluate_length(model, tasks, tokens.to(device), SequenceLayout(length, cot))
@@ -59,12 +58,12 @@ def evaluate_population(
 
 @torch.no_grad()
 def _evaluate_length(
-    model: Transformer, tasks: Sequence[Task], tokens_MBT: Tensor, layout: SequenceLayout
+    model: HookedModel, tasks: Sequence[Task], tokens_MBT: Tensor, layout: SequenceLayout
 ) -> list[list[Record]]:
     """Return the records of each network for sequences of one length."""
-    vocabulary = Vocabulary(model.config.vocabulary)
+    vocabulary = Vocabulary(model.vocabulary)
     alphabets = torch.tensor([task.alphabet for task in tasks], device=tokens_MBT.device)[:, None, None]
-    layers = model.config.layers
+    layers = model.layers
     roles = ROLES if layout.cot else {}
     # The last layer is computed only where the network writes: its maps begin at the first of these queries.
     starts = [0] * (layers - 1) + [layout.output_positions.start]

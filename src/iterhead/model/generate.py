@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from iterhead.model.context import KeyValueCache
-from iterhead.model.hooks import HookPoints
+from iterhead.model.hooks import HookPoints, hook_names
 from iterhead.model.transformer import Tokens, Transformer
 
 
@@ -17,10 +17,10 @@ def generate(model: Transformer, prompts: Tokens, steps: int) -> Tensor:
         prompts: ids, [B, T] or [M, B, T]; all of one length, e.g. problem, x_1 .. x_L, EoI.
         steps: at least 1; prompt and continuation but for the last token must fit the model's context.
     """
-    tokens = torch.as_tensor(prompts, device=model.embed.W_E.device)
+    tokens = torch.as_tensor(prompts, device=model.device)
     single = tokens.dim() == 2
     tokens = tokens.unsqueeze(0) if single else tokens
-    hook_points, key_values = HookPoints(model.config.layers), KeyValueCache()
+    hook_points, key_values = HookPoints(hook_names(model.layers)), KeyValueCache()
     written: list[Tensor] = []
     start = 0
     for _ in range(steps):

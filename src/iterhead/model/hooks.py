@@ -5,11 +5,13 @@ have no axis of heads: they are what W_Q, W_K and W_V are applied to. And in the
 stream itself is normalized: `hook_resid_mid` is `ln1.hook_normalized` plus `hook_attn_out`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from html import escape
 from itertools import chain
+from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from iterhead.errors import UserError, nearest
@@ -84,11 +86,48 @@ class ActivationCache(Mapping[str, Tensor]):
         return f"<table><thead><tr><th>hook name</th><th>shape</th></tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 
+class HookedModel(Protocol):
+    """What measurements and interventions ask of a model: `Transformer` has it, and `huggingface.LanguageModel`.
+
+    Attributes:
+        layers, heads: number of layers, and of attention heads in each.
+        vocabulary: number of token ids.
+        device: where the tokens must be.
+        dtype: of the weights.
+    """
+
+    @property
+    def layers(self) -> int: ...  # noqa: D102
+    @property
+    def heads(self) -> int: ...  # noqa: D102
+    @property
+    def vocabulary(self) -> int: ...  # noqa: D102
+    @property
+    def device(self) -> torch.device: ...  # noqa: D102
+    @property
+    def dtype(self) -> torch.dtype: ...  # noqa: D102
+
+    def __call__(self, tokens: Tensor, hooks: Mapping[str, Hook] | None = None) -> Tensor:
+        """Return the logits of every position."""
+        ...
+
+    def run_with_cache(
+        self,
+        tokens: Tensor,
+        names: str | Iterable[str] = ("*",),
+        hooks: Mapping[str, Hook] | None = None,
+        *,
+        output_positions: slice = slice(None),
+    ) -> tuple[Tensor, ActivationCache]:
+        """Return logits and activations, as `Transformer.run_with_cache` does."""
+        ...
+
+
 class HookPoints:
     """Applies hooks and keeps activations during a forward pass.
 
     Args:
-        layers: of the network; decides which hook names exist.
+        existing: the hook names of the network.
         names: hook names to cache; `*` matches any text.
         hooks: by exact hook name.
         single: hide the leading axis of networks from hooks and from `activations`, which are kept by hook name.
@@ -99,13 +138,12 @@ class HookPoints:
 
     def __init__(
         self,
-        layers: int,
+        existing: Collection[str],
         names: str | Iterable[str] = (),
         hooks: Mapping[str, Hook] | None = None,
         *,
         single: bool = False,
     ):
-        existing = hook_names(layers)
         self._hooks = hooks or {}
         patterns = [names] if isinstance(names, str) else names
         matches = {pattern: [name for name in existing if fnmatchcase(name, pattern)] for pattern in patterns}
@@ -117,9 +155,17 @@ class HookPoints:
         self._single = single
         self.activations: dict[str, Tensor] = {}
 
+    def __contains__(self, name: str) -> bool:
+        """Whether the activation at `name` is cached or has a hook."""
+        return name in self._cached or name in self._hooks
+
+    def is_changed(self, name: str) -> bool:
+        """Whether a hook may change the activation at `name`."""
+        return name in self._hooks
+
     def __call__(self, name: str, activation: Tensor) -> Tensor:
         """Return what the hook at `name` returns, or `activation` if there is none."""
-        if name not in self._hooks and name not in self._cached:
+        if name not in self:
             return activation
         before = activation[0] if self._single else activation
         after = self._hooks[name](before) if name in self._hooks else before

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from iterhead.errors import UserError
 from iterhead.model.attention import Attention
 from iterhead.model.context import EVERY_POSITION, ForwardContext, HookedContext, KeyValueCache, PackedContext
-from iterhead.model.hooks import ActivationCache, Hook, HookPoints
+from iterhead.model.hooks import ActivationCache, Hook, HookPoints, hook_names
 from iterhead.model.layers import MLP, Embedding, Norm, Unembedding
 from iterhead.model.positions import POSITION_ENCODINGS
 from iterhead.seeds import torch_generator
@@ -82,13 +82,38 @@ class Transformer(nn.Module):
         """M, the number of networks."""
         return len(self.embed.W_E)
 
+    @property
+    def layers(self) -> int:
+        """Number of layers."""
+        return self.config.layers
+
+    @property
+    def heads(self) -> int:
+        """H, the number of attention heads in each layer."""
+        return self.config.heads
+
+    @property
+    def vocabulary(self) -> int:
+        """V, the number of token ids."""
+        return self.config.vocabulary
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.embed.W_E.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Dtype of the weights."""
+        return self.embed.W_E.dtype
+
     def block(self, layer: int) -> Block:
         """Return a layer."""
         return cast(Block, self.blocks[layer])
 
     def select(self, networks: Sequence[int]) -> "Transformer":
         """Return some of the networks, by index and in this order, as a new population with copies of their weights."""
-        index = torch.tensor(networks, device=self.embed.W_E.device)
+        index = torch.tensor(networks, device=self.device)
         trainable = {id(p): nn.Parameter(p.detach()[index], p.requires_grad) for p in self.parameters()}
         stored = self.state_dict(keep_vars=True).values()  # what is not stored is the same for every network
         memo = {id(tensor): trainable.get(id(tensor), tensor.detach()[index]) for tensor in stored}
@@ -137,9 +162,9 @@ class Transformer(nn.Module):
         Raises:
             UserError: for an unknown hook name, a hook that changes the shape, or more tokens than positions.
         """
-        tokens = torch.as_tensor(tokens, device=self.embed.W_E.device)
+        tokens = torch.as_tensor(tokens, device=self.device)
         single = tokens.dim() == 2
-        hook_points = HookPoints(self.config.layers, names, hooks, single=single)
+        hook_points = HookPoints(hook_names(self.layers), names, hooks, single=single)
         context = self.causal_context(hook_points, tokens.shape[-1], output_positions=output_positions)
         logits = self.logits(tokens.unsqueeze(0) if single else tokens, context)
         return logits[0] if single else logits, ActivationCache(hook_points.activations)
@@ -162,7 +187,7 @@ class Transformer(nn.Module):
         """
         if start + tokens > self.context and (self.pos_embed.is_added or self.pos_embed.is_rotary):
             raise UserError(f"sequences of {start + tokens} tokens: expected at most {self.context}, the context")
-        keys = torch.arange(start + tokens, device=self.embed.W_E.device)
+        keys = torch.arange(start + tokens, device=self.device)
         return HookedContext(
             positions=keys[start:],
             output_positions=output_positions,
