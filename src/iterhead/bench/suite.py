@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from iterhead.bench.language_models import measure_scan
 from iterhead.bench.processes import measure_emergence, measure_evaluation, measure_memory, measure_workers
 from iterhead.bench.timing import (
     PRODUCT_OPERATIONS,
@@ -219,6 +220,7 @@ GROUPS = (
     Group("emergence", "the default run, five seeds", measure_emergence, quick=False),
     Group("scaling", "exponents in length, width and networks", _scaling, quick=False),
     Group("study", "steps of the published study on one core", _published, quick=False),
+    Group("scan", "attention maps of a large language model", measure_scan, quick=False),
     Group("gpu", "populations on a GPU", _gpu, quick=False),
 )
 """In the order in which they run."""
