@@ -1,6 +1,7 @@
 """The public names of iterhead, the one list of them: `lazy_loader` reads it, and so do editors and mypy."""
 
 from .errors import UserError as UserError
+from .huggingface.language_model import LanguageModel as LanguageModel
 from .intervene.activations import ablate_head as ablate_head
 from .intervene.activations import compose as compose
 from .intervene.activations import hook_means as hook_means

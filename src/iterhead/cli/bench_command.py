@@ -19,7 +19,8 @@ def _declare(parser: Parser) -> None:
         "groups",
         metavar="GROUP",
         nargs="*",
-        help="steps, populations, evaluation, workers, memory, emergence, scaling, study, scan or gpu [default: the first 4]",
+        help="steps, populations, evaluation, workers, memory, emergence, scaling, study, scan or gpu "
+        "[default: the first 4]",
     )
     group.add_argument("--all", action="store_true", help="every group: a quarter of an hour")
     declare_shared(group, "device")

@@ -1,11 +1,16 @@
 """Loading a model and its tokenizer from a folder or a hub, with one clear line for what goes wrong."""
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import torch
+from huggingface_hub import constants, try_to_load_from_cache
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
@@ -43,14 +48,20 @@ def load_pretrained(
     _check_folder(name, allow_pickle=allow_pickle)
     with _quiet():
         config = _load(AutoConfig, name, trust_remote_code=trust_remote_code)
-        hf = _load(
+        hf, report = _load(
             AutoModelForCausalLM,
             name,
             config=config,
             dtype=DTYPES[dtype],
             trust_remote_code=trust_remote_code,
             use_safetensors=None if allow_pickle else True,
+            ignore_mismatched_sizes=True,  # reported below, in one line
+            output_loading_info=True,
         )
+        # transformers would draw such weights at random, with no more than a warning.
+        for problem in ("missing_keys", "mismatched_keys"):
+            for weight in sorted(key if isinstance(key, str) else key[0] for key in report[problem]):
+                raise UserError(f"{name}: the weight {weight} is missing, or has another shape than config.json says")
         tokenizer = _tokenizer(name, trust_remote_code=trust_remote_code)
     return hf.to(device), tokenizer
 
@@ -61,6 +72,8 @@ def _check_folder(name: str, *, allow_pickle: bool) -> None:
     if not folder.exists():
         if name.startswith((".", "/", "~")) or name.count("/") > 1:
             raise UserError(f"{name}: no such folder; expected a folder with config.json, or a name on the hub")
+        if try_to_load_from_cache(name, "config.json") is None and not _hub_is_known():
+            raise UserError(f"{name}: no such folder, and the hub cannot be reached")
         return
     if not (folder / "config.json").is_file():
         raise UserError(f"{name}: no config.json here: expected the folder of a Hugging Face model")
@@ -75,24 +88,41 @@ def _check_folder(name: str, *, allow_pickle: bool) -> None:
     raise UserError(f"{name}: no weights here: expected model.safetensors")
 
 
+def _hub_is_known() -> bool:
+    """Return whether the hub's address can be found; without a network, the hub's own retries take half a minute."""
+    if constants.HF_HUB_OFFLINE:
+        return False
+    if getproxies():
+        return True
+    try:
+        socket.getaddrinfo(urlsplit(constants.ENDPOINT).hostname, 443)
+    except OSError:
+        return False
+    return True
+
+
 def _load(factory: Any, name: str, **options: Any) -> Any:
     try:
         return factory.from_pretrained(name, **options)
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         raise UserError(f"{name}: {_explain(error, name)}") from None
 
 
 def _explain(error: Exception, name: str) -> str:
     """Return in one line why a model cannot be loaded; transformers' messages have many."""
     text = " ".join(str(error).split())
+    if isinstance(error, SafetensorError):
+        return f"its weights cannot be read: {text}"
     if "trust_remote_code" in text:
         return "it needs code that comes with it: if you trust its source, allow it with --trust-remote-code"
     if "Unrecognized configuration class" in text:
         return "not a causal language model: expected one that AutoModelForCausalLM can load"
     if "safetensors" in text and "does not appear to have" in text:
         return "it has no weights in safetensors; if you trust its source, allow pickled ones with --allow-pickle"
+    if "does not recognize this architecture" in text:
+        return text[: text.index("does not recognize this architecture")] + "does not know it: a newer version may"
     if isinstance(error, OSError) and not Path(name).exists():
-        return "no such folder, and no such model on the hub (or the hub cannot be reached)"
+        return "no such folder, and no such model on the hub"
     return text if len(text) <= 200 else text[:200] + "..."
 
 
