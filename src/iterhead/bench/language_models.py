@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from iterhead.bench.timing import Measurement, Turn, in_turns, ratio
+from iterhead.bench.timing import Measurement, Turn, in_turns, peak_memory, ratio
 from iterhead.huggingface import require_transformers
 
 LAYERS, HEADS, WIDTH, VOCABULARY = 12, 12, 768, 50257
@@ -114,11 +114,8 @@ def _peak_memory(way: str, tokens: int, prompts: int) -> float:
 
 
 if __name__ == "__main__":  # the process of `_peak_memory`
-    import resource
-
     with torch.no_grad():
         turn = _turn(*json.loads(sys.argv[1]))
         turn()
         turn()
-    unit = 1 if sys.platform == "darwin" else 1024
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9)
+    print(peak_memory())

@@ -23,14 +23,14 @@ EPOCHS = 6
 """Of the default run whose evaluations are timed; none of them is a short epoch."""
 
 _PUBLISHED = """
-import resource, sys, iterhead
+import sys, iterhead
+from iterhead.bench.timing import peak_memory
 from iterhead.settings import parse_config
 run = iterhead.train(parse_config({
     "data": {"max_length": 32}, "model": {"width": 128},
     "training": {"batch_size": 256, "lr": 3e-4, "epochs": 1, "short_epochs": 0, "precision": "float32"},
 }), out=sys.argv[1])
-unit = 1 if sys.platform == "darwin" else 1024
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9)
+print(peak_memory())
 """
 
 

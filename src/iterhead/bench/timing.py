@@ -2,10 +2,13 @@
 
 import os
 import platform
+import resource
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -104,6 +107,18 @@ def product(dtype: torch.dtype, device: str = "cpu") -> Turn:
 def _product_rate(dtype: torch.dtype, device: str = "cpu") -> float:
     """Return the rate of products of large square matrices, in 1e9 floating-point operations a second."""
     return PRODUCT_OPERATIONS / median_seconds(product(dtype, device), rounds=5, turns=8) / 1e9
+
+
+def peak_memory() -> float:
+    """Return the most memory in GB that this process has used.
+
+    On Linux from /proc: `ru_maxrss` there begins with that of the process that started this one.
+    """
+    status = Path("/proc/self/status")
+    if status.is_file():
+        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024 / 1e9
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
 
 
 def describe_machine(device: str) -> dict[str, Any]:
