@@ -101,7 +101,7 @@ def handmade(
     ids = Vocabulary(vocabulary)
     ids.check(task.alphabet, len(task.components))
     stream = Stream(task, max_length, ids)
-    units = [_subtraction(stream), _table_of_f(stream, task, ids)]
+    units = [subtraction(stream), table_of_f(stream, task, ids)]
     config = ModelConfig(
         width=stream.width,
         heads=stream.heads,
@@ -166,7 +166,7 @@ def _second_layer(model: Transformer, stream: Stream, ids: Vocabulary, beta: flo
         attention.W_O[0, index, coordinate] = 1.0
 
 
-def _subtraction(stream: Stream) -> list[Unit]:
+def subtraction(stream: Stream) -> list[Unit]:
     """Return MLP 1, L_max (L_max + 3) / 2 units: one for each position of EoI and each step t = 1 .. L + 1."""
     units: list[Unit] = []
     for end in list(stream.end)[1:]:
@@ -176,7 +176,7 @@ def _subtraction(stream: Stream) -> list[Unit]:
     return units
 
 
-def _table_of_f(stream: Stream, task: Task, ids: Vocabulary) -> list[Unit]:
+def table_of_f(stream: Stream, task: Task, ids: Vocabulary) -> list[Unit]:
     """Return MLP 2: a unit for each (s, x) and each (EoI, x) of each component, and one for EoS."""
     units: list[Unit] = [((stream.seen[ids.end_of_input],), stream.out[ids.end_of_sequence])]
     end_of_input = stream.token[ids.end_of_input]
