@@ -1,4 +1,4 @@
-"""A network trained by iterhead as a transformers model. This file needs only torch and transformers.
+"""A network trained by iterhead as a transformers model. This file needs only torch and transformers (5.4 or newer).
 
     x = embed_tokens(tokens) + embed_positions(positions)      rotary and no positions: without embed_positions
     published layer:   x <- norm1(x);  x <- x + attention(x);         x <- x + mlp(norm2(x))
@@ -246,7 +246,7 @@ class IterheadModel(IterheadPreTrainedModel):
             cache = DynamicCache(config=self.config)
         if position_ids is None:
             position_ids = self._positions(hidden_states.shape[1], attention_mask, cache)
-        mask = create_causal_mask(self.config, hidden_states, attention_mask, cache)
+        mask = create_causal_mask(self.config, hidden_states, attention_mask, **{CACHE: cache})
         if self.embed_positions is not None:
             hidden_states = hidden_states + self.embed_positions(position_ids)
         shared = {"attention_mask": mask, "position_ids": position_ids, "rotary": self.rotary, "cache": cache}
