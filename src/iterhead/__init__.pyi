@@ -33,6 +33,7 @@ from .notebook import head_scores as head_scores
 from .prompts.batch import PromptBatch as PromptBatch
 from .prompts.make import make_prompts as make_prompts
 from .prompts.make import make_sequences as make_sequences
+from .runs.export import export as export
 from .runs.run import load as load
 from .runs.training import train as train
 from .runs.training import train_population as train_population

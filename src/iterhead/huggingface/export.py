@@ -238,7 +238,7 @@ def write_folder(
     """Write a model, its tokenizer and its model card into a folder, all of it or nothing.
 
     Args:
-        hf: from `to_huggingface`, or any model of transformers. Its configs get the token ids of the end and of padding.
+        hf: from `to_huggingface`, or any model of transformers; its configs get the ids of the end and of padding.
         tokenizer: from `make_tokenizer`.
         folder: its parents are made.
         origin: what was exported, as JSON values, for config.json.

@@ -300,5 +300,5 @@ class IterheadForCausalLM(IterheadPreTrainedModel, GenerationMixin):
             logits=logits,
             hidden_states=output.hidden_states,
             attentions=output.attentions,
-            **{CACHE: output[CACHE] if CACHE in output else None},
+            **{CACHE: output.get(CACHE)},
         )

@@ -11,6 +11,7 @@ from iterhead.runs.model_card import Exported, model_card
 from iterhead.runs.run import Run, changed_settings
 from iterhead.seeds import IntegerStream
 from iterhead.settings import DataConfig
+from iterhead.settings.configs import MAX_LENGTH
 from iterhead.tasks import SequenceLayout, Task, Vocabulary
 from iterhead.tasks import task as named_task
 
@@ -46,7 +47,13 @@ def export(
             the folder is not empty or cannot be written to.
     """
     require_transformers()
-    from iterhead.huggingface.export import check_destination, check_format, make_tokenizer, to_huggingface, write_folder
+    from iterhead.huggingface.export import (
+        check_destination,
+        check_format,
+        make_tokenizer,
+        to_huggingface,
+        write_folder,
+    )
 
     format, folder = check_format(format), Path(folder)
     check_destination(folder, force=force)
@@ -60,14 +67,15 @@ def export(
 
 
 def _of_run(run: Run, epoch: int | None) -> Exported:
-    is_last = epoch is None or epoch == run.checkpoints[-1]
+    model, last = run.model if epoch is None else run.model_at(epoch), run.checkpoints[-1]
+    epoch = last if epoch is None else epoch
     return Exported(
-        model=run.model if epoch is None else run.model_at(epoch),
+        model=model,
         task=run.config.iterative_task,
         data=run.config.data,
-        scores=run.scores if is_last else run.history.get(epoch),
+        scores=run.scores if epoch == last else run.history.get(epoch),
         run=run.name,
-        epoch=run.checkpoints[-1] if epoch is None else epoch,
+        epoch=epoch,
         settings=changed_settings(run.config),
     )
 
@@ -76,8 +84,9 @@ def _of_network(model: Transformer, task: Task | str | None) -> Exported:
     if task is None:
         raise UserError("export of a network needs its task: expected a task or its name, e.g. task='parity'")
     task = named_task(task) if isinstance(task, str) else task
-    longest = max(1, (model.context - SequenceLayout(1).size) // 2 + 1)  # two tokens more for each input
-    return Exported(model=model, task=task, data=DataConfig(max_length=longest))
+    Vocabulary(model.config.vocabulary).check(task.alphabet, len(task.components))
+    longest = 1 + (model.context - SequenceLayout(1).size) // 2  # each input more takes two tokens
+    return Exported(model=model, task=task, data=DataConfig(max_length=min(max(1, longest), MAX_LENGTH)))
 
 
 def _worked_sequences(exported: Exported) -> list[list[int]]:
