@@ -96,7 +96,12 @@ def replace_folder(folder: Path, temporary: Path) -> None:
     old = temporary.with_name(f"{temporary.name}.old")
     if folder.exists():
         folder.rename(old)
-    temporary.rename(folder)
+    try:
+        temporary.rename(folder)
+    except OSError:
+        if old.exists():
+            old.rename(folder)
+        raise
     _sync_folder(folder.parent)
     shutil.rmtree(old, ignore_errors=True)
 

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -385,6 +386,25 @@ def test_full_disk_keeps_the_earlier_export(tmp_path, monkeypatch):
     assert text == (
         f"{folder}: cannot write: No space left on device; free space there, or choose another folder with --to"
     )
+    assert torch.equal(exported_logits(folder), first)
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+@torch.no_grad()
+def test_failed_rename_puts_the_earlier_export_back(tmp_path, monkeypatch):
+    model, folder = network(config_of(vocabulary=5), dtype=torch.float32), tmp_path / "a"
+    ih.export(model, folder, task="parity")
+    first = exported_logits(folder)
+    rename = Path.rename
+
+    def refused(path, target):
+        if path.name.endswith(".tmp"):
+            raise OSError(errno.EACCES, "Permission denied")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refused)
+    text = message(lambda: ih.export(network(config_of(vocabulary=5)), folder, task="parity", force=True))
+    assert text == f"{folder}: cannot write: Permission denied; choose a folder that you may write to with --to"
     assert torch.equal(exported_logits(folder), first)
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
