@@ -15,10 +15,11 @@ transformers = pytest.importorskip("transformers")
 
 import iterhead as ih
 from helpers.messages import message
-from helpers.networks import CONTEXT, OPTIONS, config_of, name_of, network, random_tokens
+from helpers.networks import CONTEXT, FEW_OPTIONS, OPTIONS, config_of, name_of, network, random_tokens
 from helpers.stored_runs import stored, untrained
 from iterhead.huggingface import modeling_iterhead, register_architecture, require_transformers
 from iterhead.huggingface.export import MODELING_FILE, make_tokenizer, to_huggingface
+from iterhead.huggingface.language_model import LanguageModel
 from iterhead.tasks import SequenceLayout, Vocabulary
 
 LAYERS = 2
@@ -42,6 +43,13 @@ def _modules_cache(tmp_path_factory):
         patch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(cache))
         patch.setattr(sys, "path", [*sys.path])
         yield
+
+
+@pytest.fixture
+def _restored_mappings(monkeypatch):
+    """An architecture that a test registers is unknown to the next test."""
+    for mapping in (transformers.CONFIG_MAPPING, transformers.MODEL_FOR_CAUSAL_LM_MAPPING):
+        monkeypatch.setattr(mapping, "_extra_content", {**mapping._extra_content})
 
 
 def opened(folder, **options):
@@ -165,6 +173,43 @@ def test_streams_and_a_registered_attention_function():
         torch.testing.assert_close(stream, cache[name], atol=1e-6, rtol=0)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("config", FEW_OPTIONS, ids=name_of)
+def test_hooks_of_the_exported_network(config):
+    """Every activation that both kinds of model have is the same, and a head is ablated by the same call.
+
+    Queries and keys are compared without rotary positions only: ours are before the rotation.
+    """
+    model, tokens = network(config, dtype=torch.float32), random_tokens(2, 5)
+    exported = LanguageModel(to_huggingface(model))
+    logits, cache = exported.run_with_cache(tokens, ("*",))
+    expected_logits, expected = model.run_with_cache(tokens)
+    torch.testing.assert_close(logits, expected_logits, atol=1e-6, rtol=0)
+    shared = expected.keys() & cache.keys()
+    assert len(shared) == LAYERS * 10 + 2  # ten in each block, the embedding and the last norm
+    for name in shared:
+        if config.positions == "rotary" and name.endswith(("hook_q", "hook_k")):
+            continue
+        seen = expected[name].isfinite()  # a masked score is -inf in one, very small in the other
+        torch.testing.assert_close(cache[name][seen], expected[name][seen], atol=2e-6, rtol=0)
+    hooks = ih.ablate_head(layer=1, head=2)
+    torch.testing.assert_close(exported(tokens, hooks=hooks), model(tokens, hooks=hooks), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("registered", [False, True])
+@pytest.mark.usefixtures("_restored_mappings")
+def test_loading_by_name_of_a_folder(registered, tmp_path):
+    """The same as for the models of others: code is run only if that is allowed."""
+    model, tokens = network(config_of(), dtype=torch.float32), random_tokens(2, 5)
+    folder = str(ih.export(model, tmp_path / "a", task="parity"))
+    if registered:
+        register_architecture()
+    exported = LanguageModel.from_pretrained(folder, trust_remote_code=not registered)
+    torch.testing.assert_close(exported(tokens), model(tokens), atol=1e-6, rtol=0)
+    assert exported.tokenizer("task 1 EoI")["input_ids"] == [4, 1, 5]
+    assert (exported.layers, exported.heads, exported.context, exported.vocabulary) == (LAYERS, 1, CONTEXT, 7)
+
+
 FRESH = """
 import json, socket, sys
 sys.modules["iterhead"] = None
@@ -206,10 +251,8 @@ def test_fresh_process_without_iterhead(tmp_path):
 
 
 @torch.no_grad()
-def test_registered_architecture_runs_no_code_of_the_folder(tmp_path, monkeypatch):
-    # Both mappings are restored after the test.
-    for mapping in (transformers.CONFIG_MAPPING, transformers.MODEL_FOR_CAUSAL_LM_MAPPING):
-        monkeypatch.setattr(mapping, "_extra_content", {**mapping._extra_content})
+@pytest.mark.usefixtures("_restored_mappings")
+def test_registered_architecture_runs_no_code_of_the_folder(tmp_path):
     model = network(config_of(), dtype=torch.float32)
     folder = ih.export(model, tmp_path / "a", task="parity")
     (folder / "modeling_iterhead.py").write_text("raise RuntimeError('was run')")
