@@ -14,9 +14,9 @@ from torch.nn import functional as F
 from iterhead.data.batches import Batches
 from iterhead.data.splits import make_dataset
 from iterhead.errors import UserError
+from iterhead.huggingface.network import make_network
 from iterhead.machine import Precision, check_compiler, find_precision, weights_dtype
 from iterhead.model.context import PackedContext, packed_context
-from iterhead.model.transformer import Transformer
 from iterhead.model.weights import load_weights
 from iterhead.settings import DataConfig, RunConfig
 from iterhead.tasks import Vocabulary
@@ -79,7 +79,7 @@ class Trainer:
         self.epoch = 0
         vocabulary = Vocabulary(first.model.vocabulary)
         self.datasets = [make_dataset(c.iterative_task, c.data, vocabulary, c.seed) for c in configs]
-        self.model = Transformer(first.model, first.context, [config.seed for config in configs])
+        self.model = make_network(first.model, first.context, [config.seed for config in configs])
         self.model.to(device, weights_dtype(self.precision))
         for network, weights in enumerate(starts):
             if weights is not None:
