@@ -15,6 +15,7 @@ from iterhead.data.batches import IGNORED
 from iterhead.errors import UserError
 from iterhead.machine import Precision
 from iterhead.settings import ModelConfig, RunConfig, TrainingConfig
+from iterhead.settings.configs import OWN
 from iterhead.training.dropout import dropout_words
 from iterhead.training.trainer import Trainer
 
@@ -71,6 +72,8 @@ class PlainTrainer:
     def __init__(self, config: RunConfig, start: Mapping[str, Tensor] | None = None):
         self.config = config
         precision: Precision = "float64" if config.training.precision == "float64" else "float32"
+        if config.model.architecture != OWN:
+            raise UserError(f"model.architecture={config.model.architecture}: the plain twin supports only {OWN}")
         self._twin = Trainer([config], starts=[start], precision=precision)
         training, model = config.training, config.model
         if training.schedule != "constant" or training.warmup_steps or training.clip or model.norm != "layer":

@@ -19,6 +19,7 @@ from iterhead.machine import Precision, check_compiler, find_precision, weights_
 from iterhead.model.context import PackedContext, packed_context
 from iterhead.model.weights import load_weights
 from iterhead.settings import DataConfig, RunConfig
+from iterhead.settings.configs import OWN
 from iterhead.tasks import Vocabulary
 from iterhead.training.dropout import Dropout, dropout_words
 from iterhead.training.initial_weights import is_trainable
@@ -89,6 +90,8 @@ class Trainer:
         self._short, self._full = (Phase(self, data) for data in (short_data(first), first.data))
         total_steps = sum(self.phase(epoch).batches.steps for epoch in range(first.training.epochs))
         self.optimizer = FlatOptimizer(self.model, [config.training for config in configs], total_steps)
+        if compiled and first.model.architecture != OWN:
+            raise UserError(f"compiled=True: only for model.architecture={OWN}, not {first.model.architecture}")
         if compiled and len(configs) > 1:
             raise UserError(
                 f"compiled=True: expected with one network, not {len(configs)}: each that ends costs a minute"
