@@ -8,7 +8,7 @@ import torch
 transformers = pytest.importorskip("transformers")
 
 from iterhead.errors import UserError
-from iterhead.huggingface.architectures import ARCHITECTURES, INITIAL_STD, make_model
+from iterhead.huggingface.architectures import ARCHITECTURES, make_model
 from iterhead.huggingface.language_model import LanguageModel
 from iterhead.huggingface.network import ArchitectureNetwork, make_network
 from iterhead.measure.evaluate import evaluate, evaluate_population
@@ -79,7 +79,7 @@ def test_weights_are_drawn_as_transformers_draws_them(config):
             room = 6 / math.sqrt(2 * expected.numel())
             assert float(weights.std() / expected.std()) == pytest.approx(1, abs=2 * room), name
             assert abs(float(weights.mean())) < 6 * float(expected.std()) / math.sqrt(expected.numel())
-    assert theirs.config.initializer_range == INITIAL_STD
+    assert theirs.config.initializer_range == config.width**-0.5
 
 
 def test_a_seed_gives_the_same_weights_alone_and_in_a_population_and_leaves_the_global_generator_alone():
