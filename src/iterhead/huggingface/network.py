@@ -59,6 +59,7 @@ class ArchitectureNetwork(nn.Module):
             _add_parameter(self, name, weight.new_zeros(len(seeds), *weight.shape))
             if weight is embedding:
                 self._embedding = name
+        self._by_name = dict(self.named_parameters())  # collecting them takes a millisecond, in every step
         self.reset_parameters(seeds)
 
     @property
@@ -93,7 +94,7 @@ class ArchitectureNetwork(nn.Module):
 
     @property
     def _embeddings(self) -> Tensor:
-        return self.get_parameter(self._embedding)
+        return self._by_name[self._embedding]
 
     def select(self, networks: Sequence[int]) -> "ArchitectureNetwork":
         """Return some of the networks, by index and in this order, as a new population with copies of their weights."""
@@ -120,14 +121,14 @@ class ArchitectureNetwork(nn.Module):
         if len(tokens) != self.networks or tokens.dim() != 3:
             raise ValueError(f"tokens {list(tokens.shape)}: expected [M, B, T] for M = {self.networks} networks")
         (model,) = self._lent
-        model.to(self.device)
+        if model.device != self.device:
+            model.to(self.device)
         M, B, T = tokens.shape
         outputs = torch.arange(T, device=self.device)[context.output_positions]
         biases = context.attention_bias.view(M, B, self.heads, T, T)[:, :, :1]
-        names, stacked = zip(*self.named_parameters(), strict=True)
         logits = []
-        for network, parts in enumerate(zip(*(weights.unbind() for weights in stacked), strict=True)):
-            weights = dict(zip(names, parts, strict=True))
+        for network, parts in enumerate(zip(*(weights.unbind() for weights in self._by_name.values()), strict=True)):
+            weights = dict(zip(self._by_name, parts, strict=True))
             x = F.embedding(tokens[network], weights[self._embedding])
             x = x if context.dropout is None else x * context.dropout[network]
             arguments = {
