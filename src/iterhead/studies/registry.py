@@ -1,9 +1,10 @@
-"""Studies by name: the published ones, and your own as `module:name`."""
+"""Studies by name: the published ones, one of ours, and your own as `module:name`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from iterhead.errors import UserError, nearest
+from iterhead.studies import architectures
 from iterhead.studies.published import inside_networks, position_embeddings, sgd_and_adam, transfer, width_and_length
 from iterhead.studies.study import SCALES, Scale, Study
 from iterhead.tasks.catalogue import import_module
@@ -11,7 +12,7 @@ from iterhead.tasks.catalogue import import_module
 ALL = "all"
 """The name of all published studies together."""
 
-STUDIES: Mapping[str, Callable[[Scale], Study]] = {
+PUBLISHED: Mapping[str, Callable[[Scale], Study]] = {
     "figure-6": inside_networks.figure_6,
     "figure-7": width_and_length.figure_7,
     "figure-8": width_and_length.figure_8,
@@ -28,6 +29,9 @@ STUDIES: Mapping[str, Callable[[Scale], Study]] = {
 }
 """The published studies; each function returns the study at a scale."""
 
+STUDIES: Mapping[str, Callable[[Scale], Study]] = {**PUBLISHED, "architectures": architectures.architectures}
+"""Every study by name. `architectures` is ours, and needs transformers."""
+
 
 def find_scale(name: str) -> Scale:
     """Return a scale by its name; raises UserError."""
@@ -38,7 +42,7 @@ def find_scale(name: str) -> Scale:
 
 
 def is_study(name: str) -> bool:
-    """Whether a text names a study: a published one, all of them, or `module:name`."""
+    """Whether a text names a study: one of `STUDIES`, all published ones, or `module:name`."""
     return name in (*STUDIES, ALL) or _is_own(name)
 
 
@@ -59,7 +63,7 @@ def find_studies(name: str, scale: Scale) -> list[Study]:
         UserError: in one line, if the name is no study.
     """
     if name == ALL:
-        return [make(scale) for make in STUDIES.values()]
+        return [make(scale) for make in PUBLISHED.values()]
     if name in STUDIES:
         return [STUDIES[name](scale)]
     if _is_own(name):
