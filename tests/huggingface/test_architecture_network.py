@@ -3,9 +3,10 @@
 import math
 
 import pytest
-import torch
 
-transformers = pytest.importorskip("transformers")
+pytest.importorskip("transformers")
+
+import torch
 
 from iterhead.errors import UserError
 from iterhead.huggingface.architectures import ARCHITECTURES, make_model

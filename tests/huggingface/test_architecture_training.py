@@ -1,14 +1,16 @@
 """Other architectures in our training loop: against transformers' own model on padded batches, killed, resumed."""
 
 import pytest
+
+pytest.importorskip("transformers")
+
 import torch
 from polars.testing import assert_frame_equal
 from torch.nn import functional as F
 
-transformers = pytest.importorskip("transformers")
-
 from iterhead.data.batches import IGNORED
 from iterhead.errors import UserError
+from iterhead.runs import checkpointing
 from iterhead.runs.run import STATE, checkpoint_name
 from iterhead.runs.training import train, train_population
 from iterhead.settings import RunConfig, parse_config
@@ -21,6 +23,12 @@ KINDS = [
 ]
 
 every_kind = pytest.mark.parametrize(("architecture", "heads", "kv_heads"), KINDS, ids=lambda value: str(value))
+
+
+@pytest.fixture(autouse=True)
+def _no_figures(monkeypatch):
+    """Drawing takes most of the time of runs as small as these, and is tested elsewhere."""
+    monkeypatch.setattr(checkpointing, "run_figure_files", lambda *_: {"figure.png": b"drawn"})
 
 
 def small(architecture="llama", heads=2, kv_heads=None, seed=3, dropout=0.1, **training):
@@ -161,14 +169,14 @@ def test_a_run_starts_from_another(tmp_path):
 def test_a_run_does_not_start_from_another_architecture(tmp_path):
     parent = train(small("llama", epochs=1), out=tmp_path, threads=1)
     values = small("qwen3", epochs=1).model_dump() | {"start": {"run": parent.name}}
-    with pytest.raises(UserError, match="model.architecture=qwen3: the network to start from has architecture=llama"):
+    with pytest.raises(UserError, match=r"model\.architecture=qwen3: the network to start from has architecture=llama"):
         train(parse_config(values), out=tmp_path, threads=1)
 
 
 def test_what_is_only_for_our_own_architecture():
-    with pytest.raises(UserError, match="compiled=True: only for model.architecture=iterhead, not llama"):
+    with pytest.raises(UserError, match=r"compiled=True: only for model\.architecture=iterhead, not llama"):
         Trainer([small()], compiled=True)
-    with pytest.raises(UserError, match="model.architecture=llama: the plain twin supports only iterhead"):
+    with pytest.raises(UserError, match=r"model\.architecture=llama: the plain twin supports only iterhead"):
         PlainTrainer(small())
 
 

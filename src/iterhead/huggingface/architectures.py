@@ -23,6 +23,7 @@ from transformers import (
 from iterhead.settings import ModelConfig
 from iterhead.tasks import Vocabulary
 
+
 def gpt2(config: ModelConfig, context: int) -> PreTrainedConfig:
     """Return GPT-2's settings: a table of positions, LayerNorm, and one matrix for embedding and unembedding."""
     return GPT2Config(

@@ -14,7 +14,7 @@ MAX_LENGTH, MAX_WIDTH, MAX_LAYERS = 1024, 8192, 96
 ADDED_LATER = {"training": {"train"}, "model": {"architecture", "kv_heads"}}
 """Settings that `RunConfig.digest` leaves out where they have their defaults, so that older runs keep their names."""
 
-OWN = "iterhead"
+OWN: Literal["iterhead"] = "iterhead"
 """The architecture of section 4 of the paper, `model.transformer`; the others are those of Hugging Face."""
 
 ROTATED = {"gpt-neox": 8, "llama": 2, "qwen3": 2, "mistral": 2}

@@ -1,6 +1,7 @@
 """Which architectures grow an iteration head: those of Hugging Face next to our own, with the same data and loop."""
 
 from collections.abc import Mapping
+from statistics import median
 from typing import Any
 
 import polars as pl
@@ -49,7 +50,7 @@ def architectures(scale: Scale) -> Study:
         "Nothing: the paper trains one architecture. Ours is that one; the others are those that people use.",
         (
             *CHOSEN[scale],
-            f"The polynomial, lengths to {longest}, two layers; the same data, batches, loss, rate and dropout for all.",
+            f"The polynomial, lengths to {longest}, two layers. All have the same data, batches, loss, rate and dropout.",
             "Initial weights of the other architectures are normal with standard deviation 1 / sqrt(width), biases "
             "are 0 and norms 1. With their usual 0.02 they learn later at this width (docs/log.md).",
             "gpt2 has learned positions, the same matrix for embedding and unembedding, and LayerNorm; gpt-neox "
@@ -76,12 +77,11 @@ def _claims(id_: str, name: str) -> tuple[CheckClaims, CheckClaims]:
     @claim(f"{id_}a", f"An iteration head emerges in {name}: median second peakiness", "at least", HEAD_PRESENT)
     def head(tables: Tables) -> Evidence:
         rows = tables.runs(where)
-        emerged = rows.filter(pl.col("emerged"))
-        when = emerged["full_epochs"].median()
-        after = "" if when is None else f", after {when:g} epochs in the median"
+        epochs = rows.filter(pl.col("emerged"))["full_epochs"].to_list()
+        after = f", after {median(epochs):g} epochs in the median" if epochs else ""
         return median_over(tables.scores("second_peakiness", where)), (
             f"Second peakiness is {{value}} in the median over seeds ({{range}}); by the criterion of early stop the "
-            f"head emerged in {len(emerged)} of {len(rows)} runs{after}."
+            f"head emerged in {len(epochs)} of {len(rows)} runs{after}."
         )
 
     @claim(f"{id_}b", f"The task is learned by {name}: median accuracy", "at least", MEDIAN_ACCURACY)

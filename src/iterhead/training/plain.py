@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from iterhead.data.batches import IGNORED
 from iterhead.errors import UserError
 from iterhead.machine import Precision
+from iterhead.model.positions import has_position_table
 from iterhead.settings import ModelConfig, RunConfig, TrainingConfig
 from iterhead.settings.configs import OWN
 from iterhead.training.dropout import dropout_words
@@ -78,7 +79,7 @@ class PlainTrainer:
         training, model = config.training, config.model
         if training.schedule != "constant" or training.warmup_steps or training.clip or model.norm != "layer":
             raise UserError("the plain twin supports only LayerNorm, a constant rate and no clipping")
-        if not self._twin.model.pos_embed.has_weights:
+        if not has_position_table(model):
             raise UserError("the plain twin supports only learned or frozen positions")
         initial = self._twin.model.state_dict()
         self.weights = {name: tensor[0].clone().requires_grad_() for name, tensor in initial.items()}
