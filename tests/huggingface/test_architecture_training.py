@@ -8,6 +8,7 @@ import torch
 from polars.testing import assert_frame_equal
 from torch.nn import functional as F
 
+from helpers.architectures import architecture_run
 from iterhead.data.batches import IGNORED
 from iterhead.errors import UserError
 from iterhead.runs import checkpointing
@@ -31,22 +32,6 @@ def _no_figures(monkeypatch):
     monkeypatch.setattr(checkpointing, "run_figure_files", lambda *_: {"figure.png": b"drawn"})
 
 
-def small(architecture="llama", heads=2, kv_heads=None, seed=3, dropout=0.1, **training):
-    """Lengths 1 .. 5 at three of each a batch, so that the middle length has a filler."""
-    return parse_config(
-        {
-            "task": "polynomial:p=5",
-            "seed": seed,
-            "data": {"max_length": 5, "train_per_length": 45, "test_per_length": 20},
-            "model": {
-                **{"architecture": architecture, "width": 32, "heads": heads, "kv_heads": kv_heads},
-                **{"vocabulary": 13, "mlp_width": 29, "dropout": dropout},
-            },
-            "training": {"batch_size": 15, "epochs": 3, "short_epochs": 1, "early_stop": False, **training},
-        }
-    )
-
-
 def larger_weights(trainer):
     """Move the weights away from their start, where maps are all uniform and biases are 0."""
     generator = torch.Generator().manual_seed(1)
@@ -56,7 +41,7 @@ def larger_weights(trainer):
 
 @every_kind
 def test_a_step_has_the_loss_and_the_gradient_of_a_plain_loop(architecture, heads, kv_heads):
-    trainer = Trainer([small(architecture, heads, kv_heads, dropout=0.0, short_epochs=0)])
+    trainer = Trainer([architecture_run(architecture, heads, kv_heads, dropout=0.0, short_epochs=0)])
     larger_weights(trainer)
     batches = trainer.phase(0).batches
     assert not batches.packing.is_full
@@ -79,7 +64,7 @@ def test_a_step_has_the_loss_and_the_gradient_of_a_plain_loop(architecture, head
 
 def test_dropout_is_that_of_the_embedding():
     """Dropping is multiplying the embedding by 0 or 1 / (1 - p): so by factors of one the loss is that of p = 0."""
-    dropped, whole = (Trainer([small(dropout=dropout)]) for dropout in (0.5, 0.0))
+    dropped, whole = (Trainer([architecture_run(dropout=dropout)]) for dropout in (0.5, 0.0))
     tokens, _ = next(iter(whole.phase(0).batches.epoch(0)))
     words = torch.zeros(1, 2, dtype=torch.int32)
     context = dropped.phase(0).step_context(words, torch.float32)
@@ -96,7 +81,7 @@ def test_dropout_is_that_of_the_embedding():
 
 @every_kind
 def test_a_population_learns_what_its_networks_learn_alone(architecture, heads, kv_heads):
-    configs = [small(architecture, heads, kv_heads, seed=seed, lr=lr) for seed, lr in ((3, 1e-3), (5, 3e-3))]
+    configs = [architecture_run(architecture, heads, kv_heads, seed=seed, lr=lr) for seed, lr in ((3, 1e-3), (5, 3e-3))]
     together = Trainer(configs)
     losses = [together.train_epoch() for _ in range(2)]
     for network, config in enumerate(configs):
@@ -109,7 +94,7 @@ def test_a_population_learns_what_its_networks_learn_alone(architecture, heads, 
 
 def test_it_learns_and_in_bfloat16_too():
     for precision in ("float32", "bfloat16"):
-        trainer = Trainer([small(lr=1e-2, precision=precision)])
+        trainer = Trainer([architecture_run(lr=1e-2, precision=precision)])
         first, *_, last = (trainer.train_epoch()[0] for _ in range(8))
         assert last < first - 0.5
         assert trainer.model.dtype == torch.float32
@@ -129,7 +114,7 @@ class StopAfter:
 
 @pytest.mark.parametrize("architecture", ["gpt2", "qwen3"])
 def test_an_interrupted_run_ends_with_the_same_bits(tmp_path, architecture):
-    config = small(architecture)
+    config = architecture_run(architecture)
     whole = train(config, out=tmp_path / "whole", threads=1)
     for epoch in (1, 2):
         with pytest.raises(KeyboardInterrupt):
@@ -141,12 +126,12 @@ def test_an_interrupted_run_ends_with_the_same_bits(tmp_path, architecture):
         after, straight = (run.folder.read_tensors(name)[0] for run in (resumed, whole))
         assert after.keys() == straight.keys()
         assert all(torch.equal(after[key], straight[key]) for key in after)
-    other = train(small(architecture, seed=4), out=tmp_path / "whole", threads=1)
+    other = train(architecture_run(architecture, seed=4), out=tmp_path / "whole", threads=1)
     assert not other.measurements["value"].equals(whole.measurements["value"])
 
 
 def test_runs_of_a_population_that_ends_at_different_epochs(tmp_path):
-    configs = [small(seed=3, epochs=2), small(seed=4, epochs=3)]
+    configs = [architecture_run(seed=3, epochs=2), architecture_run(seed=4, epochs=3)]
     runs = train_population(configs, out=tmp_path, threads=1)
     assert [run.status.epoch for run in runs] == [2, 3]
     tokens = runs[0].tokens(5)
@@ -154,8 +139,8 @@ def test_runs_of_a_population_that_ends_at_different_epochs(tmp_path):
 
 
 def test_a_run_starts_from_another(tmp_path):
-    parent = train(small("gpt2", epochs=1), out=tmp_path, threads=1)
-    values = small("gpt2", epochs=1, seed=9).model_dump()
+    parent = train(architecture_run("gpt2", epochs=1), out=tmp_path, threads=1)
+    values = architecture_run("gpt2", epochs=1, seed=9).model_dump()
     # Shorter sequences, so fewer positions: the first rows of the table are taken.
     values |= {"start": {"run": parent.name}, "data": values["data"] | {"max_length": 4}}
     child = train(parse_config(values), out=tmp_path, threads=1)
@@ -167,17 +152,17 @@ def test_a_run_starts_from_another(tmp_path):
 
 
 def test_a_run_does_not_start_from_another_architecture(tmp_path):
-    parent = train(small("llama", epochs=1), out=tmp_path, threads=1)
-    values = small("qwen3", epochs=1).model_dump() | {"start": {"run": parent.name}}
+    parent = train(architecture_run("llama", epochs=1), out=tmp_path, threads=1)
+    values = architecture_run("qwen3", epochs=1).model_dump() | {"start": {"run": parent.name}}
     with pytest.raises(UserError, match=r"model\.architecture=qwen3: the network to start from has architecture=llama"):
         train(parse_config(values), out=tmp_path, threads=1)
 
 
 def test_what_is_only_for_our_own_architecture():
     with pytest.raises(UserError, match=r"compiled=True: only for model\.architecture=iterhead, not llama"):
-        Trainer([small()], compiled=True)
+        Trainer([architecture_run()], compiled=True)
     with pytest.raises(UserError, match=r"model\.architecture=llama: the plain twin supports only iterhead"):
-        PlainTrainer(small())
+        PlainTrainer(architecture_run())
 
 
 @pytest.mark.parametrize(("model", "message"), [
@@ -211,5 +196,5 @@ def test_names_of_runs_without_these_settings_are_as_they_were():
     old = RunConfig().model_dump()
     del old["model"]["architecture"], old["model"]["kv_heads"]
     assert parse_config(old) == RunConfig()
-    digests = {small(*kind).digest for kind in KINDS} | {RunConfig().digest}
+    digests = {architecture_run(*kind).digest for kind in KINDS} | {RunConfig().digest}
     assert len(digests) == len(KINDS) + 1

@@ -77,7 +77,10 @@ class ModelConfig(StrictConfig):
         default=None, ge=1, description="key-value heads of llama, qwen3 and mistral; as many as heads if not set"
     )
     mlp_width: int | None = Field(
-        default=None, ge=1, le=4 * MAX_WIDTH, description="hidden width of the MLPs, gated or not; 4 * width if not set"
+        default=None,
+        ge=1,
+        le=4 * MAX_WIDTH,
+        description="hidden width of the MLPs, gated or not; four times the width if not set",
     )
     residual: Literal["published", "pre-norm"] = Field(
         default="published", description="published: x <- norm1(x); x <- x + attn(x). pre-norm: x <- x + attn(norm1(x))"

@@ -50,7 +50,7 @@ def architectures(scale: Scale) -> Study:
         "Nothing: the paper trains one architecture. Ours is that one; the others are those that people use.",
         (
             *CHOSEN[scale],
-            f"The polynomial, lengths to {longest}, two layers. All have the same data, batches, loss, rate and dropout.",
+            f"The polynomial, lengths to {longest}, two layers. Data, batches, loss and rate are the same for all.",
             "Initial weights of the other architectures are normal with standard deviation 1 / sqrt(width), biases "
             "are 0 and norms 1. With their usual 0.02 they learn later at this width (docs/log.md).",
             "gpt2 has learned positions, the same matrix for embedding and unembedding, and LayerNorm; gpt-neox "

@@ -12,7 +12,7 @@ from iterhead.tasks.catalogue import import_module
 ALL = "all"
 """The name of all published studies together."""
 
-PUBLISHED: Mapping[str, Callable[[Scale], Study]] = {
+STUDIES: Mapping[str, Callable[[Scale], Study]] = {
     "figure-6": inside_networks.figure_6,
     "figure-7": width_and_length.figure_7,
     "figure-8": width_and_length.figure_8,
@@ -26,11 +26,12 @@ PUBLISHED: Mapping[str, Callable[[Scale], Study]] = {
     "figure-16": position_embeddings.figure_16,
     "attention-replacement": inside_networks.attention_replacement,
     "transfer-matrix": transfer.transfer_matrix,
+    "architectures": architectures.architectures,
 }
-"""The published studies; each function returns the study at a scale."""
+"""The studies; each function returns the study at a scale."""
 
-STUDIES: Mapping[str, Callable[[Scale], Study]] = {**PUBLISHED, "architectures": architectures.architectures}
-"""Every study by name. `architectures` is ours, and needs transformers."""
+OURS = ("architectures",)
+"""Studies that are not published, so not in `all`. This one needs transformers."""
 
 
 def find_scale(name: str) -> Scale:
@@ -63,7 +64,7 @@ def find_studies(name: str, scale: Scale) -> list[Study]:
         UserError: in one line, if the name is no study.
     """
     if name == ALL:
-        return [make(scale) for make in PUBLISHED.values()]
+        return [make(scale) for study, make in STUDIES.items() if study not in OURS]
     if name in STUDIES:
         return [STUDIES[name](scale)]
     if _is_own(name):
