@@ -54,6 +54,10 @@ def test_the_page_says_why_the_network_cannot_run_in_it(run):
     assert facts["network"]["left_out"].startswith(f"This network has the architecture {run.config.model.architecture}")
     assert facts["network"]["parameters"] == sum(weight.numel() for weight in run.model.parameters())
     assert "shape" not in facts["network"]
+    # Settings that do not apply are not shown.
+    shown = facts["run"]["settings"]["model"]
+    assert ("kv_heads" in shown) == (shown["architecture"] == "llama")
+    assert not {"residual", "norm", "positions", "position_width"} & set(shown)
 
 
 def test_notebook_tables(run):

@@ -119,7 +119,7 @@ def _about(run: Run, command: str) -> Facts:
         "seconds": run.status.train_seconds,
         "command": command,
         "versions": {name: value for name, value in provenance.items() if name not in ("task", "start")},
-        "settings": run.config.model_dump(mode="json"),
+        "settings": run.config.model_dump(mode="json", exclude={"model": run.config.model.unused}),
         "origin": "never seen in training" if disjoint else "drawn like the training sequences",
     }
 

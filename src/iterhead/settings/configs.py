@@ -17,6 +17,9 @@ ADDED_LATER = {"training": {"train"}, "model": {"architecture", "kv_heads"}}
 OWN: Literal["iterhead"] = "iterhead"
 """The architecture of section 4 of the paper, `model.transformer`; the others are those of Hugging Face."""
 
+OWN_ONLY = ("residual", "norm", "positions", "position_width")
+"""Settings of `ModelConfig` that other architectures do not have."""
+
 ROTATED = {"gpt-neox": 8, "llama": 2, "qwen3": 2, "mistral": 2}
 """Architectures with rotary positions, and what the width of a head must be a multiple of: they turn pairs of
 coordinates, gpt-neox of a quarter of them."""
@@ -116,7 +119,7 @@ class ModelConfig(StrictConfig):
     @model_validator(mode="after")
     def _fits_architecture(self) -> "ModelConfig":
         if self.architecture != OWN:
-            for name in ("residual", "norm", "positions", "position_width"):
+            for name in OWN_ONLY:
                 if (value := getattr(self, name)) != type(self).model_fields[name].default:
                     raise ValueError(f"{name}={value}: only for architecture={OWN}, not {self.architecture}")
         if self.kv_heads is not None and self.architecture not in GROUPED:
@@ -135,6 +138,12 @@ class ModelConfig(StrictConfig):
     def hidden(self) -> int:
         """Hidden width of the MLPs."""
         return self.mlp_width or 4 * self.width
+
+    @property
+    def unused(self) -> set[str]:
+        """The settings that do not apply to this architecture."""
+        own = () if self.architecture == OWN else OWN_ONLY
+        return {*own} if self.architecture in GROUPED else {*own, "kv_heads"}
 
     @property
     def positions_on(self) -> int:
