@@ -1,6 +1,8 @@
 """Runs of other architectures in what comes after training: interventions, claims, figure, page, export, studies."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -21,6 +23,7 @@ from iterhead.report.run_page import run_report
 from iterhead.runs.training import train
 from iterhead.studies.architectures import NETWORKS, OURS, architectures
 from iterhead.studies.verification import verify
+from iterhead.training.trainer import Trainer
 
 KINDS = (("llama", 4, 2), ("gpt2", 2, None), ("gpt-neox", 2, None))
 
@@ -139,6 +142,27 @@ def test_the_command_line(tmp_path, capsys):
         assert json.loads(capsys.readouterr().out)
     assert main(["run", "--model.architecture", "llama", "--model.norm", "rms", "--out", str(tmp_path)]) == 2
     assert capsys.readouterr().err == "iterhead: model.norm=rms: only for architecture=iterhead, not llama\n"
+
+
+def test_transformers_is_imported_only_for_these_architectures(monkeypatch):
+    code = "import sys, iterhead.runs.training, iterhead.report.run_page, iterhead.studies.registry as r\n"
+    code += "from iterhead.training.trainer import Trainer; from iterhead.settings import RunConfig\n"
+    code += "Trainer([RunConfig()]); r.find_studies('architectures', 'laptop'); print('transformers' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(ih.UserError, match=r"transformers is not installed: pip install 'iterhead\[hf\]'"):
+        Trainer([architecture_run()])
+
+
+def test_generation(grouped):
+    prompts = grouped.tokens(4)[:3, :6]  # problem, four inputs, EoI
+    written = grouped.model.reader().generate(prompts, 4)
+    tokens = prompts
+    for _ in range(4):
+        tokens = torch.cat([tokens, grouped.model(tokens)[:, -1:].argmax(-1)], dim=1)
+    assert torch.equal(written, tokens[:, 6:])
+    with pytest.raises(ih.UserError, match=r"expected a Transformer; use model\.reader\(\)\.generate"):
+        ih.generate(grouped.model, prompts, 4)
 
 
 # The study
