@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from iterhead.cli.parsing import Command, Parser, declare, declare_shared, filled, one_of, refused, whole_number
 from iterhead.cli.shell import Interrupts, command_line, print_json
+from iterhead.formatting import listed, percent, plural
 
 if TYPE_CHECKING:
     from iterhead.scans.result import HeadScore, ScanResult
@@ -79,7 +80,10 @@ def _run(options: argparse.Namespace, interrupts: Interrupts) -> "ScanResult":
             trust_remote_code=options.trust_remote_code,
             allow_pickle=options.allow_pickle,
         )
-        bar.write(f"{model}")
+        bar.write(
+            f"{type(model.hf).__name__}: {plural(model.layers, 'layer')} of {plural(model.heads, 'head')}, in "
+            f"{str(model.dtype).removeprefix('torch.')} on {model.device}. Ctrl-C pauses, and the same command goes on."
+        )
         return run_scan(model, config, options.out, bar.show)
 
 
@@ -88,7 +92,6 @@ def _show(result: "ScanResult") -> None:
     from rich.console import Console
 
     from iterhead.cli.output import plain_table, score_text
-    from iterhead.formatting import listed, percent
 
     console, settings, behaviour = Console(highlight=False), result.settings, result.behaviour
     free = "" if behaviour.free is None else f", {percent(behaviour.free)} when it writes the whole chain"
