@@ -8,18 +8,19 @@ from transformers import PreTrainedTokenizerFast
 WORDS = ("input", "state", "states", "step", "and", ":", "=>")
 CORPUS = [
     *["input: 3 1 4 => states: 3 4 6\n", "input and state: 3 step 2:"] * 20,
-    " ".join(str(value) for value in range(100)),
+    "".join(f" {value}" for value in range(100)),
 ]
 
 
-def word_level(values: int = 100, unknown: bool = True) -> PreTrainedTokenizerFast:
-    """One token for each word of the prompts and each of `values` numbers; nothing else, and no special tokens."""
-    words = ["[UNK]"] * unknown + [*WORDS, *map(str, range(values))]
-    tokenizer = Tokenizer(
-        models.WordLevel({word: i for i, word in enumerate(words)}, **({"unk_token": "[UNK]"} if unknown else {}))
-    )
+def word_level(
+    values: int = 100, unknown: bool = True, words: tuple[str, ...] | None = None
+) -> PreTrainedTokenizerFast:
+    """One token for each word of the prompts and each of `values` numbers (or `words`); no special tokens."""
+    unknown_token = {"unk_token": "[UNK]"} if unknown else {}
+    listed = dict.fromkeys([*unknown_token.values(), *WORDS, *(words or map(str, range(values)))])
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(listed)}, **unknown_token))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **({"unk_token": "[UNK]"} if unknown else {}))
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **unknown_token)
 
 
 @cache

@@ -7,12 +7,14 @@ more shots leave the test inputs as they are.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from iterhead.data.splits import distinct_inputs
 from iterhead.errors import UserError
 from iterhead.seeds import IntegerStream
 from iterhead.tasks import IterativeTask
 
-TRIES = 1000  # draws before an example that meets the conditions is taken not to exist
+TRIES = 1000  # draws before a prompt, or a shot that does not show the test example, is taken not to exist
 
 Inputs = tuple[int, ...]
 
@@ -87,23 +89,26 @@ def _new_prompt(
 def _shots(
     task: IterativeTask, lengths: Sequence[int], shots: int, test: Inputs, stream: IntegerStream
 ) -> list[Inputs]:
-    """Return the inputs of `shots` examples; one is repeated only if `TRIES` draws give no other."""
+    """Return the inputs of `shots` examples; one repeats another only if 20 draws give nothing else."""
     drawn: list[Inputs] = []
-    while len(drawn) < shots:
-        shot = None
-        for _ in range(TRIES):
-            inputs = _inputs(task, lengths, stream)
-            if inputs[: len(test)] != test:
-                shot = inputs
-                if shot not in drawn:
-                    break
-        if shot is None:
-            raise UserError(
-                f"{task.name}: every example of length {len(test)} shows the test example: take longer examples, or "
-                "no shots"
-            )
+    for _ in range(shots):
+        for _ in range(20):
+            shot = _shot(task, lengths, test, stream)
+            if shot not in drawn:
+                break
         drawn.append(shot)
     return drawn
+
+
+def _shot(task: IterativeTask, lengths: Sequence[int], test: Inputs, stream: IntegerStream) -> Inputs:
+    """Return inputs that do not begin with the test example's."""
+    for _ in range(TRIES):
+        inputs = _inputs(task, lengths, stream)
+        if inputs[: len(test)] != test:
+            return inputs
+    raise UserError(
+        f"{task.name}: every example of length {len(test)} shows the test example: take longer examples, or no shots"
+    )
 
 
 def _inputs(task: IterativeTask, lengths: Sequence[int], stream: IntegerStream) -> Inputs:
@@ -112,4 +117,5 @@ def _inputs(task: IterativeTask, lengths: Sequence[int], stream: IntegerStream) 
 
 
 def _example(task: IterativeTask, inputs: Inputs, orders: IntegerStream) -> Example:
-    return Example(inputs, tuple(map(int, task.run(inputs))), tuple(map(int, orders.permutation(len(inputs)))))
+    (states,) = task.states(np.array([inputs])).tolist()
+    return Example(inputs, tuple(states), tuple(orders.permutation(len(inputs)).tolist()))

@@ -88,15 +88,20 @@ def sequence_batch(task: Task, tokens_BT: NDArray[np.int64], vocabulary: Vocabul
     """Return whole sequences with chain of thought, as `Dataset.test` holds them, as a batch of prompts without EoS.
 
     Raises:
-        UserError: for a mixture, or sequences that are not in the layout.
+        UserError: for a mixture, or sequences that are not in the layout or have other values than the task's.
     """
     single = _single(task)
+    vocabulary.check(single.alphabet)
     layout = SequenceLayout(max(1, (tokens_BT.shape[1] - 3) // 2))
     inputs_BL, states_BL = tokens_BT[:, layout.inputs], tokens_BT[:, layout.states]
     if tokens_BT.shape[1] != layout.size or not np.array_equal(
         layout.assemble(vocabulary, inputs_BL, states_BL), tokens_BT
     ):
         raise UserError(f"sequences {tokens_BT.shape} are not in the layout: problem, L inputs, EoI, L states, EoS")
+    single.states(inputs_BL)  # refuses an input that is not the task's
+    lowest, highest = states_BL.min(), states_BL.max()
+    if lowest < 0 or highest >= single.alphabet:
+        raise UserError(f"{single.name}: states {lowest} .. {highest}: expected 0 .. {single.alphabet - 1}")
     order = tuple(range(layout.length))
     rows = zip(inputs_BL.tolist(), states_BL.tolist(), strict=True)
     examples = tuple((Example(tuple(inputs), tuple(states), order),) for inputs, states in rows)

@@ -91,10 +91,20 @@ def encode(tokenizer: Any, texts: list[str]) -> list[EncodedText]:
     try:
         encoded = tokenizer(texts, return_offsets_mapping=True, verbose=False)
     except Exception as error:  # a word-level tokenizer without an unknown token raises a bare Exception
-        raise UserError(f"tokenizer {name} cannot write {shortened(texts[0])}: {error}") from None
+        raise UserError(f"tokenizer {name} cannot write {_unwritable(tokenizer, texts)!r}: {error}") from None
     unknown = getattr(tokenizer, "unk_token_id", None)
     result = []
     for text, ids, offsets in zip(texts, encoded["input_ids"], encoded["offset_mapping"], strict=True):
         result.append(EncodedText(text, tuple(ids), tuple(offsets), name))
         result[-1].check_written(unknown)
     return result
+
+
+def _unwritable(tokenizer: Any, texts: list[str]) -> str:
+    """Return the first word of texts that raises an exception."""
+    for word in dict.fromkeys(" ".join(texts).split()):
+        try:
+            tokenizer(word)
+        except Exception:
+            return word
+    return texts[0]

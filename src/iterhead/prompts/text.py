@@ -87,12 +87,11 @@ class TextRenderer:
     @cached_property
     def value_ids(self) -> tuple[tuple[int, ...], ...]:
         """The token ids with which a state is written, for each value of the alphabet."""
-        return tuple(self._ids_of(value) for value in range(self.task.alphabet))
-
-    def _ids_of(self, value: int) -> tuple[int, ...]:
-        page, spans = self._write([Example((value, value), (value, value), (0, 1))])
-        (text,) = encode(self.tokenizer, [page.text])
-        return text.ids[slice(*text.tokens_of(spans.states[1]))]
+        written = [self._write([Example((v, v), (v, v), (0, 1))]) for v in range(self.task.alphabet)]
+        encoded = encode(self.tokenizer, [page.text for page, _ in written])
+        return tuple(
+            text.ids[slice(*text.tokens_of(spans.states[1]))] for text, (_, spans) in zip(encoded, written, strict=True)
+        )
 
     def _write(self, examples: Iterable[Example]) -> tuple[Page, ExampleSpans]:
         """Return the text of a prompt, and the characters of its last example."""
