@@ -30,6 +30,9 @@ from .model.transformer import Transformer as Transformer
 from .model.weights import from_weights as from_weights
 from .notebook import attention_map as attention_map
 from .notebook import head_scores as head_scores
+from .prompts.batch import PromptBatch as PromptBatch
+from .prompts.make import make_prompts as make_prompts
+from .prompts.make import make_sequences as make_sequences
 from .runs.run import load as load
 from .runs.training import train as train
 from .runs.training import train_population as train_population

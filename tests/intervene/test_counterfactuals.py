@@ -19,10 +19,9 @@ from helpers.oracle import (
 from iterhead.errors import UserError
 from iterhead.intervene import counterfactuals
 from iterhead.intervene.counterfactuals import CounterfactualCounts, shift_follows_f, swap_follows_f
-from iterhead.intervene.effects import next_states
 from iterhead.intervene.patterns import shifted_attention
 from iterhead.model.handmade import handmade
-from iterhead.tasks import SequenceLayout, task
+from iterhead.tasks import SequenceLayout, next_states, task
 
 residuals = pytest.mark.parametrize("residual", RESIDUALS)
 

@@ -95,16 +95,23 @@ def _draw(
             f"{task.name}: only {distinct} sequence of length {length} exists, so training and test sequences cannot "
             "be disjoint: admit more input values (zero=true) or use --data.split iid"
         )
-    if distinct <= 4 * total:
-        ranks = stream.permutation(distinct)
-        if distinct < total:
-            n_test = min(max(1, round(distinct * n_test / total)), distinct - 1)
-            n_train = distinct - n_test
-        place_values = len(symbols) ** np.arange(length - 1, -1, -1, dtype=np.int64)
-        inputs = symbols[ranks[: n_train + n_test, None] // place_values % len(symbols)]
-    else:
-        inputs = symbols[_draw_distinct(len(symbols), length, total, stream)]
+    if distinct < total:
+        n_test = min(max(1, round(distinct * n_test / total)), distinct - 1)
+        n_train = distinct - n_test
+    inputs = distinct_inputs(task, length, total, stream)
     return inputs[:n_train], inputs[n_train : n_train + n_test]
+
+
+def distinct_inputs(task: IterativeTask, length: int, count: int, stream: IntegerStream) -> Tokens:
+    """Return `count` different inputs in random order, [count, length]; all that exist if they are fewer."""
+    symbols = np.asarray(task.symbols, dtype=np.int64)
+    possible = len(symbols) ** length
+    if possible > 4 * count:
+        return symbols[_draw_distinct(len(symbols), length, count, stream)]
+    ranks = stream.permutation(possible)[:count]
+    place_values = len(symbols) ** np.arange(length - 1, -1, -1, dtype=np.int64)
+    inputs: Tokens = symbols[ranks[:, None] // place_values % len(symbols)]
+    return inputs
 
 
 def _draw_distinct(base: int, length: int, count: int, stream: IntegerStream) -> Tokens:

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from iterhead.errors import UserError
 from iterhead.intervene.activations import Heads, patch
-from iterhead.intervene.effects import Sequences, chunks, component_of, next_states, predict, states_before
+from iterhead.intervene.effects import Sequences, chunks, component_of, predict
 from iterhead.intervene.patterns import shifted_attention
 from iterhead.model.hooks import HookedModel
 from iterhead.seeds import IntegerStream
-from iterhead.tasks import SequenceLayout, Task, Vocabulary
+from iterhead.tasks import SequenceLayout, Task, Vocabulary, next_states, states_before
 
 Integers = NDArray[np.int64]
 
@@ -85,7 +85,7 @@ def shift_follows_f(
         layout = SequenceLayout(length)
         steps = np.arange(length)[max(0, -k) : length - max(0, k)]
         inputs, components = tokens[:, layout.inputs], component_of(tokens, vocabulary)[:, None]
-        before = states_before(task, tokens, layout)[:, steps]
+        before = states_before(task, tokens[:, layout.states])[:, steps]
         right, predicted = (table[components, before, inputs[:, read]] for read in (steps, steps + k))
         outputs = predict(model, tokens, layout, shifted_attention(layout, k, layer, head))[:, steps]
         answers.append((outputs, right, predicted))
@@ -150,7 +150,7 @@ def swap_follows_f(
     steps, followed, answers = np.zeros_like(table), np.zeros_like(table), []
     for length, tokens in sequences.items():
         layout = SequenceLayout(length)
-        components, before = component_of(tokens, vocabulary)[:, None], states_before(task, tokens, layout)
+        components, before = component_of(tokens, vocabulary)[:, None], states_before(task, tokens[:, layout.states])
         inputs = tokens[:, layout.inputs]
         swapped = _others(task, components[:, 0], inputs, IntegerStream(seed, "swaps", length))
         right, predicted = table[components, before, inputs], table[components, before, swapped]

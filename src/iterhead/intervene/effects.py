@@ -15,7 +15,7 @@ from torch import Tensor
 from iterhead.intervene.activations import Hooks
 from iterhead.measure.evaluate import CHUNK
 from iterhead.model.hooks import HookedModel
-from iterhead.tasks import SequenceLayout, Task, Vocabulary
+from iterhead.tasks import SequenceLayout, Task, Vocabulary, next_states, states_before
 
 Sequences = Mapping[int, NDArray[np.int64]]
 """Whole sequences by length, each [B, size of its layout], as `Dataset.test` holds them."""
@@ -132,7 +132,7 @@ def chance_levels(
         uniform = np.repeat(1 / alphabets[components, None], states.shape[1], axis=1)
         state = random_map = None
         if cot:
-            guess = best_guess_from_state(task)[components[:, None], states_before(task, tokens, layout)]
+            guess = best_guess_from_state(task)[components[:, None], states_before(task, states)]
             luck = 1 / (layout.second_pairs[0] + 1)
             state, random_map = _chance(guess), _chance(luck + (1 - luck) * guess)
         by_value = _chance(1 / _values_at_step(components, states))
@@ -162,24 +162,6 @@ def _values_at_step(components: NDArray[np.int64], states: NDArray[np.int64]) ->
 def component_of(tokens: NDArray[np.int64], vocabulary: Vocabulary | None = None) -> NDArray[np.int64]:
     """Return each sequence's component of a mixture, [B], from tokens [B, size]; 0 for a single task."""
     return (vocabulary or Vocabulary()).problem(0) - tokens[:, 0]
-
-
-def states_before(task: Task, tokens: NDArray[np.int64], layout: SequenceLayout) -> NDArray[np.int64]:
-    """Return s_{t-1} for t = 1 .. L, [B, L]; the size of the alphabet stands for s_0, which EoI represents."""
-    before = tokens[:, layout.second_pairs[0]].copy()
-    before[:, 0] = task.alphabet
-    return before
-
-
-def next_states(task: Task) -> NDArray[np.int64]:
-    """Return F of each component, [components, p + 1, p]: row s, or p for s_0; column x; -1 where x is no input."""
-    p = task.alphabet
-    table = np.full((len(task.components), p + 1, p), -1, dtype=np.int64)
-    for index, component in enumerate(task.components):
-        size = component.alphabet
-        table[index, :size, :size] = component.table
-        table[index, p, :size] = component.first_states
-    return table
 
 
 def best_guess_from_state(task: Task) -> NDArray[np.float64]:

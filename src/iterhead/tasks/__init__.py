@@ -2,6 +2,17 @@
 
 from iterhead.tasks.catalogue import catalogue, task
 from iterhead.tasks.layout import QueryKeyPairs, SequenceLayout, Vocabulary
-from iterhead.tasks.task import IterativeTask, Mixture, Task
+from iterhead.tasks.task import IterativeTask, Mixture, Task, next_states, states_before
 
-__all__ = ["IterativeTask", "Mixture", "QueryKeyPairs", "SequenceLayout", "Task", "Vocabulary", "catalogue", "task"]
+__all__ = [
+    "IterativeTask",
+    "Mixture",
+    "QueryKeyPairs",
+    "SequenceLayout",
+    "Task",
+    "Vocabulary",
+    "catalogue",
+    "next_states",
+    "states_before",
+    "task",
+]

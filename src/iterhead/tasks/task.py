@@ -173,3 +173,20 @@ class Mixture:
 
 Task: TypeAlias = IterativeTask | Mixture
 """Both have `alphabet`, `components`, `weights`, `name` and `digest`."""
+
+
+def next_states(task: Task) -> NDArray[np.int64]:
+    """Return F of each component, [components, p + 1, p]: row s, or p for s_0; column x; -1 where x is no input."""
+    p = task.alphabet
+    table = np.full((len(task.components), p + 1, p), -1, dtype=np.int64)
+    for index, component in enumerate(task.components):
+        size = component.alphabet
+        table[index, :size, :size] = component.table
+        table[index, p, :size] = component.first_states
+    return table
+
+
+def states_before(task: Task, states_BL: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return s_{t-1} for t = 1 .. L, [B, L], as the rows of `next_states`: the size of the alphabet is s_0."""
+    first = np.full_like(states_BL[:, :1], task.alphabet)
+    return np.concatenate([first, states_BL[:, :-1]], axis=1)
