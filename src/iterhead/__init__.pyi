@@ -33,11 +33,13 @@ from .notebook import head_scores as head_scores
 from .prompts.batch import PromptBatch as PromptBatch
 from .prompts.make import make_prompts as make_prompts
 from .prompts.make import make_sequences as make_sequences
+from .runs.export import export as export
 from .runs.run import load as load
 from .runs.training import train as train
 from .runs.training import train_population as train_population
 from .runs.transfer import transfer as transfer
 from .runs.worker_pool import train_many as train_many
+from .scans import scan as scan
 from .settings import DataConfig as DataConfig
 from .settings import ModelConfig as ModelConfig
 from .settings import RunConfig as RunConfig

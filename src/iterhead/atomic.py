@@ -13,6 +13,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
@@ -35,18 +36,19 @@ _ADVICE = {
 
 
 @contextmanager
-def explained(action: str, path: Path) -> Iterator[None]:
+def explained(action: str, path: Path, option: str = "--out") -> Iterator[None]:
     """Turn any OSError inside into a UserError: `PATH: cannot ACTION: reason; what to do`.
 
     Args:
         action: "read", "write" or "lock".
         path: as the user knows it, never a temporary name.
+        option: the option that chooses another place to write to.
     """
     try:
         yield
     except OSError as error:
         reason = error.strerror or str(error) or type(error).__name__
-        advice = _ADVICE.get(error.errno or 0, _ELSEWHERE)
+        advice = _ADVICE.get(error.errno or 0, _ELSEWHERE).replace("--out", option)
         if action == "read":
             advice = "check its permissions and its disk"
         raise UserError(f"{path}: cannot {action}: {reason}; {advice}") from error
@@ -79,6 +81,29 @@ def replacing(files: Mapping[Path, bytes]) -> Iterator[None]:
         for temporary in temporaries.values():
             with suppress(OSError):
                 temporary.unlink()
+
+
+def replace_folder(folder: Path, temporary: Path) -> None:
+    """Put a complete folder in the place of another one, or of none, and remove the old one; raises OSError.
+
+    `temporary` is next to `folder`. Its files are synced first. A process that is killed leaves the old folder or the
+    new one, in its place or under a temporary name.
+    """
+    for path in temporary.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    _sync_folder(temporary)
+    old = temporary.with_name(f"{temporary.name}.old")
+    if folder.exists():
+        folder.rename(old)
+    try:
+        temporary.rename(folder)
+    except OSError:
+        if old.exists():
+            old.rename(folder)
+        raise
+    _sync_folder(folder.parent)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def write(path: Path, data: bytes) -> None:

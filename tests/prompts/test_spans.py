@@ -73,6 +73,12 @@ def test_the_tokens_of_ten(tokenizer, ten):
     assert tokenizer.convert_ids_to_tokens(batch.value_ids[10]) == ten
 
 
+def test_a_character_of_two_tokens():
+    batch = make_prompts(task("parity"), byte_level(), length=2, count=3, words=("é", "à"))
+    assert [len(ids) for ids in batch.value_ids] == [2, 2]  # bytes of UTF-8
+    assert (batch.input_spans_BL2[..., 1] - batch.input_spans_BL2[..., 0] == 2).all()
+
+
 def test_special_tokens_come_first():
     tokenizer = metaspace()
     batch = make_prompts(task("parity"), tokenizer, length=2, count=1, shots=0)

@@ -62,16 +62,18 @@ def _dispatch(words: list[str], interrupts: Interrupts) -> int:
 def commands() -> "dict[str, Command]":
     """Return the commands by name. To add one: a module next to this one with a `Command` in it, and its place here."""
     from iterhead.cli.bench_command import COMMAND as BENCH
+    from iterhead.cli.export_command import COMMAND as EXPORT
     from iterhead.cli.handmade_command import COMMAND as HANDMADE
     from iterhead.cli.report_command import COMMAND as REPORT
     from iterhead.cli.run_command import COMMAND as RUN
+    from iterhead.cli.scan_command import COMMAND as SCAN
     from iterhead.cli.show_command import COMMAND as SHOW
     from iterhead.cli.study_command import COMMAND as STUDY
     from iterhead.cli.tasks_command import COMMAND as TASKS
     from iterhead.cli.transfer_command import COMMAND as TRANSFER
     from iterhead.cli.verify_command import COMMAND as VERIFY
 
-    listed = (RUN, TRANSFER, SHOW, REPORT, VERIFY, HANDMADE, STUDY, TASKS, BENCH)
+    listed = (RUN, TRANSFER, SHOW, REPORT, VERIFY, SCAN, EXPORT, HANDMADE, STUDY, TASKS, BENCH)
     return {command.name: command for command in listed}
 
 

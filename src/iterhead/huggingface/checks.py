@@ -13,7 +13,7 @@ from iterhead.huggingface.attention import NAME, Capture, capturing
 from iterhead.model.hooks import PATTERN_HOOKS, HookPoints, pattern_hook
 
 SEQUENCES, TOKENS, PADDING = 2, 12, 3
-"""The batch of the check: sequences, tokens of each, and padding on the left of the first."""
+"""The batch of the check: sequences, tokens of each (or the context, if shorter), padding on the left of the first."""
 
 TOLERANCES = {torch.float64: 1e-8, torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 0.1}
 """How far a layer's maps may be from eager's, by the dtype of the weights: as the mean share of a query's weight that
@@ -57,9 +57,10 @@ def check_attention(hf: PreTrainedModel) -> None:
     Raises:
         UserError: if they differ, or if a token changes the logits before it. Then no score would mean anything.
     """
-    kind, layers = type(hf).__name__, int(hf.config.get_text_config().num_hidden_layers)
+    kind, config = type(hf).__name__, hf.config.get_text_config()
+    layers, length = int(config.num_hidden_layers), min(TOKENS, getattr(config, "max_position_embeddings", TOKENS))
     embedding = hf.get_input_embeddings().weight
-    tokens = torch.randint(len(embedding), (SEQUENCES, TOKENS), generator=torch.Generator().manual_seed(0))
+    tokens = torch.randint(len(embedding), (SEQUENCES, length), generator=torch.Generator().manual_seed(0))
     mask = torch.ones_like(tokens)
     mask[0, :PADDING] = 0
     tokens, mask = tokens.to(embedding.device), mask.to(embedding.device)
@@ -72,7 +73,7 @@ def check_attention(hf: PreTrainedModel) -> None:
     with _implementation(hf, "eager"):
         expected = hf(**inputs, output_attentions=True)
     hook_points = HookPoints([pattern_hook(layer) for layer in range(layers)], PATTERN_HOOKS)
-    every = torch.arange(TOKENS, device=tokens.device)
+    every = torch.arange(length, device=tokens.device)
     with _implementation(hf, NAME):
         with capturing(Capture(hook_points, every, every, layers - 1)):
             logits = hf(**inputs).logits

@@ -67,7 +67,7 @@ def last_repeat(tokens_BT: Integers, queries_BL: Integers, size: int = 1) -> Int
     for back in range(size):
         shifted_BT = np.full_like(tokens_BT, -1)
         shifted_BT[:, back:] = tokens_BT[:, : tokens - back]
-        matches_BLT &= (shifted_BT[:, None, :] == shifted_BT[rows, queries_BL][..., None]) & (positions >= back)
+        matches_BLT &= shifted_BT[:, None, :] == shifted_BT[rows, queries_BL][..., None]
     last = tokens - 1 - np.argmax(matches_BLT[..., ::-1], axis=-1)
     return np.where(matches_BLT.any(-1), last, -1)
 

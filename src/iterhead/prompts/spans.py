@@ -52,7 +52,7 @@ class EncodedText:
         start, end = characters
         first, last = int(self.first_tokens[start]), int(self.last_tokens[end - 1])
         begin, stop = self.offsets[first][0], self.offsets[last][1]
-        if begin < start - 1 or self.text[begin:start].strip() or stop > end:
+        if self.text[begin:start].strip() or stop > end:
             raise UserError(
                 f"tokenizer {self.tokenizer_name} joins {self.text[start:end]!r} with its neighbours in a token, "
                 f"{shortened(self.text[begin:stop])}: expected tokens that end where a word ends"
