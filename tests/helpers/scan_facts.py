@@ -7,8 +7,6 @@ from iterhead.prompts import span_mask
 from iterhead.report.scan_examples import Intervention, page_examples
 from iterhead.tasks import next_states, states_before
 
-NAMES = {"iteration": "x_t", "first": "the end of the input"}
-
 
 def page_of(model, batches, first, second, **changes):
     """Facts and examples of a model in which `first` and `second` are the heads to look at."""
@@ -17,7 +15,12 @@ def page_of(model, batches, first, second, **changes):
         "verdict": "iteration-head",
         "sentence": "An iteration head: it looks at x_t. Its answers follow F.",
         "behaviour": {
-            **{"teacher_forced": 1.0, "teacher_forced_interval": [0.99, 1.0], "free": 0.96, "free_interval": [0.9, 1.0]},
+            **{
+                "teacher_forced": 1.0,
+                "teacher_forced_interval": [0.99, 1.0],
+                "free": 0.96,
+                "free_interval": [0.9, 1.0],
+            },
             **{"guess": 0.5, "by_length": {str(len(e.right)): {"teacher_forced": 1.0, "free": 0.96} for e in examples}},
         },
         "heads": scores(examples, model.heads),
@@ -45,15 +48,15 @@ def scores(examples, heads):
         own, others = 0.0, {}
         for example in examples:
             keys, tokens = example.keys[role], len(example.tokens)
-            at = [example.rows.tolist().index(query) for query in keys.queries]
+            at = [example.rows.tolist().index(query) for query in keys.queries_PQ[0]]
             maps = torch.from_numpy(example.maps[:, at]) / 255
 
             def mean(spans, maps=maps, tokens=tokens):
                 return (maps * torch.from_numpy(span_mask(spans, tokens))).sum(-1).mean(-1) / len(examples)
 
-            own = own + mean(keys.ideal)
-            for name, spans in keys.competing.items():
-                others[name] = others.get(name, 0) + mean(spans)
+            own = own + mean(keys.target_PQ2[0])
+            for name, spans in keys.others.items():
+                others[name] = others.get(name, 0) + mean(spans[0])
         for index, weight in enumerate(own.tolist()):
             competing = max(others, key=lambda name, index=index: others[name][index])
             score = weight - float(others[competing][index])
@@ -86,7 +89,9 @@ def interventions(batch, head):
     predicted[:, :-1], predicted[:, -1] = following, -1
     made = {
         "head ablated": Intervention(lambda _rows, _tokens: ablate_head(layer, index), about="Its output is zero."),
-        "looking at x_{t+1}": Intervention(redirected, predicted_BL=predicted, about="The head looks one step too far."),
+        "looking at x_{t+1}": Intervention(
+            redirected, predicted_BL=predicted, about="The head looks one step too far."
+        ),
     }
     if batch.length > 1:
         edited = batch.with_state(1, (batch.states_BL[:, 0] + 1) % batch.task.alphabet)

@@ -2,38 +2,36 @@
 
 The page cannot run the model, so all that it shows is computed here, for the first prompt of each batch.
 
-Letters: `B` prompts, `T` tokens, `L` steps, `A` all heads of the model (layers times heads), `R` rows: the queries whose
-attention is kept; a last `2` is a span of tokens [start, end).
+Letters: `B` prompts, `T` tokens, `L` steps, `A` all heads of the model (layers times heads), `R` rows (the queries
+whose attention is kept); a last `2` is a span of tokens [start, end).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from iterhead.model.hooks import PATTERN_HOOKS, Hook, pattern_hook
-from iterhead.prompts import PromptBatch, competing_spans
-from iterhead.prompts.geometry import token_spans
+from iterhead.huggingface.language_model import LanguageModel
+from iterhead.model.hooks import PATTERN_HOOKS, pattern_hook
+from iterhead.prompts import PromptBatch
 from iterhead.prompts.sequences import TokenRenderer
-
-if TYPE_CHECKING:
-    from iterhead.huggingface.language_model import LanguageModel  # imports transformers
-
-Integers = NDArray[np.int64]
-
-Role = Literal["iteration", "first"]
-
-MakeHooks = Callable[[slice, int], Mapping[str, Hook]]
-"""Returns the hooks for some prompts of a batch, whose tokens are cut to a number."""
+from iterhead.scans.passes import Integers, MakeHooks, tokens_of
+from iterhead.scans.result import Role
+from iterhead.scans.scores import RoleKeys, role_keys
 
 Names = Callable[[Iterable[int]], list[str]]
 """Returns tokens as text."""
 
 NO_VALUE = -1
 """In `Intervention.predicted_BL`: F predicts nothing for this step."""
+
+METASPACE = "\u2581"
+
+FIRST = slice(0, 1)
+"""The row of a batch that the page shows."""
 
 _FULL = 255  # a weight of 1, as a byte
 
@@ -43,8 +41,8 @@ class Intervention:
     """What is changed in the model or in a prompt, to see what the model answers then.
 
     Attributes:
-        make_hooks: called with `slice(0, 1)` and the number of tokens. Hooks at `attn.hook_pattern` get maps with one row
-            for each query that writes a state, [1, H, L, T], in the order of `queries_BL`. None for no hooks.
+        make_hooks: called with `slice(0, 1)` and the number of tokens. Hooks at `attn.hook_pattern` get maps with one
+            row for each query that writes a state, [1, H, L, T], in the order of `queries_BL`. None for no hooks.
         answers: the first tokens that the model answers on the first prompt, L of them, if they are known already; None
             to run the model.
         batch: the edited prompts, if the text is changed; None for the batch itself.
@@ -61,20 +59,6 @@ class Intervention:
 
 MakeInterventions = Callable[[PromptBatch], Mapping[str, Intervention]]
 """Returns the interventions on a batch by their names, in the order in which the page offers them."""
-
-
-@dataclass(frozen=True, eq=False)
-class Keys:
-    """Where the heads of a role look, by step: their queries [L], the role's key [L, 2], and the other explanations."""
-
-    queries: Integers
-    ideal: Integers
-    competing: Mapping[str, Integers]
-
-    def as_json(self) -> dict[str, Any]:
-        """Return JSON values."""
-        competing = {name: spans.tolist() for name, spans in self.competing.items()}
-        return {"queries": self.queries.tolist(), "ideal": self.ideal.tolist(), "competing": competing}
 
 
 @dataclass(frozen=True)
@@ -111,7 +95,7 @@ class PageExample:
         marker: the tokens that end the input.
         start: the first token of the last example.
         right: the first token of the right s_t as text, L of them.
-        keys: where heads look, by role.
+        keys: where heads look, by role; its arrays are those of the whole batch, of which the page shows the first row.
         rows: the positions of the queries whose attention is kept, [R].
         maps: their attention, a byte for each weight, [A, R, T].
         answers: without an intervention first.
@@ -125,7 +109,7 @@ class PageExample:
     marker: Sequence[int]
     start: int
     right: Sequence[str]
-    keys: Mapping[Role, Keys]
+    keys: Mapping[Role, RoleKeys]
     rows: Integers
     maps: NDArray[np.uint8]
     answers: Sequence[Answers]
@@ -137,13 +121,13 @@ class PageExample:
             **{name: getattr(self, name) for name in ("length", "start", "note")},
             **{name: list(getattr(self, name)) for name in ("tokens", "marker", "right")},
             **{name: getattr(self, name).tolist() for name in ("inputs", "states", "rows")},
-            "keys": {role: keys.as_json() for role, keys in self.keys.items()},
+            "keys": {role: _keys_json(keys) for role, keys in self.keys.items()},
             "answers": [vars(answers) for answers in self.answers],
         }
 
 
 def page_examples(
-    model: "LanguageModel", batches: Sequence[PromptBatch], interventions: MakeInterventions | None = None
+    model: LanguageModel, batches: Sequence[PromptBatch], interventions: MakeInterventions | None = None
 ) -> list[PageExample]:
     """Return the first prompt of each batch with the attention of every head, and the answers under interventions.
 
@@ -155,9 +139,9 @@ def page_examples(
     return [_example(model, batch, {} if interventions is None else interventions(batch)) for batch in batches]
 
 
-def _example(model: "LanguageModel", batch: PromptBatch, interventions: Mapping[str, Intervention]) -> PageExample:
-    keys = _keys(batch)
-    rows = np.unique(np.concatenate([of_role.queries for of_role in keys.values()]))
+def _example(model: LanguageModel, batch: PromptBatch, interventions: Mapping[str, Intervention]) -> PageExample:
+    keys = role_keys(batch)
+    rows = np.unique(np.concatenate([of_role.queries_PQ[0] for of_role in keys.values()]))
     name = _namer(model, batch)
     size, (start, end) = int(batch.sizes_B[0]), batch.marker_spans_B2[0].tolist()
     all_interventions = {"": Intervention(), **interventions}
@@ -177,32 +161,24 @@ def _example(model: "LanguageModel", batch: PromptBatch, interventions: Mapping[
     )
 
 
-def _keys(batch: PromptBatch) -> dict[Role, Keys]:
-    """Return where the heads of each role look in the first prompt."""
-    ends_BL = batch.state_ends_BL
-    marker_L2 = np.repeat(batch.marker_spans_B2[:1], batch.length, axis=0)
-    return {
-        "iteration": Keys(batch.queries_BL[0], batch.input_spans_BL2[0], _first_prompt(competing_spans(batch))),
-        "first": Keys(ends_BL[0], marker_L2, _first_prompt(token_spans(batch.tokens_BT, ends_BL))),
-    }
-
-
-def _first_prompt(spans: Mapping[str, Integers]) -> dict[str, Integers]:
-    return {name: spans_BL2[0] for name, spans_BL2 in spans.items()}
+def _keys_json(keys: RoleKeys) -> dict[str, Any]:
+    """Return where heads look in the first prompt."""
+    competing = {name: spans_PQ2[0].tolist() for name, spans_PQ2 in keys.others.items()}
+    return {"queries": keys.queries_PQ[0].tolist(), "ideal": keys.target_PQ2[0].tolist(), "competing": competing}
 
 
 @torch.no_grad()
-def _maps(model: "LanguageModel", batch: PromptBatch, rows: Integers) -> NDArray[np.uint8]:
+def _maps(model: LanguageModel, batch: PromptBatch, rows: Integers) -> NDArray[np.uint8]:
     """Return the attention of the first prompt at some queries as bytes, [A, R, T]."""
-    tokens = torch.from_numpy(batch.tokens_BT[:1, : batch.sizes_B[0]])
-    options = {"output_positions": slice(0, 1), "query_positions": torch.from_numpy(rows)}
-    _, cache = model.run_with_cache(tokens, [PATTERN_HOOKS], **options)
+    tokens = tokens_of(batch, FIRST, model.device)
+    queries = torch.from_numpy(rows).to(model.device)
+    _, cache = model.run_with_cache(tokens, [PATTERN_HOOKS], output_positions=slice(0, 1), query_positions=queries)
     maps = torch.cat([cache[pattern_hook(layer)][0].float().cpu() for layer in range(model.layers)])
     return np.asarray((maps * _FULL).round().to(torch.uint8))
 
 
 def _answers(
-    model: "LanguageModel", original: PromptBatch, label: str, intervention: Intervention, name: Names
+    model: LanguageModel, original: PromptBatch, label: str, intervention: Intervention, name: Names
 ) -> Answers:
     """Return what the model answers on the first prompt under an intervention."""
     batch = intervention.batch or original
@@ -212,7 +188,9 @@ def _answers(
     if intervention.predicted_BL is not None:
         predicted = _first_ids(batch, intervention.predicted_BL[0])
     known = [prediction != NO_VALUE for prediction in predicted]
-    tells = [is_known and prediction != truth for is_known, prediction, truth in zip(known, predicted, right, strict=True)]
+    tells = [
+        is_known and prediction != truth for is_known, prediction, truth in zip(known, predicted, right, strict=True)
+    ]
     return Answers(
         name=label,
         about=intervention.about,
@@ -225,11 +203,11 @@ def _answers(
 
 
 @torch.no_grad()
-def _run(model: "LanguageModel", batch: PromptBatch, intervention: Intervention) -> list[int]:
+def _run(model: LanguageModel, batch: PromptBatch, intervention: Intervention) -> list[int]:
     """Return the most likely first token of each state of the first prompt."""
-    size = int(batch.sizes_B[0])
-    tokens, queries = torch.from_numpy(batch.tokens_BT[:1, :size]), torch.from_numpy(batch.queries_BL[:1])
-    hooks = intervention.make_hooks(slice(0, 1), size) if intervention.make_hooks else {}
+    tokens = tokens_of(batch, FIRST, model.device)
+    queries = torch.from_numpy(batch.queries_BL[FIRST]).to(model.device)
+    hooks = intervention.make_hooks(FIRST, tokens.shape[1]) if intervention.make_hooks else {}
     logits = model(tokens, hooks, output_positions=queries, query_positions=queries)
     first: list[int] = logits[0].argmax(-1).tolist()
     return first
@@ -256,10 +234,10 @@ def _note(batch: PromptBatch) -> str:
     return f"{what} was replaced, at step t = {batch.edited_steps_B[0]}."
 
 
-def _namer(model: "LanguageModel", batch: PromptBatch) -> Names:
+def _namer(model: LanguageModel, batch: PromptBatch) -> Names:
     """Return the function that gives each token's text: decoded one by one, so that spaces and parts of words show.
 
-    A token of some bytes of a character has no text; then its name in the tokenizer is taken.
+    A token of some bytes of a character has no text; then it is its name in the tokenizer, or its id if that has none.
     """
     if isinstance(batch.renderer, TokenRenderer):
         vocabulary = batch.renderer.vocabulary
@@ -268,7 +246,10 @@ def _namer(model: "LanguageModel", batch: PromptBatch) -> Names:
     tokenizer: Any = model.tokenizer
 
     def name(token: int) -> str:
+        written = str(tokenizer.convert_ids_to_tokens(token) or f"token {token}")
+        if written.startswith(METASPACE):  # sentencepiece's space, which decoding drops where it comes first
+            return written.replace(METASPACE, " ")
         text = str(tokenizer.decode([token], clean_up_tokenization_spaces=False))
-        return str(tokenizer.convert_ids_to_tokens(token)) if not text or "\ufffd" in text else text
+        return text if text and "\ufffd" not in text else written
 
     return lambda ids: [name(int(token)) for token in ids]

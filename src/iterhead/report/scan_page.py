@@ -1,15 +1,19 @@
-"""The page of a scan: the verdict, every head in a picture, where a head looks in a prompt, and what interventions do."""
+"""The page of a scan: verdict, every head in a picture, where a head looks in a prompt, what interventions do."""
 
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from iterhead.formatting import percent
 from iterhead.report.assemble import MOST_BYTES, Arrays, assemble, pack
-from iterhead.report.scan_examples import PageExample, Role
+from iterhead.scans.result import Role
+
+if TYPE_CHECKING:
+    from iterhead.report.scan_examples import PageExample  # which imports transformers
 
 SCAN_REPORT = "scan.html"
 
@@ -28,11 +32,15 @@ ROLES: tuple[Role, ...] = ("iteration", "first")
 
 SCORES = ("score", "low", "high", "p", "weight", "peakiness")
 
+_BRACKETED = re.compile(r"_\((t[-+]1)\)")  # messages write x_(t+1), pages x_{t+1}
+
+_CLAUSE = re.compile(r"(?<=\.) +(?=[A-Z])|; +(?![^(]*\))")  # the end of a sentence, or a semicolon outside brackets
+
 Facts = dict[str, Any]
 Place = tuple[int, int]
 
 
-def scan_page(facts: Mapping[str, Any], examples: Sequence[PageExample], command: str = "") -> bytes:
+def scan_page(facts: Mapping[str, Any], examples: "Sequence[PageExample]", command: str = "") -> bytes:
     """Return the page of a scan, one HTML file below 1 MB that loads nothing.
 
     The attention of as many heads is in it as there is room for, those with the best scores first.
@@ -54,7 +62,7 @@ def scan_page(facts: Mapping[str, Any], examples: Sequence[PageExample], command
         "summary": rest,
         "behaviour": behaviour(facts["behaviour"]),
     }
-    texts = {name: _encodable(text) for name, text in texts.items()}
+    texts = {name: _BRACKETED.sub(r"_{\1}", _encodable(text)) for name, text in texts.items()}
     head_facts, arrays = _heads(facts["heads"])
     stored = {
         **{name: facts.get(name) for name in ("verdict", "behaviour", "causal", "settings", "notes")},
@@ -94,9 +102,10 @@ def _share(facts: Mapping[str, Any], name: str) -> str:
 
 
 def _split(sentence: str) -> tuple[str, str]:
-    """Return the first sentence, which is shown large, and the rest."""
-    first, *rest = re.split(r"(?<=[a-z)%][.;:]) +(?=[A-Zxs])", sentence.strip(), maxsplit=1)
-    return first, "".join(rest)
+    """Return the first clause of the verdict, which is shown large, and the rest."""
+    first, *rest = _CLAUSE.split(sentence.strip(), maxsplit=1)
+    text = "".join(rest)
+    return first.rstrip(".") + ".", text[:1].upper() + text[1:]
 
 
 def _heads(heads: Sequence[Mapping[str, Any]]) -> tuple[Facts, Arrays]:
@@ -110,7 +119,7 @@ def _heads(heads: Sequence[Mapping[str, Any]]) -> tuple[Facts, Arrays]:
         for head in heads
     ]
     scores = [[_number(head.get(name)) for name in SCORES] for head in heads]
-    arrays = {
+    arrays: dict[str, NDArray[Any]] = {
         "head_places": np.array(places, dtype=np.uint16).reshape(len(heads), 5),
         "head_scores": np.array(scores, dtype=np.float32).reshape(len(heads), len(SCORES)),
     }
@@ -130,7 +139,7 @@ def _ranked(heads: Sequence[Mapping[str, Any]], layers: int, per_layer: int) -> 
     return list(dict.fromkeys([*in_turn, *everywhere]))
 
 
-def _maps(examples: Sequence[PageExample], kept: Sequence[Place], per_layer: int) -> Arrays:
+def _maps(examples: "Sequence[PageExample]", kept: Sequence[Place], per_layer: int) -> Arrays:
     """Return the attention rows of the heads that are kept, an array for each example."""
     indices = [layer * per_layer + head for layer, head in kept]
     return {f"maps.{number}": example.maps[indices] for number, example in enumerate(examples)}

@@ -18,14 +18,14 @@ function showScan(data) {
   });
   byId("summary").hidden = !byId("summary").textContent;
   showLengths(facts.behaviour);
-  showPictures(heads, state, colours);
+  const pictures = showPictures(heads, state, colours);
   byId("prompt-part").hidden = !examples.length;
   if (examples.length) showPrompt(facts, heads, examples, state, colours);
   showCausal(facts.causal);
   new BestHeads(heads, state);
   showScanOrigin(facts, heads);
   followTheme(colours, state);
-  globalThis.report = { ...data, heads, examples, state }; // for the console, and for the tests
+  globalThis.report = { ...data, heads, examples, pictures, state }; // for the console, and for the tests
 }
 
 function showPrompt(facts, heads, examples, state, colours) {

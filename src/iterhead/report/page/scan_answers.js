@@ -21,7 +21,7 @@ class AnswersTable {
         checked: index === chosen,
         change: () => this.state.set({ answers: index }),
       });
-      return make("label", {}, input, ...typeset(answers.name || "none"));
+      return make("label", {}, input, make("span", {}, ...typeset(answers.name || "none")));
     });
     byId("interventions").replaceChildren(make("legend", {}, "Intervention"), ...choices);
     byId("interventions").hidden = choices.length < 2;

@@ -1,7 +1,7 @@
 // Layers by heads for one role: the score as colour, significant heads outlined.
 
 const [SMALLEST_HEAD, LARGEST_HEAD] = [13, 44]; // pixels
-const NUMBERED_HEAD = 36; // pixels; from here on a head has its score written in it
+const NUMBERED_HEAD = 38; // pixels; from here on a head has its score written in it
 const HEAD_MARGIN = { left: 34, top: 20, right: 4, bottom: 4 };
 const WIDE = 20; // heads in a layer; beyond, the two pictures are one below the other
 
@@ -88,7 +88,7 @@ class HeadsPicture {
     }
     if (this.cell < NUMBERED_HEAD) return;
     context.fillStyle = readable(colour);
-    context.font = "12px system-ui, sans-serif";
+    context.font = "11px system-ui, sans-serif";
     context.fillText(signed(entry.score), x + this.cell / 2, y + this.cell / 2);
   }
 
@@ -152,7 +152,7 @@ const level = (value) => Math.round(Math.min(Math.max(value || 0, 0), 1) * (STEP
 /** Return the colour of text on a ground [r, g, b]. */
 const readable = ([r, g, b]) => (0.299 * r + 0.587 * g + 0.114 * b > 140 ? "#000000" : "#ffffff");
 
-/** Draw both pictures, and again when something changes. */
+/** Draw both pictures, and again when something changes; return them. */
 function showPictures(heads, state, colours) {
   const pictures = ROLES.map((role) => new HeadsPicture(role, heads, state, colours));
   byId("pictures").classList.toggle("stacked", heads.perLayer > WIDE);
@@ -164,4 +164,5 @@ function showPictures(heads, state, colours) {
   const draw = () => pictures.forEach((picture) => picture.draw());
   state.watch(["place", "theme"], draw);
   window.addEventListener("resize", draw);
+  return pictures;
 }

@@ -38,7 +38,7 @@ class Example {
     if (input >= 0) return `x_${input + 1}`;
     const state = this.states.findIndex(inSpan);
     if (state >= 0) return `s_${state + 1}`;
-    return inSpan(this.marker) ? "end of input" : "";
+    return inSpan(this.marker) ? "end" : "";
   }
 
   /** Return the step of an input or a written state; 0 for other tokens. */

@@ -60,13 +60,13 @@ function showCausal(rows) {
   const head = ["intervention", "heads", "right", "follows F"].map((name) => make("th", { scope: "col" }, name));
   const body = rows.map((row) => {
     const ofFollows = row.follows !== null && row.follows !== undefined;
-    const heads = (row.heads ?? []).map(([layer, index]) => headName(layer, index)).join("; ");
+    const heads = (row.heads ?? []).map(([layer, index]) => make("div", {}, headName(layer, index)));
     const interval = { low: row.low, high: row.high };
     return make(
       "tr",
       {},
       make("th", { scope: "row" }, ...typeset(row.intervention)),
-      make("td", { class: "quiet" }, heads || "–"),
+      make("td", { class: "quiet heads" }, ...(heads.length ? heads : ["–"])),
       make("td", {}, shareBar(row.accuracy, ofFollows ? null : interval, "first")),
       make("td", {}, ofFollows ? shareBar(row.follows, interval, "second") : "–"),
     );
