@@ -94,6 +94,16 @@ def test_stepping_through_the_queries(page, planted):
     expect(page.locator("#step-text")).to_have_text("t = 2 of 5")
 
 
+def test_pointing_at_a_competing_key_marks_its_tokens(page):
+    go_to(page, 3)  # the query is s_2, token 8; the token before it is 7
+    page.locator("#reading .bars li").filter(has_text="previous token").hover()
+    expect(page.locator("#prompt .pointed")).to_have_attribute("data-place", "7")
+    token(page, 1).hover()
+    expect(page.locator("#reading p").last).to_contain_text("x1: “")
+    token(page, 9).hover()
+    expect(page.locator("#reading p").last).to_contain_text("comes later")
+
+
 def test_weights_are_those_of_the_model(page, planted, batches):
     tokens = batches[1].tokens_BT[:1]
     layer, head = planted.first

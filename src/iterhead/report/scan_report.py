@@ -49,7 +49,9 @@ def scan_report(result: ScanResult, model: LanguageModel, command: str = "") -> 
 
 def interventions(result: ScanResult, batch: PromptBatch) -> Mapping[str, Intervention]:
     """Return the interventions of a scan on the prompts of one length, in the order of its causal table."""
-    stored: Mapping[str, Any] = next((e["answer_ids"] for e in result.examples if e["length"] == batch.length), {})
+    stored: Mapping[str, Any] = next(
+        (e.get("answer_ids", {}) for e in result.examples if e["length"] == batch.length), {}
+    )
     made = {}
     for row in result.causal:
         name = row.intervention

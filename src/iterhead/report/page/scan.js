@@ -13,7 +13,7 @@ function showScan(data) {
     step: Math.ceil(examples[middle]?.length / 2) || 1,
     answers: 0,
     pointed: -1,
-    hidden: null,
+    highlighted: null,
     theme: 0,
   });
   byId("summary").hidden = !byId("summary").textContent;
@@ -31,13 +31,13 @@ function showScan(data) {
 function showPrompt(facts, heads, examples, state, colours) {
   /** What is shown: a prompt, a step, and where the chosen head looks from there. */
   const view = () => {
-    const { place, step, example: index, answers, hidden } = state.values;
+    const { place, step, example: index, answers, highlighted } = state.values;
     const example = examples[index];
     const competing = heads.get(place)?.competing;
     const keys = example.at(place.role, step, competing);
     const weights = example.weights(heads.mapIndex(place), place.role, step);
     const rival = keys.rivals.find(({ name }) => name === competing);
-    return { example, role: place.role, step, weights, keys, rival, hidden, answers: example.answers[answers] };
+    return { example, role: place.role, step, weights, keys, rival, highlighted, answers: example.answers[answers] };
   };
   offerExamples(examples, state);
   offerRoles(state);
@@ -74,7 +74,7 @@ function offerExamples(examples, state) {
     const index = Number(select.value);
     const { length, answers } = examples[index];
     const kept = Math.min(state.get("answers"), answers.length - 1);
-    state.set({ example: index, step: Math.min(state.get("step"), length), answers: kept, pointed: -1, hidden: null });
+    state.set({ example: index, step: Math.min(state.get("step"), length), answers: kept, pointed: -1, highlighted: null });
   });
 }
 

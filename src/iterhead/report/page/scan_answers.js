@@ -54,6 +54,16 @@ class AnswersTable {
     );
     setText(byId("intervention-about"), answers.about);
     setText(byId("answers-text"), summary(answers));
+    this.keepInSight();
+  }
+
+  /** Scroll the table, where it is wider than the window, to the chosen step. */
+  keepInSight() {
+    const box = byId("answers").parentElement;
+    const [names, column] = ["th", "th.now"].map((selector) => byId("answers").querySelector(selector));
+    const { offsetLeft: left, offsetWidth: width } = column;
+    if (left - names.offsetWidth < box.scrollLeft || left + width > box.scrollLeft + box.clientWidth)
+      box.scrollLeft = left - names.offsetWidth;
   }
 
   row(name, steps, cellOf) {

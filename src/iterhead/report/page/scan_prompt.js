@@ -60,6 +60,7 @@ function visible(text) {
     if (character === "\t") return "⇥";
     if (code < 0x20) return String.fromCodePoint(CONTROL_PICTURES + code);
     if (code === DELETE) return DELETE_PICTURE;
+    if (code > DELETE && code < 0xa0) return `\\x${code.toString(16)}`;
     return character;
   }).join("");
 }
@@ -79,7 +80,7 @@ class PromptText {
     this.box.addEventListener("click", (event) => this.pick(event));
     this.box.addEventListener("keydown", (event) => this.move(event));
     state.watch(["example", "answers"], () => this.lay());
-    state.watch(["example", "answers", "place", "step", "theme", "pointed"], () => this.paint());
+    state.watch(["example", "answers", "place", "step", "theme", "pointed", "highlighted"], () => this.paint());
   }
 
   lay() {
@@ -101,7 +102,7 @@ class PromptText {
   }
 
   paint() {
-    const { example, role, weights, keys, rival, hidden } = this.getView();
+    const { example, role, weights, keys, rival, highlighted } = this.getView();
     const ramp = this.colours.ramps[ROLE_COLOURS[role]];
     this.elements.forEach((element, place) => {
       const inSpan = (span) => span && place >= span[0] && place < span[1];
@@ -109,7 +110,7 @@ class PromptText {
       element.classList.toggle("ideal", Boolean(inSpan(keys.ideal)));
       element.classList.toggle("rival", Boolean(inSpan(rival?.span)) && !inSpan(keys.ideal));
       element.classList.toggle("later", place > keys.query);
-      element.classList.toggle("pointed", place === this.state.get("pointed") || Boolean(inSpan(hidden)));
+      element.classList.toggle("pointed", place === this.state.get("pointed") || Boolean(inSpan(highlighted)));
       const colour = weights && ramp[level(weights[place])];
       element.firstChild.style.background = colour && place <= keys.query ? `rgb(${colour.join(" ")})` : "";
       element.firstChild.style.color = colour && place <= keys.query ? readable(colour) : "";

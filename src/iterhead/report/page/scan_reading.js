@@ -17,7 +17,7 @@ class Reading {
       make("p", {}, make("b", {}, ...typeset(`Step t = ${step}`)), ". ", ...typeset(`Query: ${doing}, ${quoted(example.tokens[keys.query])}.`)),
     ];
     if (weights) parts.push(this.bars(view));
-    if (answers)
+    if (role === "iteration")
       parts.push(make("p", {}, ...typeset(`To write s_${step}, the model ${answerText(example, answers, step)}`)));
     if (weights && pointed >= 0) parts.push(make("p", { class: "quiet" }, ...typeset(this.tokenText(view, pointed))));
     byId("reading").replaceChildren(...parts);
@@ -48,8 +48,8 @@ class Reading {
       "li",
       {
         class: kind,
-        pointerenter: () => this.state.set({ hidden: span }),
-        pointerleave: () => this.state.set({ hidden: null }),
+        pointerenter: () => this.state.set({ highlighted: span }),
+        pointerleave: () => this.state.set({ highlighted: null }),
       },
       make("span", { class: "name" }, ...typeset(name)),
       make("span", { class: "track", "aria-hidden": "true" }, fill),
