@@ -65,8 +65,8 @@ function visible(text) {
   }).join("");
 }
 
-/** Return a token between quotation marks. */
-const quoted = (text) => `“${visible(text)}”`;
+/** Return a token between quotation marks, in one line. */
+const quoted = (text) => `“${visible(text).replaceAll(" ", "\u00a0")}”`;
 
 const sumOf = (weights, [from, to]) => weights.slice(from, to).reduce((sum, weight) => sum + weight, 0);
 
@@ -102,7 +102,7 @@ class PromptText {
   }
 
   paint() {
-    const { example, role, weights, keys, rival, highlighted } = this.getView();
+    const { role, weights, keys, rival, highlighted } = this.getView();
     const ramp = this.colours.ramps[ROLE_COLOURS[role]];
     this.elements.forEach((element, place) => {
       const inSpan = (span) => span && place >= span[0] && place < span[1];
@@ -115,7 +115,7 @@ class PromptText {
       element.firstChild.style.background = colour && place <= keys.query ? `rgb(${colour.join(" ")})` : "";
       element.firstChild.style.color = colour && place <= keys.query ? readable(colour) : "";
     });
-    this.keepInSight(this.elements[keys.query], example);
+    this.keepInSight(this.elements[keys.query]);
   }
 
   keepInSight(element) {
