@@ -38,6 +38,7 @@ EDITS = 4
 """Edits of each prompt: one step is looked at in each."""
 
 SHIFTED = "looking at x_{t+1}"
+RANDOM = "looking at a random input"
 MEAN_ABLATION = "mean ablation"
 
 
@@ -100,7 +101,7 @@ class Experiment:
         self.means = means.to(model.device)
         self._choices: dict[str, Callable[[PromptBatch], Integers]] = {
             SHIFTED: next_inputs,
-            "looking at a random input": self._random_inputs,
+            RANDOM: partial(random_inputs, seed=seed),
             "looking at x_t": own_inputs,
         }
         self._on_heads: dict[str, Callable[[Sequence[Place]], Outcome]] = {
@@ -208,13 +209,6 @@ class Experiment:
 
         return self._outcome(answers_of)
 
-    def _random_inputs(self, batch: PromptBatch) -> Integers:
-        """Return for every step another input than x_t that its query sees, [P, L]; -1 where there is none."""
-        P, L = batch.queries_BL.shape
-        ranks = IntegerStream(self.seed, "scan", "random inputs", L).uniform(P * L * L).reshape(P, L, L)
-        ranks[~visible_inputs(batch) | np.eye(L, dtype=bool)] = -1
-        return np.where(ranks.max(-1) < 0, -1, ranks.argmax(-1))
-
     def _edit(self, kind: str) -> Outcome:
         """Replace a state or an input of every prompt in the text, and look at the answer that it changes.
 
@@ -279,6 +273,14 @@ def next_inputs(batch: PromptBatch) -> Integers:
         ..., 0
     ]
     return np.where((following < batch.length) & sees, following, -1)
+
+
+def random_inputs(batch: PromptBatch, seed: int) -> Integers:
+    """Return for every step another input than x_t that its query sees, [P, L]; -1 where there is none."""
+    P, L = batch.queries_BL.shape
+    ranks = IntegerStream(seed, "scan", "random inputs", L).uniform(P * L * L).reshape(P, L, L)
+    ranks[~visible_inputs(batch) | np.eye(L, dtype=bool)] = -1
+    return np.where(ranks.max(-1) < 0, -1, ranks.argmax(-1))
 
 
 def states_after(batch: PromptBatch, chosen_PL: Integers) -> Integers:

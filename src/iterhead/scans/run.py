@@ -232,6 +232,9 @@ class _Scan:
             "state_spans": batch.state_spans_BL2[0].tolist(),
             "marker_span": batch.marker_spans_B2[0].tolist(),
             "queries": batch.queries_BL[0].tolist(),
+            "answer_ids": {
+                name: outcome.answers[str(batch.length)] for name, outcome in outcomes.items() if outcome.answers
+            },
             "answers": {
                 name: causal.example_texts(batch, outcome.answers[str(batch.length)], decode)
                 for name, outcome in outcomes.items()
