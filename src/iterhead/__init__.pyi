@@ -39,6 +39,7 @@ from .runs.training import train as train
 from .runs.training import train_population as train_population
 from .runs.transfer import transfer as transfer
 from .runs.worker_pool import train_many as train_many
+from .scans import scan as scan
 from .settings import DataConfig as DataConfig
 from .settings import ModelConfig as ModelConfig
 from .settings import RunConfig as RunConfig

@@ -45,6 +45,10 @@ SWAP_SEQUENCES = 104
 73 below which even 100% cannot tell 0.95 from less (Wilson: 73 / (73 + 3.84) = 0.95)."""
 VERIFY_SEQUENCES = 2  # least number of test sequences of a length: claim 4d gives each the maps of another one
 
+# Scans of any model: the verdict (ours).
+FALSE_DISCOVERIES = 0.05  # family-wise: chance that any head of a model that iterates nothing counts as significant
+CAUSAL_MARGIN = 0.05  # a head matters if changing it moves the answers by more than this, compared with random heads
+
 # Claims over seeds: the studies.
 FEWEST_SEEDS = 3  # with fewer, no claim about runs in general is decided (ours)
 EMERGENCE_SEEDS = 10  # claim 2

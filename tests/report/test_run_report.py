@@ -13,7 +13,7 @@ from helpers.pages import ATTACK, Tags, facts_of, grown, staged
 from helpers.stored_runs import stored, untrained
 from iterhead.errors import UserError
 from iterhead.model.handmade import handmade
-from iterhead.report import overview, run_page, study_page
+from iterhead.report import overview, run_page, scan_page, study_page
 from iterhead.report.assemble import PAGE, assemble, pack, typeset
 from iterhead.report.replay import left_out, plan, replay
 from iterhead.report.run_page import SCRIPTS, STYLES, run_report, write_report
@@ -87,8 +87,9 @@ def test_nothing_comes_from_outside(written):
 
 def test_every_file_of_the_page_is_used():
     names = {place.name for place in PAGE.iterdir()}
-    templates = {"frame.html", "run.html", "study.html", "overview.html"}
-    assert names == {*templates, *STYLES, *SCRIPTS, *study_page.STYLES, *study_page.SCRIPTS, *overview.SCRIPTS}
+    templates = {"frame.html", "run.html", "study.html", "overview.html", "scan.html"}
+    others = *study_page.STYLES, *study_page.SCRIPTS, *overview.SCRIPTS, *scan_page.STYLES, *scan_page.SCRIPTS
+    assert names == {*templates, *STYLES, *SCRIPTS, *others}
 
 
 def test_the_same_run_gives_the_same_page(run, written):

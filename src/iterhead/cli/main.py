@@ -66,13 +66,14 @@ def commands() -> "dict[str, Command]":
     from iterhead.cli.handmade_command import COMMAND as HANDMADE
     from iterhead.cli.report_command import COMMAND as REPORT
     from iterhead.cli.run_command import COMMAND as RUN
+    from iterhead.cli.scan_command import COMMAND as SCAN
     from iterhead.cli.show_command import COMMAND as SHOW
     from iterhead.cli.study_command import COMMAND as STUDY
     from iterhead.cli.tasks_command import COMMAND as TASKS
     from iterhead.cli.transfer_command import COMMAND as TRANSFER
     from iterhead.cli.verify_command import COMMAND as VERIFY
 
-    listed = (RUN, TRANSFER, SHOW, REPORT, VERIFY, EXPORT, HANDMADE, STUDY, TASKS, BENCH)
+    listed = (RUN, TRANSFER, SHOW, REPORT, VERIFY, SCAN, EXPORT, HANDMADE, STUDY, TASKS, BENCH)
     return {command.name: command for command in listed}
 
 

@@ -127,12 +127,13 @@ def _explain(error: Exception, name: str) -> str:
 
 
 def _tokenizer(name: str, *, trust_remote_code: bool) -> PreTrainedTokenizerBase | None:
-    """Return the tokenizer, or None if there is none."""
+    """Return the tokenizer, or None if there is none: for some models transformers then makes one without words."""
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError, ImportError, TypeError, AttributeError):
         return None
-    return tokenizer if len(tokenizer) > 0 else None
+    has_words = set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)
+    return tokenizer if has_words else None
 
 
 @contextmanager

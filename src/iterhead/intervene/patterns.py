@@ -48,6 +48,29 @@ def shifted_attention(
     return _attend_to((queries[visible], keys[visible] + k), layout, layer, head)
 
 
+def attend_to(weights: Tensor, layer: int, head: Heads = None) -> dict[str, Hook]:
+    """Make heads attend with given weights, which may differ between sequences.
+
+    Args:
+        weights: [B, Q, T], for the queries whose maps are written out: all of a `Transformer`, or the
+            `query_positions` of a `LanguageModel`. Rows of zeros keep the network's weights.
+        layer: from 0.
+        head: one, several, or None for all of the layer.
+
+    Raises:
+        UserError: when the hook runs, for weights of another shape than the maps or a head that does not exist.
+    """
+
+    def new(pattern: Tensor) -> Tensor:
+        expected = [*pattern.shape[:-3], *pattern.shape[-2:]]
+        if list(weights.shape) != expected:
+            raise UserError(f"weights of shape {list(weights.shape)}: expected {expected}, as the maps of a head have")
+        rows = weights.to(pattern).unsqueeze(-3)
+        return torch.where(rows.sum(-1, keepdim=True) > 0, rows, pattern)
+
+    return replace(pattern_hook(layer), new, head=head)
+
+
 def uniform_attention(layer: int, head: Heads = None, *, queries: Positions = None) -> dict[str, Hook]:
     """Spread each query's weight evenly over the keys that it sees."""
 

@@ -36,8 +36,16 @@ def competing_spans(batch: PromptBatch) -> dict[str, Integers]:
         after same two tokens: the same where the token before is equal too.
         previous input, next input: x_{t-1} and x_{t+1}, one step off; none where it is not before the query.
     """
-    queries_BL = batch.queries_BL
-    same, same_two = (last_repeat(batch.tokens_BT, queries_BL, size) for size in (1, 2))
+    return {
+        **token_spans(batch.tokens_BT, batch.queries_BL),
+        "previous input": _neighbour(batch, -1),
+        "next input": _neighbour(batch, 1),
+    }
+
+
+def token_spans(tokens_BT: Integers, queries_BL: Integers) -> dict[str, Integers]:
+    """Return the keys of the explanations that hold for any query, as in `competing_spans`: spans [B, L, 2]."""
+    same, same_two = (last_repeat(tokens_BT, queries_BL, size) for size in (1, 2))
     return {
         "current token": _token_spans(queries_BL),
         "previous token": _token_spans(queries_BL - 1),
@@ -45,8 +53,6 @@ def competing_spans(batch: PromptBatch) -> dict[str, Integers]:
         "same token": _token_spans(same),
         "after same token": _token_spans(np.where(same < 0, -1, same + 1)),
         "after same two tokens": _token_spans(np.where(same_two < 0, -1, same_two + 1)),
-        "previous input": _neighbour(batch, -1),
-        "next input": _neighbour(batch, 1),
     }
 
 

@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -11,13 +11,20 @@ from pydantic.fields import FieldInfo
 from iterhead.errors import UserError, nearest, shortened
 from iterhead.settings.configs import RunConfig
 
+Config = TypeVar("Config", bound=BaseModel)
+
 
 def parse_config(values: Mapping[str, Any]) -> RunConfig:
     """Return the settings for nested `values`, defaults elsewhere; UserError, in one line, for the first wrong one."""
+    return parse_as(RunConfig, values)
+
+
+def parse_as(kind: type[Config], values: Mapping[str, Any]) -> Config:
+    """Return settings of another kind; as `parse_config`."""
     try:
-        return RunConfig.model_validate(dict(values))
+        return kind.model_validate(dict(values))
     except ValidationError as error:
-        raise UserError(_explain(error)) from None
+        raise UserError(_explain(error, kind)) from None
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -61,7 +68,7 @@ _EXPECTED = {
 """What was expected, for each of pydantic's types of error."""
 
 
-def _explain(error: ValidationError) -> str:
+def _explain(error: ValidationError, kind: type[BaseModel]) -> str:
     """Return one line for the first of pydantic's complaints."""
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"])
@@ -72,8 +79,8 @@ def _explain(error: ValidationError) -> str:
     if isinstance(cause, ValueError):
         return f"{name}.{cause}" if name else str(cause)
     if first["type"] == "extra_forbidden":
-        hint = nearest(name, option_names()) or " (iterhead run --help lists the settings)"
-        return f"unknown setting {name!r}{hint}"
+        where = " (iterhead run --help lists the settings)" if kind is RunConfig else ""
+        return f"unknown setting {name!r}{nearest(name, option_names(kind)) or where}"
     if first["type"] == "missing":
         return f"{name} is missing: expected a value for it"
     message = first["msg"].removeprefix("Input should be ").removeprefix("a valid ")

@@ -1,1 +1,0 @@
-"""Iteration heads in any causal language model: behaviour, scores, causal tests, verdict."""
