@@ -62,6 +62,7 @@ def _scan(options: argparse.Namespace, interrupts: Interrupts) -> int:
 def _run(options: argparse.Namespace, interrupts: Interrupts) -> "ScanResult":
     from iterhead.cli.watch import RunsBar
     from iterhead.huggingface.language_model import LanguageModel
+    from iterhead.report.scan_report import write_scan_report
     from iterhead.scans.run import run_scan
     from iterhead.scans.settings import ScanConfig
     from iterhead.settings.reading import parse_as
@@ -84,7 +85,9 @@ def _run(options: argparse.Namespace, interrupts: Interrupts) -> "ScanResult":
             f"{type(model.hf).__name__}: {plural(model.layers, 'layer')} of {plural(model.heads, 'head')}, in "
             f"{str(model.dtype).removeprefix('torch.')} on {model.device}. Ctrl-C pauses, and the same command goes on."
         )
-        return run_scan(model, config, options.out, bar.show)
+        result = run_scan(model, config, options.out, bar.show)
+        write_scan_report(result, model, again)
+        return result
 
 
 def _show(result: "ScanResult") -> None:
@@ -124,6 +127,7 @@ def _show(result: "ScanResult") -> None:
             table.add_row(f"{row.intervention}{where}", score_text(row.accuracy), score_text(row.follows), interval)
         console.print("", table, sep="\n")
     print(f"\n{filled(result.sentence)}\n\nWritten: result.json, scan.png and scan.pdf in {result.folder}")
+    print(f"Explore it in a browser: {result.folder}/scan.html")
 
 
 def _shown(result: "ScanResult") -> list["HeadScore"]:

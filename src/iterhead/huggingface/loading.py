@@ -15,6 +15,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 from transformers.utils import logging
 
 from iterhead.errors import UserError, nearest
+from iterhead.huggingface import register_architecture
 from iterhead.machine import find_device
 
 DTYPES = {"auto": "auto", "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -46,6 +47,7 @@ def load_pretrained(
         raise UserError(f"dtype={dtype}: expected one of {', '.join(DTYPES)}{nearest(dtype, DTYPES)}")
     device = find_device(device)
     _check_folder(name, allow_pickle=allow_pickle)
+    register_architecture()
     with _quiet():
         config = _load(AutoConfig, name, trust_remote_code=trust_remote_code)
         hf, report = _load(
