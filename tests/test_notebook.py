@@ -160,14 +160,29 @@ def test_a_map_of_a_network_needs_tokens(run, draw):
 # The page of documentation
 
 
+def run_cells(name, least):
+    """Run the Python cells of a page of the documentation, and return the variables that they leave."""
+    page = Path(__file__).parents[1] / "docs" / name
+    cells = re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    assert len(cells) >= least
+    variables = {}
+    for cell in cells:
+        exec(compile(cell, str(page), "exec"), variables)
+    return variables
+
+
+def test_the_cells_about_language_models_run(tmp_path, monkeypatch):
+    pytest.importorskip("transformers")
+    monkeypatch.chdir(tmp_path)
+    ih.export(ih.handmade(ih.task("polynomial"), 9), "my-network", task="polynomial")
+    variables = run_cells("language-models.md", least=3)
+    assert (variables["answers"] == torch.from_numpy(variables["batch"].states_BL)).all()
+    assert variables["result"].verdict == "iteration-head"
+
+
 @pytest.mark.usefixtures("draw")
 def test_the_cells_of_the_documentation_run(run, monkeypatch):
-    page = Path(__file__).parents[1] / "docs" / "notebook.md"
-    cells = re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
-    assert len(cells) >= 10
     monkeypatch.chdir(run.folder.path.parents[1])
-    names = {}
-    for cell in cells:
-        exec(compile(cell, str(page), "exec"), names)
+    names = run_cells("notebook.md", least=10)
     assert names["intact"][4].exact.all()
     assert not names["shifted"][4].exact.any()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -94,7 +95,13 @@ def _eager(hf: Any, ids: Tensor, queries: Tensor) -> Turn:
 def _transformer_lens(hf: Any, ids: Tensor, _: Tensor) -> Turn:
     from transformer_lens.model_bridge import TransformerBridge  # type: ignore[import-not-found]
 
-    bridge = TransformerBridge.boot_transformers("gpt2", hf_model=hf)
+    from iterhead.huggingface.export import make_tokenizer
+    from iterhead.tasks import Vocabulary, task
+
+    with TemporaryDirectory() as folder:  # it opens folders only, with a tokenizer in them
+        hf.save_pretrained(folder)
+        make_tokenizer(task("parity"), Vocabulary(64)).save_pretrained(folder)
+        bridge = TransformerBridge.boot_transformers(folder)
     return lambda: bridge.run_with_cache(ids, names_filter=lambda name: name.endswith("hook_pattern"))
 
 
