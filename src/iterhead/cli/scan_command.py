@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iterhead.cli.parsing import Command, Parser, declare, declare_shared, filled, one_of, refused, whole_number
@@ -62,6 +63,7 @@ def _scan(options: argparse.Namespace, interrupts: Interrupts) -> int:
 def _run(options: argparse.Namespace, interrupts: Interrupts) -> "ScanResult":
     from iterhead.cli.watch import RunsBar
     from iterhead.huggingface.language_model import LanguageModel
+    from iterhead.report.scan_page import SCAN_REPORT
     from iterhead.report.scan_report import write_scan_report
     from iterhead.scans.run import run_scan
     from iterhead.scans.settings import ScanConfig
@@ -86,7 +88,8 @@ def _run(options: argparse.Namespace, interrupts: Interrupts) -> "ScanResult":
             f"{str(model.dtype).removeprefix('torch.')} on {model.device}. Ctrl-C pauses, and the same command goes on."
         )
         result = run_scan(model, config, options.out, bar.show)
-        write_scan_report(result, model, again)
+        if not (Path(result.folder) / SCAN_REPORT).exists():
+            write_scan_report(result, model, again)
         return result
 
 
@@ -106,8 +109,9 @@ def _show(result: "ScanResult") -> None:
             f"without x_t: {percent(behaviour.guess)}."
         )
     )
-    heads = plain_table("layer", "head", "role", "score", "95%", "p", "best competing key", left=["role", "95%"])
-    heads.columns[-1].justify = "left"
+    heads = plain_table(
+        "layer", "head", "role", "score", "95%", "p", "best competing key", left=["role", "95%", "best competing key"]
+    )
     for head in _shown(result):
         heads.add_row(
             f"{head.layer + 1}",
@@ -126,8 +130,9 @@ def _show(result: "ScanResult") -> None:
             interval = f"{row.low:.2f} .. {row.high:.2f}"
             table.add_row(f"{row.intervention}{where}", score_text(row.accuracy), score_text(row.follows), interval)
         console.print("", table, sep="\n")
-    print(f"\n{filled(result.sentence)}\n\nWritten: result.json, scan.png and scan.pdf in {result.folder}")
-    print(f"Explore it in a browser: {result.folder}/scan.html")
+    print(
+        f"\n{filled(result.sentence)}\n\nWritten: scan.html, scan.png, scan.pdf and result.json in\n  {result.folder}"
+    )
 
 
 def _shown(result: "ScanResult") -> list["HeadScore"]:
@@ -145,8 +150,8 @@ COMMAND = Command(
     about=(
         "Lets the model do a task step by step, and says: how many states are right; which heads look at x_t when s_t "
         "is written, more than at anything else (with intervals over prompts, and p-values that allow for the number "
-        "of heads); and whether the answers depend on these heads. The verdict is iteration-head, competing-head, none or "
-        "task-not-done; the exit code is 0 for each of them. The same command continues an interrupted scan. "
+        "of heads); and whether the answers depend on these heads. The verdict is iteration-head, competing-head, none "
+        "or task-not-done; the exit code is 0 for each of them. The same command continues an interrupted scan. "
         "Needs transformers: pip install 'iterhead[hf]'."
     ),
     examples=(

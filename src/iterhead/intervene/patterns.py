@@ -52,8 +52,8 @@ def attend_to(weights: Tensor, layer: int, head: Heads = None) -> dict[str, Hook
     """Make heads attend with given weights, which may differ between sequences.
 
     Args:
-        weights: [B, Q, T], for the queries whose maps are written out: all of a `Transformer`, or the
-            `query_positions` of a `LanguageModel`. Rows of zeros keep the network's weights.
+        weights: [B, Q, T], for the queries whose maps are written out: all of a `Transformer` (in its last layer the
+            output positions), or the `query_positions` of a `LanguageModel`. Rows of zeros keep the network's weights.
         layer: from 0.
         head: one, several, or None for all of the layer.
 

@@ -43,7 +43,8 @@ class HeadScore:
             cannot tell the two apart.
         low, high: its 95% interval over prompts.
         competing: the best competing key, e.g. `previous token`.
-        p: chance that any head would look at permuted keys as much; over all heads of the model.
+        p: the larger of two p-values, each by a maximum statistic over all heads of the model: that the pairing of
+            queries and keys does not matter, and that the score is at most 0.
         weight: mean weight on the role's key.
         peakiness: share of queries that give it more than half their weight.
         significant: whether p is small and `low` above 0.

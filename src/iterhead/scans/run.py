@@ -30,7 +30,8 @@ from iterhead.huggingface.language_model import LanguageModel
 from iterhead.prompts import PromptBatch
 from iterhead.runs.storage import RunFolder, tensor_bytes
 from iterhead.scans import behaviour, causal, scores, significance, verdict
-from iterhead.scans.causal import Experiment, Outcome, Place
+from iterhead.scans.causal import Experiment, Outcome
+from iterhead.scans.heads import Place, head_means, random_heads
 from iterhead.scans.result import Behaviour, CausalRow, HeadScore, Role, ScanResult, Verdict
 from iterhead.scans.settings import Prompts, ScanConfig, model_digest, prepare
 from iterhead.tasks import Vocabulary
@@ -191,7 +192,7 @@ class _Scan:
 
     def _experiment(self) -> Experiment:
         if not self.folder.has("means.safetensors"):
-            means = causal.head_means(self.model, self.batches.values())
+            means = head_means(self.model, self.batches.values())
             self.folder.write("means.safetensors", tensor_bytes({"z": means}))
         means = self.folder.read_tensors("means.safetensors")[0]["z"]
         inputs = {length: self._tensors(length)["iteration.inputs"] for length in self.batches}
@@ -254,7 +255,7 @@ class _Table:
 
     def random_heads(self, heads: Sequence[Place]) -> list[list[Place]]:
         """Return the sets of random heads that some heads are compared with."""
-        return causal.random_heads(heads, self._scan.model.heads, heads, self._scan.prompts.config.seed)
+        return random_heads(heads, self._scan.model.heads, heads, self._scan.prompts.config.seed)
 
     def add(self, name: str, heads: Sequence[Place], compute: Callable[[], Outcome]) -> Outcome:
         """Add a row and return its outcome."""

@@ -99,6 +99,12 @@ def prepare(config: ScanConfig, model: LanguageModel) -> Prompts:
     shots = 0 if mode == "ids" else DEFAULT_SHOTS if config.shots is None else config.shots
     config = config.model_copy(update={"tokens": mode, "shots": shots})
     vocabulary = Vocabulary(names["EoS"] + 1 if "EoS" in names else model.vocabulary)
+    needed = config.iterative_task.alphabet + 3
+    if mode == "ids" and needed > vocabulary.size:
+        raise UserError(
+            f"task={config.task}: {needed - 3} values, the problem token, EoI and EoS need {needed} token ids, and the "
+            f"model has {vocabulary.size}: take a task with fewer values"
+        )
     batches: dict[int, PromptBatch] = {}
     for length in config.lengths or DEFAULT_LENGTHS:
         batch = _batch(config, model, vocabulary, length)

@@ -34,8 +34,8 @@ def input_p_values(inputs: Sequence[Floats], seed: int) -> Floats:
     each other.
 
     A head that looks by position alone, such as one with a fixed lag, breaks this null without iterating. Therefore a
-    head must also look at x_t more than at any fixed offset and any other competing key, in the interval over prompts.
-    Where a query cannot see all inputs (the form `interleaved`) the null is false, and p says nothing.
+    head must also look at x_t more than at any fixed offset and any other competing key: see `score_p_values`. Where a
+    query cannot see all inputs (the form `interleaved`) the null is false, and p says nothing.
     """
     statistics = np.zeros((PERMUTATIONS + 1, inputs[0].shape[1]))
     for weights in inputs:
@@ -69,6 +69,25 @@ def window_p_values(windows: Sequence[Floats], seed: int) -> Floats:
     return maximum_p_values(statistics)
 
 
+def score_p_values(difference_PA: Floats, seed: int) -> Floats:
+    """Return for each head the p-value of its score, [A], from the differences of which the score is the mean, [P, A].
+
+    The null hypothesis of a head: on average over all prompts that could be drawn, its key gets no more weight than the
+    best competing one. Prompts are drawn again with replacement, the same for all heads. p is the share of draws in
+    which the largest deviation of any head from its own mean, in standard errors, reaches the head's score (a maximum
+    statistic again, so for all heads together). A difference is nan in prompts that do not count for the head.
+    """
+    counts = np.maximum(np.isfinite(difference_PA).sum(0), 1)
+    means = np.nansum(difference_PA, axis=0) / counts
+    centred = np.nan_to_num(difference_PA - means)
+    errors = np.maximum(np.sqrt((centred**2).sum(0) / counts / np.maximum(counts - 1, 1)), 1e-12)
+    P = len(difference_PA)
+    drawn = IntegerStream(seed, "scan", "prompts drawn", P).integers(P, (PERMUTATIONS, P))
+    times_RP = np.stack([np.bincount(draw, minlength=P) for draw in drawn]).astype(float)
+    deviations = (times_RP @ centred) / np.maximum(times_RP @ np.isfinite(difference_PA), 1) / errors
+    return maximum_p_values(np.concatenate([(means / errors)[None], deviations]))
+
+
 def maximum_p_values(statistics: Floats) -> Floats:
     """Return the p-values of the maximum statistic, [A]: row 0 of [R + 1, A] is observed, the others are permuted."""
     largest = statistics.max(1)
@@ -91,21 +110,22 @@ def score_heads(by_length: Sequence[Weights], names: dict[Role, list[str]], seed
         "first": ("first.windows", window_p_values),
     }
     for role, (tested, test) in tests.items():
-        p_values = test([_flat(weights[tested]) for weights in by_length], seed)
+        looks = test([_flat(weights[tested]) for weights in by_length], seed)
         own, others = (np.concatenate([_flat(w[f"{role}.{name}"]) for w in by_length]) for name in ("own", "others"))
         targets = [_flat(weights[f"{role}.target"]) for weights in by_length]
         weight = np.concatenate([target.mean(-1) for target in targets]).mean(0)
         peakiness = np.concatenate([(target > PEAK).mean(-1) for target in targets]).mean(0)
-        best, differences = best_competitors(own - others)
-        for index in range(len(p_values)):
-            low, high = bootstrap_interval(differences[index])
-            p = float(p_values[index])
+        best, difference_PA = best_competitors(own - others)
+        p_values = np.maximum(looks, score_p_values(difference_PA, seed))
+        for index, (p, column) in enumerate(zip(p_values.tolist(), difference_PA.T, strict=True)):
+            counted = column[np.isfinite(column)]
+            low, high = bootstrap_interval(counted)
             scores.append(
                 HeadScore(
                     layer=index // heads,
                     head=index % heads,
                     role=role,
-                    score=float(differences[index].mean()),
+                    score=float(counted.mean()),
                     low=low,
                     high=high,
                     competing=names[role][best[index]],
@@ -118,16 +138,16 @@ def score_heads(by_length: Sequence[Weights], names: dict[Role, list[str]], seed
     return tuple(sorted(scores, key=lambda score: -score.score))
 
 
-def best_competitors(difference_PAE: Floats) -> tuple[NDArray[np.int64], list[Floats]]:
-    """Return each head's strongest other explanation, and what the role's key gets more than it, by prompt.
+def best_competitors(difference_PAE: Floats) -> tuple[NDArray[np.int64], Floats]:
+    """Return each head's strongest other explanation [A], and what the role's key gets more than it, [P, A].
 
-    Where the two never differ (nan for all prompts) the prompts cannot tell them apart, and the difference is 0.
+    It is nan in prompts where the two never differ. Where that is so in all prompts, they cannot tell the two apart,
+    and the difference is 0.
     """
     counts = np.isfinite(difference_PAE).sum(0)
-    means = np.nansum(difference_PAE, axis=0) / np.maximum(counts, 1)
-    best = means.argmin(-1)
+    best = (np.nansum(difference_PAE, axis=0) / np.maximum(counts, 1)).argmin(-1)
     chosen = np.take_along_axis(difference_PAE, best[None, :, None], axis=-1)[..., 0]
-    return best, [np.nan_to_num(head) if np.isnan(head).all() else head[np.isfinite(head)] for head in chosen.T]
+    return best, np.where(np.isnan(chosen).all(0), 0.0, chosen)
 
 
 def competing_weights(by_length: Sequence[Weights], names: Sequence[str]) -> dict[str, Floats]:

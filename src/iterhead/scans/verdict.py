@@ -7,8 +7,9 @@ import numpy as np
 
 from iterhead.criteria import CAUSAL_MARGIN, GUESSING_MARGIN
 from iterhead.estimates import bootstrap_interval
-from iterhead.formatting import head_label, listed, percent
-from iterhead.scans.causal import MEAN_ABLATION, SHIFTED, Outcome, Place
+from iterhead.formatting import head_label, percent
+from iterhead.scans.causal import MEAN_ABLATION, SHIFTED, Outcome
+from iterhead.scans.heads import Place
 from iterhead.scans.result import Behaviour, HeadScore, Verdict
 
 
@@ -110,8 +111,3 @@ def decide(
 
 def _cost(evidence: Evidence) -> float:
     return float(np.mean(evidence.controls[MEAN_ABLATION].accuracy) - np.mean(evidence.changed[MEAN_ABLATION].accuracy))
-
-
-def heads_text(heads: Sequence[Place]) -> str:
-    """Return heads in words."""
-    return listed([head_label(head) for head in heads])
