@@ -23,9 +23,11 @@ OTHER = {
     "data.test_per_length": 1023,
     "data.split": "iid",
     "data.cot": False,
+    "model.architecture": "gpt2",
     "model.width": 63,
     "model.layers": 3,
     "model.heads": 2,
+    "model.kv_heads": 1,
     "model.mlp_width": 255,
     "model.residual": "pre-norm",
     "model.norm": "rms",
@@ -59,9 +61,11 @@ OTHER = {
 
 
 def nested(name, value):
-    """`data.cot`, False -> {"data": {"cot": False}}; an epoch to start from needs a run to start from."""
+    """`data.cot`, False -> {"data": {"cot": False}}; an epoch to start from needs a run, key-value heads need llama."""
     if name == "start.epoch":
         return {"start": {"run": OTHER["start.run"], "epoch": value}}
+    if name == "model.kv_heads":
+        return {"model": {"architecture": "llama", "heads": 2, "kv_heads": value}}
     for part in reversed(name.split(".")):
         value = {part: value}
     return value
@@ -88,9 +92,10 @@ def test_every_setting_changes_the_hash():
     assert len(set(digests.values())) == len(OTHER) + 1
 
 
-def test_a_run_from_scratch_is_named_as_before_there_were_starts():
+def test_a_run_is_named_as_before_there_were_starts_and_architectures():
     content = RunConfig().model_dump()
     assert (content.pop("start"), content["training"].pop("train")) == (None, "all")
+    assert (content["model"].pop("architecture"), content["model"].pop("kv_heads")) == ("iterhead", None)
     expected = hashlib.sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()[:10]
     assert RunConfig().digest == expected
 

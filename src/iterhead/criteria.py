@@ -28,7 +28,7 @@ STRIDED_KEYS = 2.0  # a strided head spreads its weight over at least this many 
 UNIFORM_ENTROPY = 0.9  # least normalized entropy of a uniform head
 
 # Peakiness as present or absent.
-HEAD_PRESENT = 0.5  # claim 9 (ours): halfway between 0.1 below the boundary in figure 8 of the paper and 1 above
+HEAD_PRESENT = 0.5  # claims 9 and A (ours): halfway between 0.1 below the boundary in figure 8 of the paper and 1 above
 HEAD_ABSENT = 0.2  # claims 5b and 9a: second peakiness up to which the iteration head counts as broken
 OTHER_CIRCUIT_PEAKINESS = 0.5  # claim 11: second peakiness up to which a network has another circuit
 
@@ -37,9 +37,9 @@ CONSTRUCTION_ACCURACY = 0.99  # claim 1: all chains; an interval over few hundre
 INVARIANCE = 0.9  # claim 3: where a head is peaked
 HARMLESS_COST = 0.02  # claims 4a to 4d: largest share of chains that a harmless replacement of attention breaks
 CHANCE_MARGIN = 0.05  # claims 4e and 4f: how far above chance a random map may leave the network (ours)
-SHIFT_FOLLOWED = 0.9  # claim 4g: share of steps that follow a head that looks one position too far (ours)
+SHIFT_FOLLOWED = 0.9  # claims 4g and A8: share of steps that follow a head that looks one position too far (ours)
 STEP_READABLE = 0.99  # claim 5a: accuracy of the linear probe that reads t
-SWAP_FOLLOWED = 0.95  # claim 6: share of steps that follow F when x_t is swapped
+SWAP_FOLLOWED = 0.95  # claims 6 and A9: share of steps that follow F when x_t is swapped
 SWAP_SEQUENCES = 104
 """Sequences, all lengths together, for claim 6: two forward passes a step, so fewer than elsewhere, but more than the
 73 below which even 100% cannot tell 0.95 from less (Wilson: 73 / (73 + 3.84) = 0.95)."""
@@ -52,7 +52,7 @@ CAUSAL_MARGIN = 0.05  # a head matters if changing it moves the answers by more 
 # Claims over seeds: the studies.
 FEWEST_SEEDS = 3  # with fewer, no claim about runs in general is decided (ours)
 EMERGENCE_SEEDS = 10  # claim 2
-MEDIAN_ACCURACY = 0.95  # claim 2a
+MEDIAN_ACCURACY = 0.95  # claims 2a and A
 MEDIAN_PEAKINESS = 0.9  # claim 2b
 WITHOUT_CHAIN_ACCURACY = 0.2  # claim 7a, polynomial; figure 7 of the paper shows about 0.1
 WITHOUT_CHAIN_ACCURACY_PARITY = 0.6  # claims 7b and 7c (ours): as far above 0.5 as 0.2 is above 0.1

@@ -14,10 +14,10 @@ from iterhead.settings import DataConfig, ModelConfig
 from iterhead.training.flops import step_flops
 
 
-def operations(heads=1, positions="learned", layers=2):
+def operations(heads=1, positions="learned", layers=2, **model):
     """Of a batch with one sequence each of lengths 1 and 2, without chain of thought: a row of 4 + 5 = 9 tokens."""
     packing = make_packing(DataConfig(max_length=2, cot=False), per_length=1)
-    config = ModelConfig(width=8, mlp_width=10, vocabulary=6, heads=heads, positions=positions, layers=layers)
+    config = ModelConfig(width=8, mlp_width=10, vocabulary=6, heads=heads, positions=positions, layers=layers, **model)
     return step_flops(config, packing)
 
 
@@ -35,6 +35,16 @@ def test_operations_where_products_of_weights_do_not_help():
     # Two heads: keys and values of all nine tokens beside queries and outputs. One rotary head: keys of all tokens.
     assert operations(heads=2) - operations() == 6 * 2 * (8 * 8 * 2 * 9)
     assert operations(positions="rotary") - operations() == 6 * 2 * (8 * 8 * 9)
+
+
+def test_operations_of_other_architectures_by_hand():
+    # Both layers at all nine tokens, whose maps have 81 cells; 2 * 8 columns of queries and outputs, 2 * K * 4 of keys
+    # and values for K heads of width 4; two matrices in an MLP, three where it is gated.
+    maps, unembedding = 2 * 8 * 81, 8 * 6 * 4
+    plain = 9 * 8 * (2 * 8 + 2 * 8 + 2 * 10) + maps
+    gated = 9 * 8 * (2 * 8 + 2 * 4 + 3 * 10) + maps
+    assert operations(heads=2, architecture="gpt2") == 6 * (2 * plain + unembedding)
+    assert operations(heads=2, architecture="llama", kv_heads=1) == 6 * (2 * gated + unembedding)
 
 
 @pytest.mark.parametrize(("goal", "value", "reached"), [

@@ -35,6 +35,8 @@ def test_numbers_of_a_step_by_hand():
     packing = make_packing(DataConfig(max_length=2, cot=False), 1)
     of_query = 8 * 8 + 2 * 10 + 3 * 9
     assert step_activations(config, packing) == 2 * (4 * 6 + 9 * 8) + (9 + 4) * of_query
+    other = config.model_copy(update={"architecture": "gpt2"})  # every query of both layers, twice the vectors
+    assert step_activations(other, packing) == 2 * (4 * 6 + 9 * 8) + 18 * (2 * (8 * 8 + 2 * 10) + 3 * 9)
 
 
 def test_a_calibration_from_three_steps_by_hand():

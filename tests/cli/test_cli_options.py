@@ -104,7 +104,11 @@ def other_value(setting: Setting) -> object:
 @pytest.mark.parametrize("setting", settings(), ids=lambda setting: setting.flag)
 def test_every_setting_can_be_given(setting):
     value = OTHERS.get(".".join(setting.path), other_value(setting))
-    other = "--start.run parity-0123456789 " if setting.flag == "--start.epoch" else ""
+    needs = {
+        "--start.epoch": "--start.run parity-0123456789 ",
+        "--model.kv-heads": "--model.architecture llama --model.heads 8 ",
+    }
+    other = needs.get(setting.flag, "")
     result = config(f"{other}{setting.flag} {str(value).lower()}")
     assert setting.value(result) == value != setting.default
 

@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pytest
 
+from helpers.architectures import architecture_run
 from helpers.pages import ATTACK, Tags, facts_of, grown, staged
 from helpers.stored_runs import stored, untrained
 from iterhead.errors import UserError
@@ -17,6 +18,7 @@ from iterhead.report.assemble import PAGE, assemble, pack, typeset
 from iterhead.report.replay import left_out, plan, replay
 from iterhead.report.run_page import SCRIPTS, STYLES, run_report, write_report
 from iterhead.runs.run import PROVENANCE, load
+from iterhead.runs.training import train
 from iterhead.tasks import task
 
 COMMAND = "iterhead run --task parity"
@@ -162,6 +164,14 @@ def test_many_heads_a_mixture_and_no_room_for_the_network(tmp_path, made_page, o
     assert "so it cannot run here" in page.locator("#no-network").inner_text()
     assert page.locator("#machine").is_hidden()
     assert page.locator("#interventions-part").is_visible()
+
+
+def test_a_network_of_another_architecture_is_shown_but_does_not_run(tmp_path, made_page, open_page):
+    pytest.importorskip("transformers")
+    run = train(architecture_run("llama", 4, 2, epochs=1), out=tmp_path, threads=1)
+    page = open_page(made_page(run))
+    assert "This network has the architecture llama." in page.locator("#no-network").inner_text()
+    assert "llama" in page.locator("#settings").text_content()
 
 
 def test_a_mixture_asks_which_task(tmp_path, made_page, open_page):

@@ -20,7 +20,7 @@ from iterhead.tasks import QueryKeyPairs, SequenceLayout, Vocabulary
 if TYPE_CHECKING:
     from iterhead.data.splits import Dataset
     from iterhead.measure.records import Scores
-    from iterhead.model.transformer import Transformer
+    from iterhead.model.hooks import HookedModel
 
 
 HeadMap = tuple[str, NDArray[np.floating], QueryKeyPairs | None]
@@ -28,7 +28,7 @@ HeadMap = tuple[str, NDArray[np.floating], QueryKeyPairs | None]
 
 
 def run_figure_files(
-    config: RunConfig, model: "Transformer", dataset: "Dataset", history: Mapping[int, "Scores"], scores: "Scores"
+    config: RunConfig, model: "HookedModel", dataset: "Dataset", history: Mapping[int, "Scores"], scores: "Scores"
 ) -> dict[str, bytes]:
     """Return figure.png and figure.pdf of a run, with the best pair on the first test sequence of the longest length.
 
@@ -58,7 +58,7 @@ def _title(role: str, target: str, peakiness: float | None) -> str:
     return f"Nearest to the {role.lower()} ({{}})"
 
 
-def _maps(model: "Transformer", layout: SequenceLayout, tokens: NDArray[np.int64], scores: "Scores") -> list[HeadMap]:
+def _maps(model: "HookedModel", layout: SequenceLayout, tokens: NDArray[np.int64], scores: "Scores") -> list[HeadMap]:
     """Return the maps of the best pair; without chain of thought, those of each layer's first head, two at most."""
     import torch  # not at the top: drawing needs none of these
 
@@ -73,7 +73,7 @@ def _maps(model: "Transformer", layout: SequenceLayout, tokens: NDArray[np.int64
         return title.format(head_label(head)), weights, ROLES[role](layout) if role else None
 
     if scores.best_pair is None:
-        layers = dict.fromkeys((0, model.config.layers - 1))
+        layers = dict.fromkeys((0, model.layers - 1))
         return [head_map("{}", (layer, 0)) for layer in layers]
     first, second = scores.best_pair
     return [

@@ -22,6 +22,7 @@ from iterhead import atomic
 from iterhead.errors import UserError, nearest
 from iterhead.huggingface import modeling_iterhead
 from iterhead.huggingface.modeling_iterhead import IterheadConfig, IterheadForCausalLM
+from iterhead.huggingface.network import ArchitectureNetwork, Network
 from iterhead.model.layers import NORM_EPSILON
 from iterhead.model.transformer import Transformer
 from iterhead.tasks import Task, Vocabulary
@@ -63,14 +64,22 @@ def check_format(format: str) -> Format:
     return cast(Format, format)
 
 
-def to_huggingface(model: Transformer, format: Format = "auto") -> PreTrainedModel:
+def to_huggingface(model: Network, format: Format = "auto") -> PreTrainedModel:
     """Return a network as a model of transformers, in evaluation mode and in the dtype of its weights.
+
+    A network of an architecture that transformers has is copied as it is, with format `auto`.
 
     Raises:
         UserError: for several networks, or for one that GPT-2's architecture cannot hold.
     """
     if model.networks > 1:
         raise UserError(f"{model.networks} networks: expected one; model.select([0]) is the first")
+    if isinstance(model, ArchitectureNetwork):
+        if format != "auto":
+            raise UserError(
+                f"--format {format}: only for architecture=iterhead: {model.config.architecture} needs auto"
+            )
+        return model.hf()
     state = {name: tensor[0].detach() for name, tensor in model.state_dict().items()}
     # Random numbers are drawn for the weights, which are then replaced: the caller's stream must not notice.
     with torch.random.fork_rng(devices=[]):

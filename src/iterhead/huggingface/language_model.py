@@ -186,10 +186,10 @@ class LanguageModel:
         """
         tokens = torch.as_tensor(prompts, device=self.device)
         mask = torch.ones_like(tokens) if attention_mask is None else attention_mask.to(self.device)
-        # All of it, since the model's own defaults may sample, penalize repetitions or stop early.
-        greedy = GenerationConfig(
-            do_sample=False, max_new_tokens=steps, min_new_tokens=steps, eos_token_id=None, pad_token_id=0
-        )
+        # All of it, since the model's own defaults may sample, penalize repetitions or stop early: an end that is None
+        # would be the model's own, and with a least number of tokens the model could not write it.
+        longest = tokens.shape[1] + steps  # not `max_new_tokens`, which warns of a `max_length` that the model has
+        greedy = GenerationConfig(do_sample=False, max_length=longest, eos_token_id=self.vocabulary, pad_token_id=0)
         written: Tensor = self.hf.generate(tokens, attention_mask=mask, generation_config=greedy)
         return written[:, tokens.shape[1] :]
 

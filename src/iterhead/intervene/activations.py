@@ -119,6 +119,17 @@ def patch(name: str, donor: Tensor, *, head: Heads = None, positions: Positions 
     return replace(name, new, head=head, positions=positions)
 
 
+def shared_heads(head: Heads, heads: int, x: Tensor) -> Heads:
+    """Return the indices in keys or values x [..., T, K, d_head] of what some of the `heads` attention heads read.
+
+    With grouped queries there are fewer key-value heads K, each shared by heads / K attention heads.
+    """
+    group = heads // x.shape[-2]
+    if head is None or group == 1:
+        return head
+    return sorted({int(each) // group for each in ([head] if isinstance(head, int | np.integer) else head)})
+
+
 @torch.no_grad()
 def hook_means(model: HookedModel, tokens: Tensor, names: Iterable[str] = ("*",)) -> dict[str, Tensor]:
     """Return the mean activation over sequences by hook name: the activation's shape without that axis.

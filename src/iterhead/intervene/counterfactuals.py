@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from iterhead.errors import UserError
-from iterhead.intervene.activations import Heads, patch
+from iterhead.intervene.activations import Heads, patch, shared_heads
 from iterhead.intervene.effects import Sequences, chunks, component_of, predict
 from iterhead.intervene.patterns import shifted_attention
 from iterhead.model.hooks import HookedModel
@@ -131,7 +131,8 @@ def swap_follows_f(
     """Count how often the output is F(s_{t-1}, x') when the second head reads x' in place of x_t (claim 6).
 
     For each sequence and step, x' is drawn from the other inputs, and the head's value vector (`hook_v`) at the
-    position of x_t is taken from the same sequence with x' there. Nothing else is changed. States are teacher-forced.
+    position of x_t is taken from the same sequence with x' there. Nothing else is changed, but with grouped queries the
+    value is that of all heads of the group. States are teacher-forced.
     Steps with F(s_{t-1}, x') = F(s_{t-1}, x_t) do not count. Each step takes two forward passes, so a few dozen
     sequences of a length suffice.
 
@@ -175,7 +176,8 @@ def _outputs_with_swaps(
         for query, key, other in zip(*layout.second_pairs, others.T, strict=True):
             donor = own.clone()
             donor[:, key] = other
-            hooks = patch(values, model.run_with_cache(donor, [values])[1][values], head=head, positions=[key])
+            donated = model.run_with_cache(donor, [values])[1][values]
+            hooks = patch(values, donated, head=shared_heads(head, model.heads, donated), positions=[key])
             outputs.append(model(own, hooks=hooks)[:, query].argmax(-1).cpu())
         parts.append(torch.stack(outputs, dim=-1))
     return np.asarray(torch.cat(parts))

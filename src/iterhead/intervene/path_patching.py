@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from iterhead.errors import UserError
-from iterhead.intervene.activations import Positions, compose, patch
+from iterhead.intervene.activations import Positions, compose, patch, shared_heads
 from iterhead.measure.records import Head
 from iterhead.model.hooks import Hook, HookedModel
 
@@ -37,7 +37,7 @@ def path_patch(
         donor: ids of the same shape. Cut or pad an input of another length at its end: attention is causal.
         sender: (layer, head) whose output is exchanged.
         receiver: (layer, head) that reads it; head None for all of the layer.
-        into: what the receiver reads it as.
+        into: what the receiver reads it as. With grouped queries, keys and values are those of all heads of its group.
         through_mlps: False keeps the MLPs' outputs for `tokens` too, which leaves the direct path.
         positions: the receiver's positions that are patched; all by default.
 
@@ -58,4 +58,5 @@ def path_patch(
         *(patch(name, own[name]) for name in held),
     )
     patched = model.run_with_cache(tokens, [read], hooks=exchanged)[1][read]
-    return patch(read, patched, head=receiver[1], positions=positions)
+    heads = receiver[1] if into == "q" else shared_heads(receiver[1], model.heads, patched)
+    return patch(read, patched, head=heads, positions=positions)

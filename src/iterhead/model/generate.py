@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from iterhead.errors import UserError
 from iterhead.model.context import KeyValueCache
 from iterhead.model.hooks import HookPoints, hook_names
 from iterhead.model.transformer import Tokens, Transformer
@@ -16,7 +17,12 @@ def generate(model: Transformer, prompts: Tokens, steps: int) -> Tensor:
         model: one network, or M of them.
         prompts: ids, [B, T] or [M, B, T]; all of one length, e.g. problem, x_1 .. x_L, EoI.
         steps: at least 1; prompt and continuation but for the last token must fit the model's context.
+
+    Raises:
+        UserError: for a network of another architecture, or sequences longer than the context.
     """
+    if not isinstance(model, Transformer):
+        raise UserError(f"generate of {type(model).__name__}: expected a Transformer; use model.reader().generate")
     tokens = torch.as_tensor(prompts, device=model.device)
     single = tokens.dim() == 2
     tokens = tokens.unsqueeze(0) if single else tokens

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from iterhead.model.layers import gather_rows
 from iterhead.settings import ModelConfig
+from iterhead.settings.configs import OWN, ROTATED
 
 LONGEST_WAVE = 10_000.0
 """Ratio of the longest to the shortest wavelength (Vaswani et al., 2017; Su et al., 2021, for rotary)."""
@@ -110,6 +111,13 @@ POSITION_ENCODINGS: Mapping[str, type[PositionEncoding]] = {
     "none": NoPositions,
 }
 """By the name in `ModelConfig.positions`."""
+
+
+def has_position_table(config: ModelConfig) -> bool:
+    """Return whether the network has a table of positions as weights, so that it knows no longer sequences."""
+    if config.architecture != OWN:
+        return config.architecture not in ROTATED
+    return POSITION_ENCODINGS[config.positions].has_weights
 
 
 def position_angles(positions: int, coordinates: int) -> Tensor:

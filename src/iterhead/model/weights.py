@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from iterhead.errors import UserError, nearest
 from iterhead.model.positions import POSITION_ENCODINGS
@@ -15,7 +15,8 @@ from iterhead.model.transformer import Transformer
 from iterhead.settings import ModelConfig
 
 POSITION_TABLE = "pos_embed.W_pos"
-"""The one weight whose shape depends on the context: [1, P, C]."""
+POSITION_TABLES = (POSITION_TABLE, "transformer.wpe.weight")
+"""The weights whose shape depends on the context: [1, P, C], of our own architecture and of gpt2."""
 
 
 def from_weights(
@@ -49,7 +50,7 @@ def from_weights(
 
 
 @torch.no_grad()
-def load_weights(model: Transformer, network: int, weights: Mapping[str, Tensor]) -> None:
+def load_weights(model: nn.Module, network: int, weights: Mapping[str, Tensor]) -> None:
     """Copy weights, by name and each [1, ...] or without the leading axis, into one network 0 .. M - 1 of `model`.
 
     Of a longer table of positions the first rows are taken; a computed one (sinusoidal) is not read.
@@ -62,7 +63,7 @@ def load_weights(model: Transformer, network: int, weights: Mapping[str, Tensor]
         if name not in state:
             raise UserError(f"weights: {name}: unexpected, with shape {list(weight.shape)}{nearest(name, state)}")
     for name, tensor in state.items():
-        if name == POSITION_TABLE and not model.pos_embed.has_weights:
+        if name == POSITION_TABLE and isinstance(model, Transformer) and not model.pos_embed.has_weights:
             continue
         expected = tensor.shape[1:]
         if name not in weights:
@@ -70,7 +71,7 @@ def load_weights(model: Transformer, network: int, weights: Mapping[str, Tensor]
         weight = weights[name]
         if weight.dim() == tensor.dim() and len(weight) == 1:
             weight = weight[0]
-        rows = weight[: expected[0]] if name == POSITION_TABLE else weight
+        rows = weight[: expected[0]] if name in POSITION_TABLES else weight
         if rows.shape != expected:
             raise UserError(f"weights: {name}: expected shape {list(expected)}, got {list(weight.shape)}")
         tensor[network] = rows.to(tensor)

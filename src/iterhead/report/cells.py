@@ -113,7 +113,7 @@ def cells_facts(study: Study, command_of: Callable[[RunConfig], str]) -> Facts:
     `command_of` returns the command that makes a run; the page adds the seed, the start and the folder to it.
     """
     flat = [_flat(cell.config) for cell in study.cells]
-    common = {name: value for name, value in flat[0].items() if all(other[name] == value for other in flat)}
+    common = {name: value for name, value in flat[0].items() if all((name, value) in other.items() for other in flat)}
     return {
         "axes": list(study.axes),
         "labels": {axis: LABELS.get(axis, axis) for axis in study.axes},
@@ -131,16 +131,17 @@ def cells_facts(study: Study, command_of: Callable[[RunConfig], str]) -> Facts:
 
 
 def _flat(config: RunConfig) -> Facts:
-    """Return the settings by dotted name, defaults filled in, without the seed and the start of each run."""
+    """Return the settings that apply by dotted name, defaults filled in, without the seed and the start of each run."""
     dumped = config.model_dump(mode="json")
+    unused = {f"model.{name}" for name in config.model.unused}
     settings = {}
     for name in option_names():
         part, _, rest = name.rpartition(".")
-        if part != "start" and name != "seed":
+        if part != "start" and name != "seed" and name not in unused:
             settings[name] = dumped[part][rest] if part else dumped[rest]
     settings |= {"model.mlp_width": config.model.hidden, "model.context": config.context}
     encoding = POSITION_ENCODINGS[config.model.positions]
-    if encoding.is_added or encoding.is_rotary:
+    if "model.position_width" not in unused and (encoding.is_added or encoding.is_rotary):
         settings["model.position_width"] = config.model.positions_on
     return settings
 

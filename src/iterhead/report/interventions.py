@@ -13,7 +13,7 @@ from iterhead.intervene.activations import Hooks, ablate_head, compose
 from iterhead.intervene.effects import MakeHooks, Sequences, accuracy_under, random_map_chance
 from iterhead.intervene.patterns import ideal_attention, random_attention, shifted_attention
 from iterhead.measure.records import Head, headline_lengths
-from iterhead.model.transformer import Transformer
+from iterhead.model.hooks import HookedModel
 from iterhead.runs.run import Run
 from iterhead.tasks import SequenceLayout, Vocabulary
 
@@ -70,7 +70,7 @@ def measured_interventions(run: Run, sequences: Sequences) -> dict[str, Any] | N
 
 
 def overall_accuracy(
-    model: Transformer, sequences: Sequences, make_hooks: MakeHooks | None = None, *, cot: bool = True
+    model: HookedModel, sequences: Sequences, make_hooks: MakeHooks | None = None, *, cot: bool = True
 ) -> Accuracy:
     """Return a network's accuracy on all sequences together. Arguments as for `accuracy_under`."""
     answers = accuracy_under(model, sequences, make_hooks, cot=cot).values()

@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from iterhead.model.hooks import PATTERN_HOOKS
-from iterhead.model.transformer import Transformer
+from iterhead.model.hooks import PATTERN_HOOKS, HookedModel
 from iterhead.runs.run import Run
 
 MOST_EPOCHS = 60
@@ -95,7 +94,7 @@ def replay(run: Run, plan: Plan) -> dict[str, NDArray[Any]]:
 
 @torch.no_grad()
 def _outputs(
-    model: Transformer, sequences: NDArray[np.int64], output_positions: slice
+    model: HookedModel, sequences: NDArray[np.int64], output_positions: slice
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return one network's maps [S, N, H, C] in steps of 1 / 255, and its predictions [S, Q]."""
     logits, cache = model.run_with_cache(torch.from_numpy(sequences[:, :-1]), PATTERN_HOOKS)

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from iterhead.criteria import EMERGED_PEAKINESS
+from iterhead.huggingface.network import Network, make_network
 from iterhead.intervene.circuit import classify_heads
 from iterhead.model.transformer import Transformer
 from iterhead.report.assemble import MOST_BYTES, Arrays, assemble, pack
@@ -15,6 +16,7 @@ from iterhead.report.replay import left_out, plan, replay
 from iterhead.report.run_curves import curves
 from iterhead.report.summary import outcome, sentences
 from iterhead.runs.run import PROVENANCE, Run
+from iterhead.settings.configs import OWN
 from iterhead.studies.verification import read_verification
 from iterhead.tasks import Task, Vocabulary
 
@@ -117,7 +119,7 @@ def _about(run: Run, command: str) -> Facts:
         "seconds": run.status.train_seconds,
         "command": command,
         "versions": {name: value for name, value in provenance.items() if name not in ("task", "start")},
-        "settings": run.config.model_dump(mode="json"),
+        "settings": run.config.model_dump(mode="json", exclude={"model": run.config.model.unused}),
         "origin": "never seen in training" if disjoint else "drawn like the training sequences",
     }
 
@@ -151,8 +153,13 @@ def _network(run: Run) -> tuple[Facts, Arrays]:
     return {"shape": shape, "parameters": parameters, "exact": exact}, named
 
 
-def page_weights(model: Transformer) -> dict[str, NDArray[Any]] | str:
+def page_weights(model: Network) -> dict[str, NDArray[Any]] | str:
     """Return one network's weights for the page, each without its axis of networks, or why they are left out."""
+    if not isinstance(model, Transformer):
+        return (
+            f"This network has the architecture {model.config.architecture}. Only networks of the architecture "
+            f"{OWN} can run here."
+        )
     weights = {name: tensor[0].detach().cpu() for name, tensor in model.state_dict().items()}
     size = 2 * sum(tensor.numel() for tensor in weights.values())
     if size > MOST_WEIGHT_BYTES:
@@ -165,8 +172,8 @@ def page_weights(model: Transformer) -> dict[str, NDArray[Any]] | str:
     return {name: tensor.to(torch.float16).numpy() for name, tensor in weights.items()}
 
 
-def rounded(model: Transformer) -> Transformer:
+def rounded(model: Network) -> Network:
     """Return the network that runs in the page: weights rounded to 16 bits, computed with in double precision."""
-    copy = Transformer(model.config, model.context, [0] * model.networks).double()
+    copy = make_network(model.config, model.context, [0] * model.networks).double()
     copy.load_state_dict({name: tensor.to(torch.float16).double() for name, tensor in model.state_dict().items()})
     return copy.eval()

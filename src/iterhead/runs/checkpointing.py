@@ -19,7 +19,7 @@ from iterhead.figures.run_figure import run_figure_files
 from iterhead.measure.emergence import has_emerged
 from iterhead.measure.evaluate import evaluate_population
 from iterhead.measure.records import Record, Scores, headline, table
-from iterhead.model.transformer import Transformer
+from iterhead.model.hooks import HookedModel
 from iterhead.runs.options import Evaluation, Observer, evaluations
 from iterhead.runs.run import MEASUREMENTS, SAMPLE, STATE, STATUS, TEST, Run, Status, checkpoint_name, history
 from iterhead.runs.storage import table_bytes, tensor_bytes
@@ -106,7 +106,7 @@ class RunWriter:
         self.status = replace(self.status, state="diverged", message=message)
         self._save({})
 
-    def add_test(self, records: list[Record], model: Transformer, dataset: Dataset) -> dict[str, bytes]:
+    def add_test(self, records: list[Record], model: HookedModel, dataset: Dataset) -> dict[str, bytes]:
         """Record the scores on all test sequences, and return the files of the figure, if the run keeps one."""
         self._add_records(self.status.epoch, TEST, records)
         if self._kept_checkpoints is not None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from iterhead.errors import UserError
 from iterhead.huggingface import require_transformers
-from iterhead.model.transformer import Transformer
+from iterhead.huggingface.network import Network
 from iterhead.runs.model_card import Exported, model_card
 from iterhead.runs.run import Run, changed_settings
 from iterhead.seeds import IntegerStream
@@ -20,7 +20,7 @@ WORKED_LENGTH = 5
 
 
 def export(
-    network: Run | Transformer,
+    network: Run | Network,
     folder: str | Path,
     format: str = "auto",
     *,
@@ -32,7 +32,8 @@ def export(
 
     It holds config.json, model.safetensors, a tokenizer and a model card, README.md. Format `auto` takes every network:
     a modelling file comes with the weights, so iterhead is not needed to open it. `gpt2` and `transformer-lens` are
-    plain GPT-2 checkpoints; they take pre-norm networks with LayerNorm and positions that are added, or none.
+    plain GPT-2 checkpoints; they take pre-norm networks with LayerNorm and positions that are added, or none. A network
+    of another architecture is a plain checkpoint of it, with format `auto`.
 
     Args:
         network: a run, or one network with its `task`.
@@ -80,7 +81,7 @@ def _of_run(run: Run, epoch: int | None) -> Exported:
     )
 
 
-def _of_network(model: Transformer, task: Task | str | None) -> Exported:
+def _of_network(model: Network, task: Task | str | None) -> Exported:
     if task is None:
         raise UserError("export of a network needs its task: expected a task or its name, e.g. task='parity'")
     task = named_task(task) if isinstance(task, str) else task

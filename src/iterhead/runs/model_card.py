@@ -8,9 +8,10 @@ from importlib.metadata import version
 from typing import Any
 
 from iterhead.formatting import head_label, length_range, percent, plural
+from iterhead.huggingface.network import Network
 from iterhead.measure.records import Scores
-from iterhead.model.transformer import Transformer
 from iterhead.settings import DataConfig
+from iterhead.settings.configs import GROUPED, OWN
 from iterhead.tasks import Task
 
 _FRONT_MATTER = """---
@@ -30,6 +31,14 @@ _PAPER = (
 )
 
 
+_ATTENTION: Mapping[str, str] = {
+    **dict.fromkeys((OWN, *GROUPED), "model.layers[{}].self_attn"),
+    "gpt2": "transformer.h[{}].attn",
+    "gpt-neox": "gpt_neox.layers[{}].attention",
+}
+"""The attention of a layer in the code of transformers, by architecture."""
+
+
 @dataclass(frozen=True)
 class Exported:
     """A network, with what is known about it.
@@ -41,7 +50,7 @@ class Exported:
         settings: the run's settings that differ from the defaults, by dotted name.
     """
 
-    model: Transformer
+    model: Network
     task: Task
     data: DataConfig
     scores: Scores | None = None
@@ -72,9 +81,11 @@ def model_card(exported: Exported, format: str, folder: str, worked: Sequence[st
         folder: the folder's name.
         worked: a whole sequence of each component of the task, in the words of the tokenizer.
     """
-    parts = [_FRONT_MATTER, _introduction(exported), _task(exported, worked), _loading(format, folder, worked[0])]
+    architecture = exported.model.config.architecture if format == "auto" else "gpt2"
+    loading = _loading(format, folder, worked[0], remote=architecture == OWN)
+    parts = [_FRONT_MATTER, _introduction(exported), _task(exported, worked), loading]
     if exported.scores is not None:
-        parts.append(_scores(exported.scores, format))
+        parts.append(_scores(exported.scores, _ATTENTION[architecture]))
     if exported.settings:
         rows = [(f"`{name}`", f"`{value}`") for name, value in exported.settings.items()]
         parts.append(f"## Settings that differ from the defaults\n\n{_table(('setting', 'value'), rows)}")
@@ -108,17 +119,17 @@ def _task(exported: Exported, worked: Sequence[str]) -> str:
     )
 
 
-def _loading(format: str, folder: str, worked: str) -> str:
+def _loading(format: str, folder: str, worked: str, *, remote: bool) -> str:
     prompt = worked.partition("EoI")[0] + "EoI"
-    remote = ", trust_remote_code=True" if format == "auto" else ""
+    option = ", trust_remote_code=True" if remote else ""
     note = "\n\n`trust_remote_code=True` runs modeling_iterhead.py from this folder." if remote else ""
     code = f"""## Load it
 
 ```python
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-tokenizer = AutoTokenizer.from_pretrained("{folder}"{remote})
-model = AutoModelForCausalLM.from_pretrained("{folder}"{remote})
+tokenizer = AutoTokenizer.from_pretrained("{folder}"{option})
+model = AutoModelForCausalLM.from_pretrained("{folder}"{option})
 tokens = tokenizer("{prompt}", return_tensors="pt")
 print(tokenizer.decode(model.generate(**tokens)[0]))  # right is {worked}
 ```
@@ -140,11 +151,10 @@ cache["blocks.0.attn.hook_pattern"]  # [1, heads, queries, keys]
 ```"""
 
 
-def _scores(scores: Scores, format: str) -> str:
+def _scores(scores: Scores, layers: str) -> str:
     text = f"## Scores\n\nWhole chains that are right, among test sequences: {percent(scores.accuracy)}."
     if scores.best_pair is None:
         return text
-    layers = "model.layers[{}].self_attn" if format == "auto" else "transformer.h[{}].attn"
     first, second = scores.best_pair
     rows = [
         (role, head_label((layer, head)), f"`{layers.format(layer)}`, head {head}", f"{peakiness:.3f}", f"{weight:.3f}")

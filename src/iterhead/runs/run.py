@@ -17,9 +17,9 @@ from torch import Tensor
 from iterhead.data.splits import Dataset, make_dataset
 from iterhead.errors import UserError
 from iterhead.formatting import length_range, percent, plural
+from iterhead.huggingface.network import Network, make_network
 from iterhead.machine import weights_dtype
 from iterhead.measure.records import Scores, headline
-from iterhead.model.transformer import Transformer
 from iterhead.runs.paths import open_run
 from iterhead.runs.storage import CONFIG, RunFolder
 from iterhead.settings import RunConfig, parse_config
@@ -116,7 +116,7 @@ class Run:
         return [int(path.stem.removeprefix("epoch-")) for path in names]
 
     @cached_property
-    def model(self) -> Transformer:
+    def model(self) -> Network:
         """The network after its last epoch; takes tokens [B, T] and gives logits [B, T, V]."""
         if not self.checkpoints:
             raise UserError(
@@ -124,14 +124,14 @@ class Run:
             )
         return self.model_at(self.checkpoints[-1])
 
-    def model_at(self, epoch: int) -> Transformer:
+    def model_at(self, epoch: int) -> Network:
         """Return the network after `epoch` epochs; 0 is before training.
 
         Raises:
             UserError: there is no checkpoint of that epoch, or it is damaged.
         """
         weights = self.weights_at(epoch)
-        model = Transformer(self.config.model, self.config.context, [self.config.seed])
+        model = make_network(self.config.model, self.config.context, [self.config.seed])
         model.to(weights_dtype(self.config.training.precision))
         model.load_state_dict(weights)
         return model.eval()

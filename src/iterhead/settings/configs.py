@@ -11,6 +11,22 @@ from iterhead.tasks import SequenceLayout, Task, Vocabulary, catalogue, task
 MAX_LENGTH, MAX_WIDTH, MAX_LAYERS = 1024, 8192, 96
 """Limits, so that a typo raises an error instead of exhausting memory."""
 
+ADDED_LATER = {"training": {"train"}, "model": {"architecture", "kv_heads"}}
+"""Settings that `RunConfig.digest` leaves out where they have their defaults, so that older runs keep their names."""
+
+OWN: Literal["iterhead"] = "iterhead"
+"""The architecture of section 4 of the paper, `model.transformer`; the others are those of Hugging Face."""
+
+OWN_ONLY = ("residual", "norm", "positions", "position_width")
+"""Settings of `ModelConfig` that other architectures do not have."""
+
+ROTATED = {"gpt-neox": 8, "llama": 2, "qwen3": 2, "mistral": 2}
+"""Architectures with rotary positions, and what the width of a head must be a multiple of: they turn pairs of
+coordinates, gpt-neox of a quarter of them."""
+
+GROUPED = ("llama", "qwen3", "mistral")
+"""Architectures in which several heads can share their keys and values."""
+
 
 class StrictConfig(BaseModel):
     """Immutable settings: no unknown keys, no silent conversion of types, finite numbers only."""
@@ -52,13 +68,22 @@ class DataConfig(StrictConfig):
 
 
 class ModelConfig(StrictConfig):
-    """The network (section 4 of the paper)."""
+    """The network (section 4 of the paper), or one of another architecture."""
 
+    architecture: Literal["iterhead", "gpt2", "gpt-neox", "llama", "qwen3", "mistral"] = Field(
+        default=OWN, description="iterhead: the decoder of the paper; the others need transformers (iterhead[hf])"
+    )
     width: int = Field(default=64, ge=1, le=MAX_WIDTH, description="width D of the residual stream")
     layers: int = Field(default=2, ge=1, le=MAX_LAYERS, description="number of layers")
     heads: int = Field(default=1, ge=1, description="attention heads H in each layer; must divide the width")
+    kv_heads: int | None = Field(
+        default=None, ge=1, description="key-value heads of llama, qwen3 and mistral; as many as heads if not set"
+    )
     mlp_width: int | None = Field(
-        default=None, ge=1, le=4 * MAX_WIDTH, description="hidden width of the MLPs; four times the width if not set"
+        default=None,
+        ge=1,
+        le=4 * MAX_WIDTH,
+        description="hidden width of the MLPs, gated or not; four times the width if not set",
     )
     residual: Literal["published", "pre-norm"] = Field(
         default="published", description="published: x <- norm1(x); x <- x + attn(x). pre-norm: x <- x + attn(norm1(x))"
@@ -91,15 +116,44 @@ class ModelConfig(StrictConfig):
             )
         return self
 
+    @model_validator(mode="after")
+    def _fits_architecture(self) -> "ModelConfig":
+        if self.architecture != OWN:
+            for name in OWN_ONLY:
+                if (value := getattr(self, name)) != type(self).model_fields[name].default:
+                    raise ValueError(f"{name}={value}: only for architecture={OWN}, not {self.architecture}")
+        if self.kv_heads is not None and self.architecture not in GROUPED:
+            raise ValueError(f"kv_heads={self.kv_heads}: only for architecture={', '.join(GROUPED)}")
+        if self.heads % self.key_value_heads:
+            raise ValueError(f"kv_heads={self.kv_heads}: expected a divisor of heads={self.heads}")
+        multiple = ROTATED.get(self.architecture, 1)
+        if self.head_width % multiple:
+            raise ValueError(
+                f"heads={self.heads}: rotary positions of {self.architecture} need heads whose width is a multiple of "
+                f"{multiple}, not {self.head_width}"
+            )
+        return self
+
     @property
     def hidden(self) -> int:
         """Hidden width of the MLPs."""
         return self.mlp_width or 4 * self.width
 
     @property
+    def unused(self) -> set[str]:
+        """The settings that do not apply to this architecture."""
+        own = () if self.architecture == OWN else OWN_ONLY
+        return {*own} if self.architecture in GROUPED else {*own, "kv_heads"}
+
+    @property
     def positions_on(self) -> int:
         """How many coordinates carry positions."""
         return self.position_width or self.width
+
+    @property
+    def key_value_heads(self) -> int:
+        """Number of heads of keys and values."""
+        return self.kv_heads or self.heads
 
     @property
     def head_width(self) -> int:
@@ -191,6 +245,11 @@ class RunConfig(StrictConfig):
                 f"data.max_length={self.data.max_length}: its sequences have {longest} tokens, but "
                 f"model.context={self.context} positions: expected at least {longest}"
             )
+        if self.model.architecture != OWN and self.training.train != "all":
+            raise UserError(
+                f"training.train={self.training.train}: expected all: parts are trained alone only in "
+                f"model.architecture={OWN}"
+            )
         lengths = len(self.data.lengths)
         if self.training.batch_size < lengths:
             raise UserError(
@@ -213,10 +272,12 @@ class RunConfig(StrictConfig):
     def digest(self) -> str:
         """Ten hex digits that name the run: a hash of every setting, and of what the task does if it is a user's.
 
-        `start` and `training.train` were added later: where they have their defaults they are left out, so that runs
-        keep the names that they had before.
+        Settings that were added later are left out where they have their defaults: `start`, and `ADDED_LATER`.
         """
-        left_out: dict[str, Any] = {"training": {"train"}} if self.training.train == "all" else {}
+        left_out: dict[str, Any] = {}
+        for part, names in ADDED_LATER.items():
+            settings = getattr(self, part)
+            left_out[part] = {n for n in names if getattr(settings, n) == type(settings).model_fields[n].default}
         content = self.model_dump_json(exclude=left_out if self.start else {**left_out, "start": True})
         iterative = self.iterative_task
         # The name of a user's own task, alone or in a mixture, does not say what F is.

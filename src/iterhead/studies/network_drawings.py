@@ -11,13 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from iterhead.criteria import HEADLINE_FROM
-from iterhead.estimates import UNIT_INTERVAL, Estimate, mean_over
+from iterhead.estimates import UNIT_INTERVAL, Estimate, mean_over, median_over
 from iterhead.figures.attention_map import attention_map, weight_scale
 from iterhead.figures.bars import effects_figure, share_bars
 from iterhead.figures.curves import length_lines
 from iterhead.formatting import head_label, plural
 from iterhead.measure.heads import outlined_role
-from iterhead.studies.drawings import Drawing
+from iterhead.studies.drawings import Drawing, Panel
 from iterhead.studies.study import Study, Where
 from iterhead.studies.tables import Tables
 from iterhead.tasks import SequenceLayout
@@ -101,6 +101,33 @@ class HeadShares(CellDrawing):
         figure, (ax,) = self.frame(study, text, 1, columns=1, panel=size, left=1.9, right=0.15)
         estimates = [mean_over(each, (0, math.inf)) for each in weights.values()]
         share_bars(ax, list(weights), *_columns(estimates), label="weight on x_t")
+        return figure
+
+
+@dataclass(frozen=True)
+class CellBars(Drawing):
+    """Scores of each cell, one below the other: the cells differ in `axis`."""
+
+    axis: str
+    panels: tuple[Panel, ...]
+
+    kind: ClassVar[str] = "Bars with intervals"
+    about: ClassVar[str] = "A bar for each cell, from 0 to 1."
+
+    def draw(self, study: Study, tables: Tables) -> Figure | None:
+        """Return a panel for each score, with a bar for each measured cell."""
+        runs = tables.runs()
+        if runs.is_empty():
+            return None
+        measured = runs[self.axis].unique()
+        names = [str(cell.axes[self.axis]) for cell in study.cells if cell.axes[self.axis] in measured]
+        text = f"Median over {plural(runs['seed'].n_unique(), 'seed')} at most, and its interval."
+        size = (2.6, 0.27 * len(names) + 0.1)
+        room = 0.35 + 0.065 * max(map(len, names))  # inches: the longest name
+        figure, axes = self.frame(study, text, len(self.panels), columns=2, panel=size, left=room, right=0.15)
+        for ax, panel in zip(axes, self.panels, strict=True):
+            estimates = [median_over(tables.scores(panel.score, {self.axis: name})) for name in names]
+            share_bars(ax, names, *_columns(estimates), label=panel.title)
         return figure
 
 

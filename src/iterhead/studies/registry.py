@@ -1,9 +1,10 @@
-"""Studies by name: the published ones, and your own as `module:name`."""
+"""Studies by name: the published ones, one of ours, and your own as `module:name`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from iterhead.errors import UserError, nearest
+from iterhead.studies import architectures
 from iterhead.studies.published import inside_networks, position_embeddings, sgd_and_adam, transfer, width_and_length
 from iterhead.studies.study import SCALES, Scale, Study
 from iterhead.tasks.catalogue import import_module
@@ -25,8 +26,12 @@ STUDIES: Mapping[str, Callable[[Scale], Study]] = {
     "figure-16": position_embeddings.figure_16,
     "attention-replacement": inside_networks.attention_replacement,
     "transfer-matrix": transfer.transfer_matrix,
+    "architectures": architectures.architectures,
 }
-"""The published studies; each function returns the study at a scale."""
+"""The studies; each function returns the study at a scale."""
+
+OURS = ("architectures",)
+"""Studies that are not published, so not in `all`. This one needs transformers."""
 
 
 def find_scale(name: str) -> Scale:
@@ -38,7 +43,7 @@ def find_scale(name: str) -> Scale:
 
 
 def is_study(name: str) -> bool:
-    """Whether a text names a study: a published one, all of them, or `module:name`."""
+    """Whether a text names a study: one of `STUDIES`, all published ones, or `module:name`."""
     return name in (*STUDIES, ALL) or _is_own(name)
 
 
@@ -59,7 +64,7 @@ def find_studies(name: str, scale: Scale) -> list[Study]:
         UserError: in one line, if the name is no study.
     """
     if name == ALL:
-        return [make(scale) for make in STUDIES.values()]
+        return [make(scale) for study, make in STUDIES.items() if study not in OURS]
     if name in STUDIES:
         return [STUDIES[name](scale)]
     if _is_own(name):

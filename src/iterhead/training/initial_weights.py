@@ -3,11 +3,17 @@
 from typing import Literal
 
 from iterhead.errors import UserError
-from iterhead.model.positions import POSITION_ENCODINGS
+from iterhead.model.positions import has_position_table
 from iterhead.settings import RunConfig
 
-_SHAPE = ("width", "layers", "heads", "hidden", "residual", "norm", "positions", "positions_on", "vocabulary")
+_SHAPE = (
+    *("architecture", "width", "layers", "heads", "key_value_heads", "hidden"),
+    *("residual", "norm", "positions", "positions_on", "vocabulary"),
+)
 """The model settings that must be equal."""
+
+_OPTIONS = {"hidden": "mlp_width", "positions_on": "position_width", "key_value_heads": "kv_heads"}
+"""The options that decide them, where they have other names."""
 
 
 def is_trainable(name: str, train: Literal["all", "last-mlp", "not-attention"], layers: int) -> bool:
@@ -28,11 +34,11 @@ def check_fit(config: RunConfig, parent: RunConfig) -> None:
     for name in _SHAPE:
         ours, theirs = (getattr(settings.model, name) for settings in (config, parent))
         if ours != theirs:
-            option = {"hidden": "mlp_width", "positions_on": "position_width"}.get(name, name)
+            option = _OPTIONS.get(name, name)
             raise UserError(
                 f"model.{option}={ours}: the network to start from has {option}={theirs}: expected the same"
             )
-    if POSITION_ENCODINGS[config.model.positions].has_weights and parent.context < config.context:
+    if has_position_table(config.model) and parent.context < config.context:
         raise UserError(
             f"data.max_length={config.data.max_length}, model.context={config.context}: the network to start from "
             f"knows {parent.context} positions: expected at most as many"

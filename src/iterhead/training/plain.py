@@ -14,7 +14,9 @@ from torch.nn import functional as F
 from iterhead.data.batches import IGNORED
 from iterhead.errors import UserError
 from iterhead.machine import Precision
+from iterhead.model.positions import has_position_table
 from iterhead.settings import ModelConfig, RunConfig, TrainingConfig
+from iterhead.settings.configs import OWN
 from iterhead.training.dropout import dropout_words
 from iterhead.training.trainer import Trainer
 
@@ -71,11 +73,13 @@ class PlainTrainer:
     def __init__(self, config: RunConfig, start: Mapping[str, Tensor] | None = None):
         self.config = config
         precision: Precision = "float64" if config.training.precision == "float64" else "float32"
+        if config.model.architecture != OWN:
+            raise UserError(f"model.architecture={config.model.architecture}: the plain twin supports only {OWN}")
         self._twin = Trainer([config], starts=[start], precision=precision)
         training, model = config.training, config.model
         if training.schedule != "constant" or training.warmup_steps or training.clip or model.norm != "layer":
             raise UserError("the plain twin supports only LayerNorm, a constant rate and no clipping")
-        if not self._twin.model.pos_embed.has_weights:
+        if not has_position_table(model):
             raise UserError("the plain twin supports only learned or frozen positions")
         initial = self._twin.model.state_dict()
         self.weights = {name: tensor[0].clone().requires_grad_() for name, tensor in initial.items()}

@@ -14,11 +14,12 @@ from torch.nn import functional as F
 from iterhead.data.batches import Batches
 from iterhead.data.splits import make_dataset
 from iterhead.errors import UserError
+from iterhead.huggingface.network import make_network
 from iterhead.machine import Precision, check_compiler, find_precision, weights_dtype
 from iterhead.model.context import PackedContext, packed_context
-from iterhead.model.transformer import Transformer
 from iterhead.model.weights import load_weights
 from iterhead.settings import DataConfig, RunConfig
+from iterhead.settings.configs import OWN
 from iterhead.tasks import Vocabulary
 from iterhead.training.dropout import Dropout, dropout_words
 from iterhead.training.initial_weights import is_trainable
@@ -79,7 +80,7 @@ class Trainer:
         self.epoch = 0
         vocabulary = Vocabulary(first.model.vocabulary)
         self.datasets = [make_dataset(c.iterative_task, c.data, vocabulary, c.seed) for c in configs]
-        self.model = Transformer(first.model, first.context, [config.seed for config in configs])
+        self.model = make_network(first.model, first.context, [config.seed for config in configs])
         self.model.to(device, weights_dtype(self.precision))
         for network, weights in enumerate(starts):
             if weights is not None:
@@ -89,6 +90,8 @@ class Trainer:
         self._short, self._full = (Phase(self, data) for data in (short_data(first), first.data))
         total_steps = sum(self.phase(epoch).batches.steps for epoch in range(first.training.epochs))
         self.optimizer = FlatOptimizer(self.model, [config.training for config in configs], total_steps)
+        if compiled and first.model.architecture != OWN:
+            raise UserError(f"compiled=True: only for model.architecture={OWN}, not {first.model.architecture}")
         if compiled and len(configs) > 1:
             raise UserError(
                 f"compiled=True: expected with one network, not {len(configs)}: each that ends costs a minute"
