@@ -7,18 +7,23 @@ import pytest
 
 pytest.importorskip("transformers")
 
+import torch
+
 from helpers.interleaving import previous_token_model
 from helpers.planted import planted_gpt2, planted_llama
 from helpers.tiny_models import ARCHITECTURES, tiny_model
 from helpers.tokenizers_made import byte_level, word_level
 from iterhead.errors import UserError
-from iterhead.huggingface.export import make_tokenizer
+from iterhead.huggingface.export import make_tokenizer, to_huggingface
 from iterhead.huggingface.language_model import LanguageModel
+from iterhead.measure.heads import ROLES, RoleSums
+from iterhead.model.handmade import handmade
+from iterhead.model.hooks import pattern_hook
 from iterhead.runs.storage import RunFolder
 from iterhead.scans import scan, scores, significance
 from iterhead.scans.result import ScanResult
 from iterhead.scans.settings import ScanConfig, model_digest, prepare
-from iterhead.tasks import Vocabulary, task
+from iterhead.tasks import SequenceLayout, Vocabulary, task
 
 SPEC = "polynomial:p=5"
 POLYNOMIAL = task(SPEC)
@@ -162,6 +167,29 @@ def test_text_prompts_with_numbers_of_several_tokens(tmp_path):
     assert found.verdict == "task-not-done"
     assert found.settings["tokens"] == "text"
     assert found.behaviour.free is not None
+
+
+def test_an_exported_network_has_the_same_head_with_the_same_weight(tmp_path, capfd):
+    """Its layers have one head, so there are no random heads to compare with."""
+    own, parity = handmade(task("parity"), 6, error=0.02), task("parity")
+    model = LanguageModel(to_huggingface(own), make_tokenizer(parity, Vocabulary(64)))
+    found = scan(model, out=tmp_path, task="parity", lengths=(4, 6), prompts=8)
+    assert found.verdict == "iteration-head"
+    assert found.best("iteration").place == (1, 0)
+    assert not any("random heads" in row.intervention for row in found.causal)
+    by_role = {role: [] for role in ROLES}
+    for batch in prepare(ScanConfig(task="parity", lengths=(4, 6), prompts=8), model).batches.values():
+        tokens = torch.from_numpy(batch.tokens_BT)
+        with torch.no_grad():
+            maps = own.run_with_cache(tokens, [pattern_hook(1 - (role == "first")) for role in ROLES])[1]
+        for role, pairs in ROLES.items():
+            sums = RoleSums(pairs(SequenceLayout(batch.length)))
+            sums.add(maps[pattern_hook(1 - (role == "first"))])
+            by_role[role].append(float(sums.scores().weight[0]))
+    assert found.best("iteration").weight == pytest.approx(np.mean(by_role["second"]), abs=1e-5)
+    assert found.best("first").weight == pytest.approx(np.mean(by_role["first"]), abs=1e-5)
+    assert 0.99 < found.best("iteration").weight < 0.999
+    assert capfd.readouterr().err == ""
 
 
 def test_one_length_is_noted(planted, tmp_path):

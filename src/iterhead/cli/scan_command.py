@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 BEST = 5
 """Heads of each role that the table shows, besides the significant ones."""
 
+LEGEND = (
+    "right: first tokens of states that are right. follow: those that are F of the state and the input that are looked "
+    "at instead, where that is another token. 95%: of follow, or else of right."
+)
+
 MOST_SHOWN = 12
 """Significant heads of each role that the table shows at most."""
 
@@ -130,6 +135,7 @@ def _show(result: "ScanResult") -> None:
             interval = f"{row.low:.2f} .. {row.high:.2f}"
             table.add_row(f"{row.intervention}{where}", score_text(row.accuracy), score_text(row.follows), interval)
         console.print("", table, sep="\n")
+        print(filled(LEGEND))
     print(
         f"\n{filled(result.sentence)}\n\nWritten: scan.html, scan.png, scan.pdf and result.json in\n  {result.folder}"
     )

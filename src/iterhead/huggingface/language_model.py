@@ -188,9 +188,8 @@ class LanguageModel:
         mask = torch.ones_like(tokens) if attention_mask is None else attention_mask.to(self.device)
         # All of it, since the model's own defaults may sample, penalize repetitions or stop early: an end that is None
         # would be the model's own, and with a least number of tokens the model could not write it.
-        greedy = GenerationConfig(
-            do_sample=False, max_length=tokens.shape[1] + steps, eos_token_id=self.vocabulary, pad_token_id=0
-        )
+        longest = tokens.shape[1] + steps  # not `max_new_tokens`, which warns of a `max_length` that the model has
+        greedy = GenerationConfig(do_sample=False, max_length=longest, eos_token_id=self.vocabulary, pad_token_id=0)
         written: Tensor = self.hf.generate(tokens, attention_mask=mask, generation_config=greedy)
         return written[:, tokens.shape[1] :]
 
