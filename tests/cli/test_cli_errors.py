@@ -14,7 +14,10 @@ from iterhead.runs.storage import RunFolder
 
 LINES = {
     "rnu": "unknown command 'rnu': did you mean 'run'?",
-    "xyz": "unknown command 'xyz': expected run, transfer, show, report, verify, scan, export, handmade, study, tasks, bench",
+    "xyz": (
+        "unknown command 'xyz': expected run, transfer, show, report, verify, scan, export, handmade, study, tasks, "
+        "bench"
+    ),
     "--verison": "unknown option --verison: did you mean --version?",
     "--json tasks": "unknown option --json: options follow the command, as in iterhead run --seed 3",
     "run --data.max-lenght 12": "unknown option --data.max-lenght: did you mean --data.max-length?",
