@@ -7,6 +7,7 @@ versions and platforms but not stable distributions.
 """
 
 import hashlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,6 +38,12 @@ class IntegerStream:
         """Return `size` floats in [0, 1), from the top 53 bits of each word."""
         raw = self._bits.random_raw(size)
         return (raw >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+    def others(self, values: NDArray[np.int64], among: Sequence[int]) -> NDArray[np.int64]:
+        """Return for each of `values` another one of the two or more values `among`, drawn uniformly."""
+        ordered = np.sort(among)
+        ranks = np.searchsorted(ordered, values) + 1 + self.integers(len(ordered) - 1, values.shape)
+        return np.asarray(ordered[ranks % len(ordered)])
 
     def permutation(self, size: int) -> NDArray[np.int64]:
         """Return a permutation of range(size): the order that sorts `size` random words."""

@@ -4,13 +4,14 @@ import torch
 
 from iterhead.intervene.activations import ablate_head, replace
 from iterhead.prompts import span_mask
-from iterhead.report.scan_examples import Intervention, page_examples
+from iterhead.report.scan_examples import FIRST, Intervention, page_examples
+from iterhead.scans.passes import first_answers
 from iterhead.tasks import next_states, states_before
 
 
 def page_of(model, batches, first, second, **changes):
     """Facts and examples of a model in which `first` and `second` are the heads to look at."""
-    examples = page_examples(model, batches, lambda batch: interventions(batch, second))
+    examples = page_examples(model, batches, lambda batch: interventions(model, batch, second))
     facts = {
         "verdict": "iteration-head",
         "sentence": "An iteration head: it looks at x_t. Its answers follow F.",
@@ -67,7 +68,7 @@ def scores(examples, heads):
     return sorted(rows, key=lambda row: -row["score"])
 
 
-def interventions(batch, head):
+def interventions(model, batch, head):
     """The head ablated; redirected to x_{t+1}, with F's prediction; and an edited prompt."""
     layer, index = head
     spans = batch.input_spans_BL2[0]
@@ -83,14 +84,19 @@ def interventions(batch, head):
 
         return replace(f"blocks.{layer}.attn.hook_pattern", new, head=index)
 
+    def answers(make_hooks):
+        return first_answers(model, batch, make_hooks, only=FIRST)[0].tolist()
+
     table = next_states(batch.task)[0]
     following = table[states_before(batch.task, batch.states_BL)[:, :-1], batch.inputs_BL[:, 1:]]
     predicted = batch.states_BL.copy()
     predicted[:, :-1], predicted[:, -1] = following, -1
     made = {
-        "head ablated": Intervention(lambda _rows, _tokens: ablate_head(layer, index), about="Its output is zero."),
+        "head ablated": Intervention(
+            answers=answers(lambda _rows, _tokens: ablate_head(layer, index)), about="Its output is zero."
+        ),
         "looking at x_{t+1}": Intervention(
-            redirected, predicted_BL=predicted, about="The head looks one step too far."
+            answers=answers(redirected), predicted_BL=predicted, about="The head looks one step too far."
         ),
     }
     if batch.length > 1:

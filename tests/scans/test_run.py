@@ -72,13 +72,13 @@ def test_json_round_trip(result):
 def test_what_is_stored(planted, result):
     folder = RunFolder(result.folder)
     assert {"config.json", "heads.json", "result.json", "scan.png", "scan.pdf"} <= set(folder.names())
-    (example,) = (example for example in result.examples if example["length"] == 6)
-    rows = folder.read_tensors("scores/6.safetensors")[0]["rows"]
-    assert rows.shape == (3, 2, 6, len(example["tokens"]))
-    assert example["answers"]["none"] == [str(state) for state in example["states"]]
+    (batch,) = (b for length, b in prepare(ScanConfig(**QUICK), planted[0]).batches.items() if length == 6)
+    right = [batch.value_ids[state][0] for state in batch.states_BL[0]]
+    assert result.answers["none"]["6"] == right
+    assert result.answers["mean ablation"]["6"] != right
+    inputs = folder.read_tensors("scores/6.safetensors")[0]["iteration.inputs"]  # [P, layers, heads, L, L]
     layer, head = planted[2]
-    keys = rows[layer, head].argmax(-1).tolist()
-    assert keys == [start for start, _ in example["input_spans"]]
+    assert inputs[:, layer, head].argmax(-1).tolist() == [list(range(6))] * len(batch)
 
 
 def test_a_finished_scan_is_read(planted, result, monkeypatch):
@@ -269,11 +269,7 @@ def discoveries(spec, seeds):
             batches = prepare(ScanConfig(task=spec, seed=seed), model).batches
             offsets = max(map(scores.offsets_of, batches.values()))
             weights = [
-                {
-                    name: x.double().numpy()
-                    for name, x in scores.measure(model, batch, offsets).items()
-                    if name != "rows"
-                }
+                {name: x.double().numpy() for name, x in scores.measure(model, batch, offsets).items()}
                 for batch in batches.values()
             ]
             names = {role: scores.explanations(batches[4], role, offsets) for role in found}

@@ -177,7 +177,7 @@ def test_where_the_prompts_cannot_tell_the_score_is_at_most_zero():
 def test_all_heads_are_listed_in_both_roles_best_first():
     model = LanguageModel(tiny_model("gpt2"))
     batch = make_sequences(task("polynomial:p=5"), Vocabulary(model.vocabulary), length=4, count=5)
-    weights = {name: x.double().numpy() for name, x in scores.measure(model, batch, 5).items() if name != "rows"}
+    weights = {name: x.double().numpy() for name, x in scores.measure(model, batch, 5).items()}
     names = {role: scores.explanations(batch, role, 5) for role in ("iteration", "first")}
     heads = score_heads([weights], names, seed=0)
     assert len({(*head.place, head.role) for head in heads}) == len(heads) == 2 * model.layers * model.heads

@@ -6,8 +6,7 @@ Letters: `P` positions, `C` coordinates that carry positions, `D` width, `V` voc
 import json
 import secrets
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
@@ -16,11 +15,11 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor
 from torch.nn import functional as F
 from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel, PreTrainedModel, PreTrainedTokenizerFast
-from transformers.utils import logging as transformers_logging
 
 from iterhead import atomic
 from iterhead.errors import UserError, nearest
 from iterhead.huggingface import modeling_iterhead
+from iterhead.huggingface.loading import quiet
 from iterhead.huggingface.modeling_iterhead import IterheadConfig, IterheadForCausalLM
 from iterhead.huggingface.network import ArchitectureNetwork, Network
 from iterhead.model.layers import NORM_EPSILON
@@ -87,7 +86,7 @@ def to_huggingface(model: Network, format: Format = "auto") -> PreTrainedModel:
             hf, weights = IterheadForCausalLM(_own_config(model)), _own_weights(model, state)
         else:
             hf, weights = GPT2LMHeadModel(_gpt2_config(model, format)), _gpt2_weights(model, state)
-    hf.to(model.embed.W_E.dtype).load_state_dict(weights)
+    hf.to(model.dtype).load_state_dict(weights)
     return hf.eval()
 
 
@@ -223,18 +222,6 @@ def _is_export(folder: Path) -> bool:
     return False
 
 
-@contextmanager
-def _no_progress_bar() -> Iterator[None]:
-    """Keep transformers from drawing its bar for files that take an instant."""
-    was_enabled = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            transformers_logging.enable_progress_bar()
-
-
 def write_folder(
     hf: PreTrainedModel,
     tokenizer: PreTrainedTokenizerFast,
@@ -276,7 +263,7 @@ def write_folder(
         try:
             atomic.make_folder(folder.parent)
             temporary.mkdir()
-            with _no_progress_bar():
+            with quiet():
                 hf.save_pretrained(temporary)
             tokenizer.save_pretrained(temporary)
             (temporary / "README.md").write_text(card, encoding="utf-8")

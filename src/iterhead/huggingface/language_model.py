@@ -16,7 +16,7 @@ from iterhead.errors import UserError
 from iterhead.huggingface.attention import NAME, Capture, capturing
 from iterhead.model.context import EVERY_POSITION
 from iterhead.model.hooks import ActivationCache, Hook, HookPoints
-from iterhead.model.transformer import Tokens
+from iterhead.model.population import Tokens
 
 Positions = slice | Sequence[int] | Tensor
 """Positions in a sequence: a slice, [Q], or [B, Q] where they differ between sequences."""

@@ -48,7 +48,7 @@ def load_pretrained(
     device = find_device(device)
     _check_folder(name, allow_pickle=allow_pickle)
     register_architecture()
-    with _quiet():
+    with quiet():
         config = _load(AutoConfig, name, trust_remote_code=trust_remote_code)
         hf, report = _load(
             AutoModelForCausalLM,
@@ -139,7 +139,7 @@ def _tokenizer(name: str, *, trust_remote_code: bool) -> PreTrainedTokenizerBase
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Silence transformers' messages and progress bars within the block."""
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()

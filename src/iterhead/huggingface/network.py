@@ -17,7 +17,8 @@ from iterhead.errors import UserError
 from iterhead.huggingface import require_transformers
 from iterhead.model.context import EVERY_POSITION, PackedContext
 from iterhead.model.hooks import ActivationCache, Hook
-from iterhead.model.transformer import Tokens, Transformer
+from iterhead.model.population import Population, Tokens
+from iterhead.model.transformer import Transformer
 from iterhead.seeds import torch_generator
 from iterhead.settings import ModelConfig
 from iterhead.settings.configs import OWN
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from iterhead.huggingface.language_model import LanguageModel
 
 
-class ArchitectureNetwork(nn.Module):
+class ArchitectureNetwork(Population):
     """M networks of an architecture of Hugging Face, behind the calls of `Transformer`.
 
     The weights have the architecture's own names and a leading axis of networks. A forward pass lends those of one
@@ -44,12 +45,10 @@ class ArchitectureNetwork(nn.Module):
     """
 
     def __init__(self, config: ModelConfig, context: int, seeds: Sequence[int] = (0,)):
-        super().__init__()
+        super().__init__(config, context)
         require_transformers()
         from iterhead.huggingface.architectures import make_model
 
-        self.config = config
-        self.context = context
         model = make_model(config, context)
         # In a tuple, since a submodule's weights would be stored and trained.
         self._lent = (model,)
@@ -63,37 +62,8 @@ class ArchitectureNetwork(nn.Module):
         self.reset_parameters(seeds)
 
     @property
-    def networks(self) -> int:
-        """M, the number of networks."""
-        return len(self._embeddings)
-
-    @property
-    def layers(self) -> int:
-        """Number of layers."""
-        return self.config.layers
-
-    @property
-    def heads(self) -> int:
-        """H, the number of attention heads (of queries) in each layer."""
-        return self.config.heads
-
-    @property
-    def vocabulary(self) -> int:
-        """V, the number of token ids."""
-        return self.config.vocabulary
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return self._embeddings.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Dtype of the weights."""
-        return self._embeddings.dtype
-
-    @property
-    def _embeddings(self) -> Tensor:
+    def embeddings(self) -> Tensor:
+        """The weights of the token embedding, [M, V, D]."""
         return self._by_name[self._embedding]
 
     def select(self, networks: Sequence[int]) -> "ArchitectureNetwork":
@@ -141,14 +111,6 @@ class ArchitectureNetwork(nn.Module):
             lent = {name: weight.to(context.dtype) for name, weight in weights.items()}
             logits.append(functional_call(model, lent, (), arguments).logits)
         return torch.stack(logits)
-
-    def forward(self, tokens: Tokens, hooks: Mapping[str, Hook] | None = None) -> Tensor:
-        """Return the logits of every position; arguments and errors as in `run_with_cache`."""
-        return self.run_with_cache(tokens, (), hooks)[0]
-
-    def run_with_hooks(self, tokens: Tokens, hooks: Mapping[str, Hook]) -> Tensor:
-        """Return the logits with hooks applied: `forward`, under TransformerLens's name."""
-        return self.run_with_cache(tokens, (), hooks)[0]
 
     def run_with_cache(
         self,

@@ -187,12 +187,11 @@ def _others(task: Task, components: Integers, inputs: Integers, stream: IntegerS
     """Return for each input [B, L] another input of the same component, drawn uniformly."""
     others = np.empty_like(inputs)
     for index, component in enumerate(task.components):
-        symbols = np.sort(component.symbols)
-        if len(symbols) < 2:
-            raise UserError(f"{component.name}: its only input is {symbols[0]}: there is nothing to swap it for")
+        if len(component.symbols) < 2:
+            only = component.symbols[0]
+            raise UserError(f"{component.name}: its only input is {only}: there is nothing to swap it for")
         rows = components == index
-        ranks = np.searchsorted(symbols, inputs[rows])
-        others[rows] = symbols[(ranks + 1 + stream.integers(len(symbols) - 1, ranks.shape)) % len(symbols)]
+        others[rows] = stream.others(inputs[rows], component.symbols)
     return others
 
 

@@ -6,7 +6,8 @@ from torch import Tensor
 from iterhead.errors import UserError
 from iterhead.model.context import KeyValueCache
 from iterhead.model.hooks import HookPoints, hook_names
-from iterhead.model.transformer import Tokens, Transformer
+from iterhead.model.population import Tokens
+from iterhead.model.transformer import Transformer
 
 
 @torch.no_grad()

@@ -8,9 +8,7 @@ import copy
 from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from iterhead.errors import UserError
@@ -18,11 +16,10 @@ from iterhead.model.attention import Attention
 from iterhead.model.context import EVERY_POSITION, ForwardContext, HookedContext, KeyValueCache, PackedContext
 from iterhead.model.hooks import ActivationCache, Hook, HookPoints, hook_names
 from iterhead.model.layers import MLP, Embedding, Norm, Unembedding
+from iterhead.model.population import Population, Tokens
 from iterhead.model.positions import POSITION_ENCODINGS
 from iterhead.seeds import torch_generator
 from iterhead.settings import ModelConfig
-
-Tokens = Tensor | NDArray[np.int64]
 
 
 class Block(nn.Module):
@@ -58,17 +55,11 @@ class Block(nn.Module):
         return hook("hook_resid_post", x)
 
 
-class Transformer(nn.Module):
-    """M decoders of one shape.
-
-    Called with tokens [B, T] (one network) it returns logits [B, T, V]; with tokens [M, B, T], logits [M, B, T, V].
-    `context` is P, the number of positions; `seeds` has one for the weights of each network.
-    """
+class Transformer(Population):
+    """M decoders of one shape: see `Population`. `seeds` has one for the weights of each network."""
 
     def __init__(self, config: ModelConfig, context: int, seeds: Sequence[int] = (0,)):
-        super().__init__()
-        self.config = config
-        self.context = context
+        super().__init__(config, context)
         networks = len(seeds)
         self.embed = Embedding(config, networks)
         self.pos_embed = POSITION_ENCODINGS[config.positions](config, networks, context)
@@ -78,34 +69,9 @@ class Transformer(nn.Module):
         self.reset_parameters(seeds)
 
     @property
-    def networks(self) -> int:
-        """M, the number of networks."""
-        return len(self.embed.W_E)
-
-    @property
-    def layers(self) -> int:
-        """Number of layers."""
-        return self.config.layers
-
-    @property
-    def heads(self) -> int:
-        """H, the number of attention heads in each layer."""
-        return self.config.heads
-
-    @property
-    def vocabulary(self) -> int:
-        """V, the number of token ids."""
-        return self.config.vocabulary
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return self.embed.W_E.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Dtype of the weights."""
-        return self.embed.W_E.dtype
+    def embeddings(self) -> Tensor:
+        """The weights of the token embedding, [M, V, D]."""
+        return self.embed.W_E
 
     def block(self, layer: int) -> Block:
         """Return a layer."""
@@ -134,14 +100,6 @@ class Transformer(nn.Module):
                     bound = tensor.shape[1] ** -0.5
                     tensor[network].uniform_(-bound, bound, generator=generator)
         self.pos_embed.compute_table()
-
-    def forward(self, tokens: Tokens, hooks: Mapping[str, Hook] | None = None) -> Tensor:
-        """Return the logits of every position; arguments and errors as in `run_with_cache`."""
-        return self.run_with_cache(tokens, (), hooks)[0]
-
-    def run_with_hooks(self, tokens: Tokens, hooks: Mapping[str, Hook]) -> Tensor:
-        """Return the logits with hooks applied: `forward`, under TransformerLens's name."""
-        return self.run_with_cache(tokens, (), hooks)[0]
 
     def run_with_cache(
         self,

@@ -109,19 +109,17 @@ def corrupt(batch: PromptBatch, stream: IntegerStream) -> PromptBatch:
     _require_two(batch.task.alphabet, "corrupted", f"{batch.task.name} has one value")
     _require_two(batch.length, "corrupted", "length=1")
     steps_B = stream.integers(batch.length - 1, (len(batch),)) + 1
-    shifts_B = stream.integers(batch.task.alphabet - 1, (len(batch),)) + 1
-    values_B = (batch.states_BL[np.arange(len(batch)), steps_B - 1] + shifts_B) % batch.task.alphabet
-    return batch.with_state(steps_B, values_B)
+    old_B = batch.states_BL[np.arange(len(batch)), steps_B - 1]
+    return batch.with_state(steps_B, stream.others(old_B, range(batch.task.alphabet)))
 
 
 def swap(batch: PromptBatch, stream: IntegerStream) -> PromptBatch:
     """Replace a random input of each prompt by another one; the states follow F from there."""
-    symbols = np.asarray(batch.task.symbols)
+    symbols = batch.task.symbols
     _require_two(len(symbols), "swapped", f"{batch.task.name} has one input value")
     steps_B = stream.integers(batch.length, (len(batch),)) + 1
     old_B = batch.inputs_BL[np.arange(len(batch)), steps_B - 1]
-    ranks_B = np.argmax(symbols == old_B[:, None], axis=1) + stream.integers(len(symbols) - 1, (len(batch),)) + 1
-    return batch.with_input(steps_B, symbols[ranks_B % len(symbols)])
+    return batch.with_input(steps_B, stream.others(old_B, symbols))
 
 
 def _require_two(number: int, form: str, problem: str) -> None:

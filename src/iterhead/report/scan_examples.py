@@ -18,7 +18,7 @@ from iterhead.huggingface.language_model import LanguageModel
 from iterhead.model.hooks import PATTERN_HOOKS, pattern_hook
 from iterhead.prompts import PromptBatch
 from iterhead.prompts.sequences import TokenRenderer
-from iterhead.scans.passes import Integers, MakeHooks, tokens_of
+from iterhead.scans.passes import Integers, first_answers, tokens_of
 from iterhead.scans.result import Role
 from iterhead.scans.scores import RoleKeys, role_keys
 
@@ -41,8 +41,6 @@ class Intervention:
     """What is changed in the model or in a prompt, to see what the model answers then.
 
     Attributes:
-        make_hooks: called with `slice(0, 1)` and the number of tokens. Hooks at `attn.hook_pattern` get maps with one
-            row for each query that writes a state, [1, H, L, T], in the order of `queries_BL`. None for no hooks.
         answers: the first tokens that the model answers on the first prompt, L of them, if they are known already; None
             to run the model.
         batch: the edited prompts, if the text is changed; None for the batch itself.
@@ -50,7 +48,6 @@ class Intervention:
         about: what is changed, in a sentence.
     """
 
-    make_hooks: MakeHooks | None = None
     answers: Sequence[int] | None = None
     batch: PromptBatch | None = None
     predicted_BL: Integers | None = None
@@ -182,7 +179,9 @@ def _answers(
 ) -> Answers:
     """Return what the model answers on the first prompt under an intervention."""
     batch = intervention.batch or original
-    answers = _run(model, batch, intervention) if intervention.answers is None else intervention.answers
+    answers = intervention.answers
+    if answers is None:
+        answers = first_answers(model, batch, only=FIRST)[0].tolist()
     right = _first_ids(batch, original.next_states_BL[0])
     predicted: list[int] = [NO_VALUE] * batch.length
     if intervention.predicted_BL is not None:
@@ -200,17 +199,6 @@ def _answers(
         follows=[a == p if told else None for a, p, told in zip(answers, predicted, tells, strict=True)],
         edited=_edited(original, batch, name),
     )
-
-
-@torch.no_grad()
-def _run(model: LanguageModel, batch: PromptBatch, intervention: Intervention) -> list[int]:
-    """Return the most likely first token of each state of the first prompt."""
-    tokens = tokens_of(batch, FIRST, model.device)
-    queries = torch.from_numpy(batch.queries_BL[FIRST]).to(model.device)
-    hooks = intervention.make_hooks(FIRST, tokens.shape[1]) if intervention.make_hooks else {}
-    logits = model(tokens, hooks, output_positions=queries, query_positions=queries)
-    first: list[int] = logits[0].argmax(-1).tolist()
-    return first
 
 
 def _first_ids(batch: PromptBatch, values: Integers) -> list[int]:

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iterhead.formatting import percent
+from iterhead.measure.records import Head
 from iterhead.report.assemble import MOST_BYTES, Arrays, assemble, pack
-from iterhead.scans.result import Role
+from iterhead.scans.result import ROLES
 
 if TYPE_CHECKING:
     from iterhead.report.scan_examples import PageExample  # which imports transformers
@@ -28,8 +29,6 @@ SCRIPTS = (
 MAP_BYTES = 1_500_000
 """Budget of the attention rows before compression, to begin with."""
 
-ROLES: tuple[Role, ...] = ("iteration", "first")
-
 SCORES = ("score", "low", "high", "p", "weight", "peakiness")
 
 _BRACKETED = re.compile(r"_\((t[-+]1)\)")  # messages write x_(t+1), pages x_{t+1}
@@ -37,7 +36,6 @@ _BRACKETED = re.compile(r"_\((t[-+]1)\)")  # messages write x_(t+1), pages x_{t+
 _CLAUSE = re.compile(r"(?<=\.) +(?=[A-Z])|; +(?![^(]*\))")  # the end of a sentence, or a semicolon outside brackets
 
 Facts = dict[str, Any]
-Place = tuple[int, int]
 
 
 def scan_page(facts: Mapping[str, Any], examples: "Sequence[PageExample]", command: str = "") -> bytes:
@@ -130,7 +128,7 @@ def _number(value: float | None) -> float:
     return math.nan if value is None else float(value)
 
 
-def _ranked(heads: Sequence[Mapping[str, Any]], layers: int, per_layer: int) -> list[Place]:
+def _ranked(heads: Sequence[Mapping[str, Any]], layers: int, per_layer: int) -> list[Head]:
     """Return all heads (layer, head), the best ones of both roles in turn, those without a score last."""
     by_role = [[(head["layer"], head["head"]) for head in heads if head["role"] == role] for role in ROLES]
     most = max(map(len, by_role))
@@ -139,7 +137,7 @@ def _ranked(heads: Sequence[Mapping[str, Any]], layers: int, per_layer: int) -> 
     return list(dict.fromkeys([*in_turn, *everywhere]))
 
 
-def _maps(examples: "Sequence[PageExample]", kept: Sequence[Place], per_layer: int) -> Arrays:
+def _maps(examples: "Sequence[PageExample]", kept: Sequence[Head], per_layer: int) -> Arrays:
     """Return the attention rows of the heads that are kept, an array for each example."""
     indices = [layer * per_layer + head for layer, head in kept]
     return {f"maps.{number}": example.maps[indices] for number, example in enumerate(examples)}

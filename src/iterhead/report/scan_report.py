@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -49,20 +48,18 @@ def scan_report(result: ScanResult, model: LanguageModel, command: str = "") -> 
 
 def interventions(result: ScanResult, batch: PromptBatch) -> Mapping[str, Intervention]:
     """Return the interventions of a scan on the prompts of one length, in the order of its causal table."""
-    stored: Mapping[str, Any] = next(
-        (e.get("answer_ids", {}) for e in result.examples if e["length"] == batch.length), {}
-    )
     made = {}
     for row in result.causal:
         name = row.intervention
         if name in _EDITS:
             if batch.length > 1:
                 made[name] = _EDITS[name](batch)
-        elif name in stored and name != "none":
+        elif name in result.answers and name != "none":
             predicted = _predicted(name, batch, result.settings["seed"])
             heads = ", ".join(head_label(head) for head in row.heads)
             about = f"Changed: {heads}." if heads else "The first of several draws of random heads."
-            made[name] = Intervention(answers=stored[name], predicted_BL=predicted, about=about)
+            answers = result.answers[name][str(batch.length)]
+            made[name] = Intervention(answers=answers, predicted_BL=predicted, about=about)
     return made
 
 

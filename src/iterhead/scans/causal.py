@@ -10,7 +10,6 @@ Letters: `P` prompts, `B` those of one forward pass, `L` steps, `Q` queries (one
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,9 +20,10 @@ from iterhead.estimates import bootstrap_interval
 from iterhead.huggingface.language_model import LanguageModel
 from iterhead.intervene.activations import ablate_head, compose, replace
 from iterhead.intervene.patterns import attend_to
+from iterhead.measure.records import Head
 from iterhead.model.hooks import Hook, pattern_hook
 from iterhead.prompts import PromptBatch, span_mask
-from iterhead.scans.heads import Place, grouped
+from iterhead.scans.heads import grouped
 from iterhead.scans.passes import Integers, first_answers, value_table
 from iterhead.scans.result import CausalRow
 from iterhead.seeds import IntegerStream
@@ -60,7 +60,7 @@ def average(outcomes: Sequence[Outcome]) -> Outcome:
     return Outcome(accuracy, follows, outcomes[0].answers)
 
 
-def as_row(intervention: str, heads: Iterable[Place], outcome: Outcome) -> CausalRow:
+def as_row(intervention: str, heads: Iterable[Head], outcome: Outcome) -> CausalRow:
     """Return the means over prompts."""
     following = [share for share in outcome.follows if share is not None]
     low, high = bootstrap_interval(following or outcome.accuracy)
@@ -94,7 +94,7 @@ class Experiment:
             RANDOM: partial(random_inputs, seed=seed),
             "looking at x_t": own_inputs,
         }
-        self._on_heads: dict[str, Callable[[Sequence[Place]], Outcome]] = {
+        self._on_heads: dict[str, Callable[[Sequence[Head]], Outcome]] = {
             MEAN_ABLATION: lambda heads: self._ablate(heads, self.means),
             "zero ablation": lambda heads: self._ablate(heads, torch.zeros_like(self.means)),
             **{name: partial(self._redirect, choose=choose) for name, choose in self._choices.items()},
@@ -120,7 +120,7 @@ class Experiment:
         """The interventions on the text."""
         return tuple(self._on_text)
 
-    def change_heads(self, intervention: str, heads: Sequence[Place]) -> Outcome:
+    def change_heads(self, intervention: str, heads: Sequence[Head]) -> Outcome:
         """Run an intervention on some heads together."""
         return self._on_heads[intervention](heads)
 
@@ -150,7 +150,7 @@ class Experiment:
             examples[str(length)] = answers_PL[0].tolist()
         return Outcome(accuracy, follows, examples)
 
-    def _ablate(self, heads: Sequence[Place], means: Tensor) -> Outcome:
+    def _ablate(self, heads: Sequence[Head], means: Tensor) -> Outcome:
         """Replace the output of heads everywhere by a constant."""
 
         def make_hooks(_rows: slice, tokens: int) -> Mapping[str, Hook]:
@@ -163,7 +163,7 @@ class Experiment:
 
         return self._outcome(lambda batch: first_answers(self.model, batch, make_hooks))
 
-    def _redirect(self, heads: Sequence[Place], choose: Callable[[PromptBatch], Integers]) -> Outcome:
+    def _redirect(self, heads: Sequence[Head], choose: Callable[[PromptBatch], Integers]) -> Outcome:
         """Make heads look at one input, all with all their weight; `choose` returns its number [P, L] from 0, or -1."""
 
         def answers_of(batch: PromptBatch) -> Integers:
@@ -177,7 +177,7 @@ class Experiment:
 
         return self._outcome(answers_of, lambda batch: states_after(batch, choose(batch)))
 
-    def _exchange(self, heads: Sequence[Place]) -> Outcome:
+    def _exchange(self, heads: Sequence[Head]) -> Outcome:
         """Give heads the weights on the inputs that they have in the prompt before, of the same length.
 
         Tokens may be at other places there. So what the head has on each input is exchanged, spread evenly over its
@@ -232,15 +232,13 @@ def edited_answers(
     stream = IntegerStream(seed, "scan", kind, batch.length, draw)
     if kind == "state":
         step = stream.integers(batch.length - 1, (P,))  # t - 1
-        shift = 1 + stream.integers(batch.task.alphabet - 1, (P,))
-        edited = batch.with_state(step + 1, (batch.states_BL[everyone, step] + shift) % batch.task.alphabet)
+        states = stream.others(batch.states_BL[everyone, step], range(batch.task.alphabet))
+        edited = batch.with_state(step + 1, states)
         asked = step + 1
     else:
         asked = stream.integers(batch.length, (P,))
-        symbols = np.asarray(batch.task.symbols)
-        shift = 1 + stream.integers(len(symbols) - 1, (P,))
-        ranks = np.searchsorted(symbols, batch.inputs_BL[everyone, asked], sorter=np.argsort(symbols))
-        edited = batch.with_input(asked + 1, np.sort(symbols)[(ranks + shift) % len(symbols)], follow=False)
+        inputs = stream.others(batch.inputs_BL[everyone, asked], batch.task.symbols)
+        edited = batch.with_input(asked + 1, inputs, follow=False)
     first_V = value_table(batch)[:, 0]
     answers = first_answers(model, edited)[everyone, asked]
     return answers, first_V[batch.next_states_BL[everyone, asked]], first_V[edited.next_states_BL[everyone, asked]]
@@ -297,11 +295,3 @@ def _exchanged(spans_BLT: Tensor, donor_BQL: Tensor) -> Callable[[Tensor], Tenso
         return (on_inputs + rest * scale).to(pattern)
 
     return new
-
-
-def example_texts(batch: PromptBatch, tokens: Sequence[int], decode: Callable[[int], str]) -> list[str]:
-    """Return first tokens as values where they are the first token of one, else as text."""
-    names: dict[int, Any] = {}
-    for value, ids in reversed(list(enumerate(batch.value_ids))):
-        names[ids[0]] = str(value)
-    return [names.get(token, decode(token)) for token in tokens]

@@ -10,30 +10,28 @@ import torch
 from torch import Tensor
 
 from iterhead.huggingface.language_model import LanguageModel
+from iterhead.measure.records import Head
 from iterhead.prompts import PromptBatch
 from iterhead.scans.passes import parts, tokens_of
 from iterhead.seeds import IntegerStream
-
-Place = tuple[int, int]
-"""Layer and head, from 0."""
 
 DRAWS = 3
 """Sets of random heads, whose results are averaged."""
 
 
-def grouped(heads: Sequence[Place]) -> list[tuple[int, list[int]]]:
+def grouped(heads: Sequence[Head]) -> list[tuple[int, list[int]]]:
     """Return each layer with its heads."""
     return [(layer, [h for at, h in heads if at == layer]) for layer in dict.fromkeys(at for at, _ in heads)]
 
 
-def random_heads(heads: Sequence[Place], per_layer: int, avoid: Sequence[Place], seed: int) -> list[list[Place]]:
+def random_heads(heads: Sequence[Head], per_layer: int, avoid: Sequence[Head], seed: int) -> list[list[Head]]:
     """Return up to `DRAWS` different sets of random heads: for each head another one of its layer, none to `avoid`.
 
     Sets have fewer heads than given, or are missing, where a layer has too few others.
     """
-    sets: list[list[Place]] = []
+    sets: list[list[Head]] = []
     for draw in range(DRAWS):
-        drawn: list[Place] = []
+        drawn: list[Head] = []
         for layer, chosen in grouped(heads):
             others = [head for head in range(per_layer) if (layer, head) not in avoid]
             order = IntegerStream(seed, "scan", "random heads", layer).permutation(len(others))

@@ -50,10 +50,15 @@ def value_table(batch: PromptBatch) -> Integers:
 
 
 @torch.no_grad()
-def first_answers(model: LanguageModel, batch: PromptBatch, make_hooks: MakeHooks | None = None) -> Integers:
-    """Return the most likely first token of each state, teacher-forced and under hooks, [prompts, L]."""
+def first_answers(
+    model: LanguageModel, batch: PromptBatch, make_hooks: MakeHooks | None = None, *, only: slice | None = None
+) -> Integers:
+    """Return the most likely first token of each state, teacher-forced and under hooks, [prompts, L].
+
+    `only` chooses some prompts, for one forward pass.
+    """
     answers = []
-    for rows in parts(batch):
+    for rows in parts(batch) if only is None else [only]:
         tokens = tokens_of(batch, rows, model.device)
         queries = torch.from_numpy(batch.queries_BL[rows]).to(model.device)
         hooks = {} if make_hooks is None else make_hooks(rows, tokens.shape[1])

@@ -8,6 +8,8 @@ Verdict = Literal["iteration-head", "competing-head", "none", "task-not-done"]
 Role = Literal["iteration", "first"]
 """iteration: from the token that writes s_t to x_t. first: from the written states to the end of the input."""
 
+ROLES: tuple[Role, ...] = ("iteration", "first")
+
 Interval = tuple[float, float]
 
 
@@ -103,8 +105,7 @@ class ScanResult:
         model: name, class, layers, heads, and a digest of the weights.
         settings: as `ScanConfig`, with lengths and tokens resolved.
         notes: what the reader should know about the method in this case.
-        examples: for each length one prompt: its tokens, spans, and the answers under each intervention. Its attention
-            rows are in `scores-LENGTH.safetensors`.
+        answers: the first tokens that the model answers under each intervention, on the first prompt of each length.
         folder: where all of it is stored; not part of the JSON.
     """
 
@@ -116,7 +117,7 @@ class ScanResult:
     model: Mapping[str, Any]
     settings: Mapping[str, Any]
     notes: tuple[str, ...] = ()
-    examples: tuple[Mapping[str, Any], ...] = ()
+    answers: Mapping[str, Mapping[str, list[int]]] = field(default_factory=dict)
     folder: str = field(default="", compare=False)
 
     def best(self, role: Role) -> HeadScore:
@@ -141,6 +142,5 @@ class ScanResult:
             "heads": tuple(HeadScore(**head) for head in values["heads"]),
             "causal": tuple(CausalRow(**row) for row in rows),
             "notes": tuple(values["notes"]),
-            "examples": tuple(values["examples"]),
         }
         return cls(**{**values, **parts, "folder": folder})

@@ -4,7 +4,7 @@ The folder of a scan, `scans/MODEL-TASK-FORM-DIGEST`:
 
     config.json                       the settings, and what names the model
     behaviour/LENGTH.json             shares of right states, of each prompt
-    scores/LENGTH.safetensors         the weights of every head (`scores.measure`), and the attention of one prompt
+    scores/LENGTH.safetensors         the weights of every head (`scores.measure`)
     heads.json                        every head with score, interval and p
     means.safetensors                 mean outputs of the heads
     causal/NAME.json                  the outcome of each intervention
@@ -13,7 +13,7 @@ The folder of a scan, `scans/MODEL-TASK-FORM-DIGEST`:
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -27,19 +27,17 @@ from iterhead.figures.scan_figure import scan_figure
 from iterhead.figures.style import render
 from iterhead.formatting import head_label
 from iterhead.huggingface.language_model import LanguageModel
+from iterhead.measure.records import Head
 from iterhead.prompts import PromptBatch
 from iterhead.runs.storage import RunFolder, tensor_bytes
 from iterhead.scans import behaviour, causal, scores, significance, verdict
 from iterhead.scans.causal import Experiment, Outcome
-from iterhead.scans.heads import Place, head_means, random_heads
-from iterhead.scans.result import Behaviour, CausalRow, HeadScore, Role, ScanResult, Verdict
+from iterhead.scans.heads import head_means, random_heads
+from iterhead.scans.result import ROLES, Behaviour, CausalRow, HeadScore, ScanResult, Verdict
 from iterhead.scans.settings import Prompts, ScanConfig, model_digest, prepare
-from iterhead.tasks import Vocabulary
 
 MOST_HEADS = 4
 """Significant heads that are changed together, the best ones."""
-
-ROLES: tuple[Role, ...] = ("iteration", "first")
 
 Progress = Callable[[int, int, str], None]
 """Is called with the number of steps done, of all steps, and what is done next."""
@@ -95,7 +93,7 @@ class _Scan:
             model=self._model(),
             settings=self.prompts.config.model_dump(mode="json"),
             notes=self.prompts.notes,
-            examples=tuple(self._example(batch, outcomes) for batch in self.batches.values()),
+            answers={name: outcome.answers for name, outcome in outcomes.items() if outcome.answers},
         )
         self._step("drawing")
         self.folder.write_many(_figure(result))
@@ -152,7 +150,7 @@ class _Scan:
 
     def _weights(self) -> list[significance.Weights]:
         return [
-            {name: weights.double().numpy() for name, weights in self._tensors(length).items() if name != "rows"}
+            {name: weights.double().numpy() for name, weights in self._tensors(length).items()}
             for length in self.batches
         ]
 
@@ -198,10 +196,10 @@ class _Scan:
         inputs = {length: self._tensors(length)["iteration.inputs"] for length in self.batches}
         return Experiment(self.model, self.batches, means, inputs, self._seed)
 
-    def _competitors(self) -> dict[str, tuple[float, Place]]:
+    def _competitors(self) -> dict[str, tuple[float, Head]]:
         """Return for each competing key, where a head has its main weight there, that weight and the head."""
         names = scores.explanations(self._any_batch, "iteration", self.offsets)
-        best: dict[Place, tuple[float, str]] = {}
+        best: dict[Head, tuple[float, str]] = {}
         for name, weights_NH in significance.competing_weights(self._weights(), names).items():
             layer, head = divmod(int(weights_NH.argmax()), self.model.heads)
             weight = float(weights_NH[layer, head])
@@ -215,34 +213,6 @@ class _Scan:
         values = self._stored(f"causal/{slug}.json", name, lambda: asdict(compute()))
         return Outcome(**values)
 
-    def _example(self, batch: PromptBatch, outcomes: Mapping[str, Outcome]) -> dict[str, Any]:
-        """Return the first prompt of a length, for pages."""
-        tokenizer, size = self.model.tokenizer, int(batch.sizes_B[0])
-        vocabulary = Vocabulary(self.model.vocabulary)
-
-        def decode(token: int) -> str:
-            return vocabulary.name(token) if tokenizer is None else str(tokenizer.decode([token]))
-
-        return {
-            "length": batch.length,
-            "tokens": [decode(token) for token in batch.tokens_BT[0, :size].tolist()],
-            "start": int(batch.starts_B[0]),
-            "inputs": batch.inputs_BL[0].tolist(),
-            "states": batch.states_BL[0].tolist(),
-            "input_spans": batch.input_spans_BL2[0].tolist(),
-            "state_spans": batch.state_spans_BL2[0].tolist(),
-            "marker_span": batch.marker_spans_B2[0].tolist(),
-            "queries": batch.queries_BL[0].tolist(),
-            "answer_ids": {
-                name: outcome.answers[str(batch.length)] for name, outcome in outcomes.items() if outcome.answers
-            },
-            "answers": {
-                name: causal.example_texts(batch, outcome.answers[str(batch.length)], decode)
-                for name, outcome in outcomes.items()
-                if outcome.answers
-            },
-        }
-
 
 class _Table:
     """The rows of the causal table, as they are made."""
@@ -253,20 +223,20 @@ class _Table:
         self.outcomes: dict[str, Outcome] = {}
         self._scan = scan
 
-    def random_heads(self, heads: Sequence[Place]) -> list[list[Place]]:
+    def random_heads(self, heads: Sequence[Head]) -> list[list[Head]]:
         """Return the sets of random heads that some heads are compared with."""
         return random_heads(heads, self._scan.model.heads, heads, self._scan.prompts.config.seed)
 
-    def add(self, name: str, heads: Sequence[Place], compute: Callable[[], Outcome]) -> Outcome:
+    def add(self, name: str, heads: Sequence[Head], compute: Callable[[], Outcome]) -> Outcome:
         """Add a row and return its outcome."""
         return self._append(name, heads, self._scan.outcome(name, compute))
 
-    def _append(self, name: str, heads: Sequence[Place], outcome: Outcome) -> Outcome:
+    def _append(self, name: str, heads: Sequence[Head], outcome: Outcome) -> Outcome:
         self.rows.append(causal.as_row(name, heads, outcome))
         self.outcomes[name] = outcome
         return outcome
 
-    def test(self, heads: tuple[Place, ...], interventions: Sequence[str], suffix: str = "") -> verdict.Evidence:
+    def test(self, heads: tuple[Head, ...], interventions: Sequence[str], suffix: str = "") -> verdict.Evidence:
         """Add interventions on heads, each followed by the same on random heads of their layers."""
         sets = self.random_heads(heads)
         changed, controls = {}, {}

@@ -66,8 +66,6 @@ def explanations(batch: PromptBatch, role: Role, offsets: int) -> list[str]:
 def measure(model: LanguageModel, batch: PromptBatch, offsets: int) -> dict[str, Tensor]:
     """Return the weights of every head on the prompts of one length, in float32 on the CPU.
 
-    Only these sums are kept, and the rows of the first prompt.
-
     Args:
         model: the model.
         batch: the prompts.
@@ -81,12 +79,10 @@ def measure(model: LanguageModel, batch: PromptBatch, offsets: int) -> dict[str,
         iteration.own, first.own: the mean of that over the queries for which an explanation has another key,
             [P, N, H, E]; nan where there is no such query.
         iteration.others, first.others: mean weight on the other key, over the same queries.
-        rows: the attention of the first prompt at the queries of the iteration role, in float16, [N, H, L, T].
     """
     roles = role_keys(batch)
     queries_PQ = np.concatenate([keys.queries_PQ for keys in roles.values()], axis=1)
     collected: dict[str, list[Tensor]] = {}
-    rows_of_first: Tensor | None = None
     for rows in parts(batch, numbers_per_token=model.layers * model.heads * queries_PQ.shape[1]):
         tokens = tokens_of(batch, rows, model.device)
         with torch.no_grad():
@@ -97,12 +93,9 @@ def measure(model: LanguageModel, batch: PromptBatch, offsets: int) -> dict[str,
             )
         patterns = [cache[pattern_hook(layer)].float() for layer in range(model.layers)]
         del cache
-        if rows_of_first is None:
-            rows_of_first = torch.stack([pattern[0, :, : batch.length] for pattern in patterns]).half().cpu()
         for name, weights in _weights(patterns, batch, rows, roles, offsets).items():
             collected.setdefault(name, []).append(weights)
-    assert rows_of_first is not None, "a batch has prompts"
-    return {name: torch.cat(weights) for name, weights in collected.items()} | {"rows": rows_of_first}
+    return {name: torch.cat(weights) for name, weights in collected.items()}
 
 
 def _weights(

@@ -15,7 +15,7 @@ from iterhead.prompts.forms import form_named
 from iterhead.settings.configs import MAX_LENGTH, StrictConfig
 from iterhead.tasks import IterativeTask, Vocabulary, task
 
-FORMAT = 1
+FORMAT = 2
 """Of the stored files: a scan that was stored in another format is made again."""
 
 DEFAULT_LENGTHS = (4, 6, 8, 11, 16)

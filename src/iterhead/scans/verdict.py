@@ -8,8 +8,8 @@ import numpy as np
 from iterhead.criteria import CAUSAL_MARGIN, GUESSING_MARGIN
 from iterhead.estimates import bootstrap_interval
 from iterhead.formatting import head_label, percent
+from iterhead.measure.records import Head
 from iterhead.scans.causal import MEAN_ABLATION, SHIFTED, Outcome
-from iterhead.scans.heads import Place
 from iterhead.scans.result import Behaviour, HeadScore, Verdict
 
 
@@ -24,7 +24,7 @@ class Evidence:
             layers have no other heads.
     """
 
-    heads: tuple[Place, ...]
+    heads: tuple[Head, ...]
     changed: Mapping[str, Outcome]
     controls: Mapping[str, Outcome]
 
@@ -46,15 +46,12 @@ class Evidence:
         """Return what the interventions showed."""
         accuracy = float(np.mean(self.changed[MEAN_ABLATION].accuracy))
         without = float(np.mean(self.controls[MEAN_ABLATION].accuracy))
+        output = "its output" if len(self.heads) == 1 else f"the output of the {len(self.heads)} best heads"
         texts = [
-            f"with the mean in place of its output {percent(accuracy)} of the answers are right, not {percent(without)}"
+            f"with the mean in place of {output} {percent(accuracy)} of the answers are right, not {percent(without)}"
         ]
-        if len(self.heads) > 1:
-            texts = [texts[0].replace("its output", f"the output of the {len(self.heads)} best heads")]
-        follows = (
-            [share for share in self.changed[SHIFTED].follows if share is not None] if SHIFTED in self.changed else []
-        )
-        if follows:
+        shifted = self.changed[SHIFTED].follows if SHIFTED in self.changed else []
+        if follows := [share for share in shifted if share is not None]:
             texts.append(f"pointed at x_(t+1), {percent(float(np.mean(follows)))} of them follow F(s_(t-1), x_(t+1))")
         return "; ".join(texts)
 
