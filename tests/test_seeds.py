@@ -103,3 +103,13 @@ def test_generators_of_torch_are_named_too_and_leave_the_global_one_alone():
     assert len({tuple(draw(*purpose)) for purpose in others}) == 4
     assert torch_generator(*PURPOSE).initial_seed() == named_seed(*PURPOSE)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_others_are_uniform_among_the_other_values():
+    values = np.repeat([9, 2, 5], 3000)
+    drawn = IntegerStream(0, "others").others(values, (5, 9, 2))
+    assert not (drawn == values).any()
+    for value, rest in ((9, {2, 5}), (2, {5, 9}), (5, {2, 9})):
+        found, counts = np.unique(drawn[values == value], return_counts=True)
+        assert set(found.tolist()) == rest
+        assert abs(counts[0] - 1500) < 150  # 5 standard deviations of a fair coin

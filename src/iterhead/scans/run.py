@@ -181,7 +181,7 @@ class _Scan:
         for name in on_text:
             table.add(name, (), partial(table.experiment.change_text, name))
         competitors = {}
-        if not ranked[0].significant or not (evidence.is_needed or evidence.is_followed):
+        if not verdict.is_iteration_head(ranked[0], evidence):
             for key, (weight, place) in self._competitors().items():
                 self._total += 1 + len(table.random_heads((place,)))
                 found = table.test((place,), (causal.MEAN_ABLATION,), f", {head_label(place)} ({key})")

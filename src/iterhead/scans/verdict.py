@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from iterhead.criteria import CAUSAL_MARGIN, GUESSING_MARGIN
+from iterhead.criteria import CAUSAL_MARGIN, GUESSING_MARGIN, MAIN_TARGET_WEIGHT
 from iterhead.estimates import bootstrap_interval
 from iterhead.formatting import head_label, percent
 from iterhead.measure.records import Head
@@ -65,6 +65,12 @@ def does_task(behaviour: Behaviour) -> bool:
     return behaviour.teacher_forced_interval[0] > behaviour.guess + GUESSING_MARGIN
 
 
+def is_iteration_head(best: HeadScore, tested: Evidence) -> bool:
+    """Return whether the best head looks mainly at x_t, more than by chance, and the answers depend on it."""
+    is_main = best.weight > MAIN_TARGET_WEIGHT
+    return best.significant and is_main and (tested.is_needed or tested.is_followed)
+
+
 def decide(
     behaviour: Behaviour,
     best: HeadScore,
@@ -90,7 +96,7 @@ def decide(
         f"{where} has {best.weight:.2f} of its weight on x_t, {best.score:.2f} more than on the best competing key "
         f"({best.competing}; p = {best.p:.3f})"
     )
-    if best.significant and (tested.is_needed or tested.is_followed):
+    if is_iteration_head(best, tested):
         return "iteration-head", f"Iteration head: {looks}; {tested}."
     mattering = {key: found for key, found in competitors.items() if found[1].is_needed}
     if mattering:
@@ -101,6 +107,8 @@ def decide(
             f"A competing head: {right}, but {label} has {weight:.2f} of its weight on another key ({key}) than x_t, "
             f"and {evidence}. No head shows itself as an iteration head.",
         )
+    if best.significant and (tested.is_needed or tested.is_followed):
+        return "none", f"No iteration head, but a head that helps: {looks}, which is less than half; {tested}."
     if best.significant:
         return "none", f"No iteration head: {looks}, but the answers hardly depend on it: {tested}."
     return "none", f"No iteration head: {right}, and no head is significant; the best, {looks}."
