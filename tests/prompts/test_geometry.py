@@ -55,9 +55,8 @@ def test_masks_cover_every_token_of_a_value():
 
 
 @pytest.mark.parametrize("tokenizer", [word_level(), byte_level(), byte_level(400)])
-def test_induction_suffices_for_labels(tokenizer):
+def test_an_induction_head_is_enough_for_labels(tokenizer):
     """The token after the last `t:` is the first of x_t, or the space before it."""
-    assert FORMS["labelled"].suffices == "induction head"
     batch = make_prompts(task("polynomial"), tokenizer, length=9, count=7, shots=3, form="labelled")
     spaced = len(tokenizer.tokenize(" 1")) == 2  # the query is then that space, and what repeats is `: `
     if spaced:
@@ -67,7 +66,7 @@ def test_induction_suffices_for_labels(tokenizer):
     np.testing.assert_array_equal(keys, batch.input_spans_BL2[..., 0])
 
 
-def test_a_previous_token_head_suffices_for_interleaved():
+def test_a_current_token_head_is_enough_for_interleaved():
     """The query that writes s_t is x_t, and the token before it is s_{t-1}."""
     batch = make_prompts(task("polynomial"), word_level(), length=4, count=3, shots=2, form="interleaved")
     spans = competing_spans(batch)

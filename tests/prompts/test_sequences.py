@@ -4,16 +4,19 @@ import numpy as np
 import pytest
 
 from iterhead.errors import UserError
-from iterhead.prompts import make_sequences, sequence_batch
+from iterhead.prompts import make_sequences
+from iterhead.prompts.draw import Example
+from iterhead.prompts.sequences import TokenRenderer
 from iterhead.tasks import SequenceLayout, Vocabulary, task
 
 VOCABULARY = Vocabulary(17)
 
 
 def test_positions_and_tokens_by_hand():
-    inputs, states = np.array([[3, 1, 4], [5, 2, 2]]), np.array([[3, 4, 6], [5, 0, 1]])
-    whole = SequenceLayout(3).assemble(VOCABULARY, inputs, states)
-    batch = sequence_batch(task("polynomial"), whole, VOCABULARY)
+    inputs, states = [[3, 1, 4], [5, 2, 2]], [[3, 4, 6], [5, 0, 1]]
+    rows = zip(inputs, states, strict=True)
+    examples = tuple((Example(tuple(row), tuple(chain), (0, 1, 2)),) for row, chain in rows)
+    batch = TokenRenderer(task("polynomial"), VOCABULARY).render(examples)
     assert batch.tokens_BT.tolist() == [[14, 3, 1, 4, 15, 3, 4, 6], [14, 5, 2, 2, 15, 5, 0, 1]]
     assert batch.texts == ("task 3 1 4 EoI 3 4 6", "task 5 2 2 EoI 5 0 1")
     assert batch.form == "after-input"
@@ -24,8 +27,8 @@ def test_positions_and_tokens_by_hand():
     assert batch.state_ends_BL.tolist() == [[5, 6, 7]] * 2
     assert batch.marker_spans_B2.tolist() == [[4, 5]] * 2
     assert batch.starts_B.tolist() == [0, 0]
-    assert batch.inputs_BL.tolist() == inputs.tolist()
-    assert batch.next_states_BL.tolist() == batch.states_BL.tolist() == states.tolist()
+    assert batch.inputs_BL.tolist() == inputs
+    assert batch.next_states_BL.tolist() == batch.states_BL.tolist() == states
     assert batch.value_ids == tuple((value,) for value in range(11))
     edited = batch.with_state(2, [9, 1])
     assert edited.tokens_BT[:, 6].tolist() == [9, 1]
@@ -56,17 +59,8 @@ def test_forms_that_are_no_sequences():
         make_sequences(task("parity"), VOCABULARY, length=3, count=1, form="labelled")
 
 
-def test_tokens_that_are_no_sequences():
-    parity, good = task("parity"), SequenceLayout(2).assemble(VOCABULARY, np.array([[0, 1]]), np.array([[0, 1]]))
-    sequence_batch(parity, good, VOCABULARY)
-    for bad in (good[:, :-1], good[:, ::-1], good[:, :2], np.where(good == VOCABULARY.problem(0), 13, good)):
-        with pytest.raises(UserError, match="are not in the layout"):
-            sequence_batch(parity, bad, VOCABULARY)
-    with pytest.raises(UserError, match="parity: input 7"):
-        sequence_batch(parity, np.where(np.arange(7) == 1, 7, good), VOCABULARY)
-    with pytest.raises(UserError, match=r"parity: states 0 \.\. 7: expected 0 \.\. 1"):
-        sequence_batch(parity, np.where(np.arange(7) == 5, 7, good), VOCABULARY)
+def test_tasks_that_do_not_fit():
     with pytest.raises(UserError, match="a mixture has no prompts"):
-        sequence_batch(task("mix:copy,parity"), good, VOCABULARY)
+        make_sequences(task("mix:copy,parity"), VOCABULARY, length=2, count=1)
     with pytest.raises(UserError, match="vocabulary=4"):
-        make_sequences(parity, Vocabulary(4), length=2, count=1)
+        make_sequences(task("parity"), Vocabulary(4), length=2, count=1)

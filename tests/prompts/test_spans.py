@@ -137,13 +137,6 @@ def test_a_slow_tokenizer_is_refused():
         make_prompts(task("parity"), Slow(), length=3, count=1)
 
 
-def test_the_context_bounds_a_prompt():
-    # input : x x x => states : s s s is 11 tokens.
-    make_prompts(task("parity"), word_level(), length=3, count=2, shots=1, shot_lengths=(3,), context=22)
-    with pytest.raises(UserError, match="the prompts need 22 tokens, but the context has 21"):
-        make_prompts(task("parity"), word_level(), length=3, count=2, shots=1, shot_lengths=(3,), context=21)
-
-
 def test_a_mixture_is_refused():
     with pytest.raises(UserError, match=r"mix:copy,parity: a mixture has no prompts: choose .*, e\.g\. copy"):
         make_prompts(task("mix:copy,parity"), word_level(), length=3, count=1)

@@ -105,6 +105,8 @@ def test_random_heads():
     for drawn in sets:
         assert sorted(layer for layer, _ in drawn) == [1, 1, 3]
         assert not set(drawn) & set(chosen)
+    for drawn in heads.random_heads(chosen, per_layer=5, avoid=[*chosen, (1, 4)], seed=0):
+        assert (1, 4) not in drawn
     assert heads.random_heads([(0, 0)], per_layer=1, avoid=[(0, 0)], seed=0) == []
     assert len(heads.random_heads([(0, 0)], per_layer=2, avoid=[(0, 0)], seed=0)) == 1
 

@@ -142,6 +142,18 @@ def test_the_digest_of_a_model_sees_every_weight():
     assert model_digest(model) != digests[0]
 
 
+def test_the_digest_of_a_model_sees_what_is_not_in_its_weights():
+    """The same weights as four heads of width 8 with two key-value heads, and as two heads of width 16 with one."""
+    models = [
+        tiny_model("llama", num_attention_heads=heads, num_key_value_heads=shared, head_dim=width)
+        for heads, shared, width in ((4, 2, 8), (2, 1, 16))
+    ]
+    models[1].load_state_dict(models[0].state_dict())  # the shapes are the same
+    expected = model_digest(LanguageModel(models[0]))
+    assert model_digest(LanguageModel(models[1])) != expected
+    assert model_digest(LanguageModel(models[0], byte_level())) != expected
+
+
 def test_a_random_model_does_not_do_the_task(tmp_path):
     found = scan(LanguageModel(tiny_model("llama")), out=tmp_path, **QUICK)
     assert found.verdict == "task-not-done"
@@ -204,9 +216,9 @@ def test_one_length_is_noted(planted, tmp_path):
     ("settings", "message"),
     [
         ({"task": "polynomal"}, "did you mean 'polynomial'"),
-        ({"task": "mix:copy,parity"}, "a mixture cannot be scanned: choose one of its tasks"),
+        ({"task": "mix:copy,parity"}, "a mixture has no prompts: choose one of its tasks"),
         ({"form": "afterinput"}, "did you mean 'after-input'"),
-        ({"lengths": (1, 4)}, "lengths: 1: expected from 2 to"),
+        ({"lengths": (1, 4)}, "lengths=1: expected from 2 to"),
         ({"lengths": ()}, "expected at least one"),
         ({"lengths": (4, 200)}, "its prompts have 402 tokens, but the model's context 128"),
         ({"prompts": 1}, "prompts=1: expected at least 2"),

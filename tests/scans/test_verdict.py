@@ -32,7 +32,7 @@ def outcome(accuracy, follows=None):
 @pytest.mark.parametrize(("best", "tested", "competitors", "word", "words"), [
     (head(0.9), None, {}, "task-not-done", "does not do the task: 94% of the states are right"),
     (head(0.9), evidence(ablated=0.3), {}, "iteration-head", "layer 2, head 3 has 0.90 of its weight on x_t"),
-    (head(0.9), evidence(follows=0.8), {}, "iteration-head", "80% of them follow F(s_(t-1), x_(t+1))"),
+    (head(0.9), evidence(follows=0.8), {}, "iteration-head", "80% of them follow F(s_{t-1}, x_{t+1})"),
     (head(0.9), evidence(ablated=0.97), {}, "none", "the answers hardly depend on it"),  # 0.03 < CAUSAL_MARGIN
     (head(0.4), evidence(ablated=0.3), {}, "none", "a head that helps: layer 2, head 3 has 0.40"),
     (head(0.9, significant=False), evidence(ablated=0.3), {}, "none", "no head is significant"),

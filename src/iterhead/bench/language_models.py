@@ -4,7 +4,6 @@ Time is measured in one process, where the ways of computing take turns; memory 
 """
 
 import json
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
@@ -16,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from iterhead.bench.timing import Measurement, Turn, in_turns, peak_memory, ratio
+from iterhead.bench.timing import Measurement, Turn, in_turns, peak_memory, printed_number, ratio
 from iterhead.huggingface import require_transformers
 
 LAYERS, HEADS, WIDTH, VOCABULARY = 12, 12, 768, 50257
@@ -116,8 +115,7 @@ _MAKERS: dict[str, Callable[[Any, Tensor, Tensor], Turn]] = {
 def _peak_memory(way: str, tokens: int, prompts: int) -> float:
     """Return the peak memory in GB of a process that runs two forward passes."""
     arguments = json.dumps([way, tokens, prompts, "cpu"])
-    command = [sys.executable, str(Path(__file__).resolve()), arguments]
-    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
+    return printed_number([sys.executable, str(Path(__file__).resolve()), arguments])
 
 
 if __name__ == "__main__":  # the process of `_peak_memory`

@@ -1,7 +1,6 @@
 """Benchmarks of whole runs: time besides the training steps, memory, parallel processes, time to emergence."""
 
 import math
-import subprocess
 import sys
 import tempfile
 import time
@@ -9,7 +8,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from statistics import median
 
-from iterhead.bench.timing import Measurement
+from iterhead.bench.timing import Measurement, printed_number
 from iterhead.formatting import finite_or_none
 from iterhead.machine import free_cores
 from iterhead.measure.emergence import emergence_epoch
@@ -87,8 +86,7 @@ def measure_memory(device: str) -> Iterator[Measurement]:
     peak = None
     if device == "cpu":
         with tempfile.TemporaryDirectory() as out:
-            command = [sys.executable, "-c", _PUBLISHED, out]
-            peak = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
+            peak = printed_number([sys.executable, "-c", _PUBLISHED, out])
     yield Measurement("peak memory (width 128, lengths to 32, batch 256, 1,024 sequences a length)", peak, "GB", "<= 1")
 
 

@@ -25,17 +25,19 @@ MOST_SHOWN = 12
 
 
 def _declare(parser: Parser) -> None:
+    from iterhead.prompts import FORMS
+
     what = parser.add_argument_group("what to scan")
     what.add_argument("model", metavar="MODEL", help="a folder with config.json, or a name on the Hugging Face hub")
     declare(what, "--task", "TASK", "the task, as iterhead tasks lists them", default="polynomial")
-    declare(what, "--form", "FORM", "after-input, interleaved, labelled, shuffled, corrupted or swapped")
+    declare(what, "--form", "FORM", ", ".join(FORMS), default="after-input")
     declare(what, "--shots", "N", "worked examples in each prompt [default: 4]", whole_number(least=0))
     declare(what, "--lengths", "LIST", "numbers of inputs [default: those of 4,6,8,11,16 that fit]", length_list)
     declare(what, "--prompts", "N", "prompts of each length", whole_number(least=2), 16)
     declare(what, "--tokens", "KIND", "text, ids (the layout of iterhead's networks) or auto", one_of(*TOKENS), "auto")
-    declare(what, "--seed", "N", "of prompts, permutations and random heads", whole_number(least=0), 0)
+    declare(what, "--seed", "N", "seed of the prompts, permutations and random heads", whole_number(least=0), 0)
     how = parser.add_argument_group("how")
-    declare(how, "--dtype", "NAME", "auto (as saved), float32, bfloat16 or float16", default="auto")
+    declare(how, "--dtype", "NAME", f"{', '.join(DTYPES)}; auto is as saved", one_of(*DTYPES), "auto")
     how.add_argument("--allow-pickle", action="store_true", help="load pickled weights, which can run any code")
     how.add_argument("--trust-remote-code", action="store_true", help="run the code that comes with the model")
     declare(how, "--out", "FOLDER", "folder of the scans", default="scans")
@@ -43,6 +45,7 @@ def _declare(parser: Parser) -> None:
 
 
 TOKENS = ("auto", "text", "ids")
+DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
 def length_list(text: str) -> tuple[int, ...]:
@@ -162,7 +165,10 @@ COMMAND = Command(
     ),
     examples=(
         ("iterhead scan FOLDER", "a polynomial mod 11: text prompts with four worked examples"),
-        ("iterhead scan FOLDER --task parity --form interleaved", "a control: here a previous-token head is enough"),
+        (
+            "iterhead scan FOLDER --task parity --form interleaved",
+            "a control: a head that looks at itself is enough",
+        ),
         ("iterhead scan FOLDER --lengths 4,8,12 --prompts 64", "more prompts, so narrower intervals"),
         ("iterhead scan FOLDER --json", "for scripts"),
     ),

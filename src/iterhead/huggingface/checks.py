@@ -89,9 +89,10 @@ def check_attention(hf: PreTrainedModel) -> None:
         ours = hook_points.activations[pattern_hook(layer)]
         if ours.shape != theirs.shape:
             raise UserError(f"{kind}: maps have shape {list(ours.shape)}, the model's own {list(theirs.shape)}")
-        elsewhere = (ours.double() - theirs.double()).abs().sum(-1).mean(1)[real].mean() / 2
+        elsewhere = (ours.cpu().double() - theirs.cpu().double()).abs().sum(-1).mean(1)[real.cpu()].mean() / 2
         _check(f"{kind}: the attention maps of layer {layer}", float(elsewhere), tolerance)
-    difference = (logits - expected.logits)[real].double().abs().mean() / expected.logits[real].double().abs().mean()
+    ours, theirs = logits[real].cpu().double(), expected.logits[real].cpu().double()
+    difference = (ours - theirs).abs().mean() / theirs.abs().mean()
     _check(f"{kind}: the logits", float(difference), tolerance)
 
 

@@ -13,7 +13,7 @@
 from iterhead.prompts.batch import PromptBatch
 from iterhead.prompts.forms import FORMS, Form
 from iterhead.prompts.geometry import competing_spans, span_mask
-from iterhead.prompts.make import make_prompts, make_sequences, sequence_batch
+from iterhead.prompts.make import make_prompts, make_sequences, single_task
 
 __all__ = [
     "FORMS",
@@ -22,6 +22,6 @@ __all__ = [
     "competing_spans",
     "make_prompts",
     "make_sequences",
-    "sequence_batch",
+    "single_task",
     "span_mask",
 ]

@@ -1,7 +1,7 @@
 """The forms of a prompt: how one example is written, and what a model needs to continue it.
 
 A form writes its words on a `Page`, which separates them by a space and remembers the characters of each. To add one,
-write it here and list it in `FORMS`; every option `--form` reads that list.
+write it here and list it in `FORMS`, which `--form` reads.
 
 By hand, the polynomial s_t = s_{t-1} x_t + 1 mod 11 on 3 1 4 (states 3, 3*1+1 = 4, 4*4+1 = 17 = 6):
 
@@ -137,15 +137,11 @@ class Form:
 
     Args:
         name: what `--form` takes.
-        about: for lists of forms.
-        suffices: the simplest kind of head that finds x_t; "" if none does.
         write: writes an example.
         edit: what is changed in a batch of such prompts.
     """
 
     name: str
-    about: str
-    suffices: str
     write: Callable[[Page, Example], ExampleSpans]
     edit: Callable[[PromptBatch, IntegerStream], PromptBatch] = _unchanged
 
@@ -153,12 +149,12 @@ class Form:
 FORMS = {
     form.name: form
     for form in (
-        Form("after-input", "the input, a marker, the states", "iteration head", after_input),
-        Form("interleaved", "x_1 s_1 x_2 s_2 ...", "previous-token head", interleaved),
-        Form("labelled", "each input and state after the number of its step", "induction head", labelled),
-        Form("shuffled", "the states in random order, so that counting does not find x_t", "", shuffled),
-        Form("corrupted", "after-input with one state replaced", "iteration head", after_input, corrupt),
-        Form("swapped", "after-input with one input replaced", "iteration head", after_input, swap),
+        Form("after-input", after_input),
+        Form("interleaved", interleaved),
+        Form("labelled", labelled),
+        Form("shuffled", shuffled),
+        Form("corrupted", after_input, corrupt),
+        Form("swapped", after_input, swap),
     )
 }
 """The forms by name. `corrupted` and `swapped` are edits of `after-input`; `PromptBatch.with_state` and `.with_input`

@@ -7,17 +7,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from iterhead.errors import UserError
 from iterhead.prompts.batch import PromptBatch, Renderer
-from iterhead.prompts.draw import Example, draw_examples
+from iterhead.prompts.draw import draw_examples
 from iterhead.prompts.forms import after_input, form_named
 from iterhead.prompts.sequences import TokenRenderer
 from iterhead.prompts.text import TextRenderer
 from iterhead.seeds import IntegerStream
-from iterhead.tasks import IterativeTask, SequenceLayout, Task, Vocabulary
+from iterhead.tasks import IterativeTask, Task, Vocabulary
 
 
 def make_prompts(
@@ -32,7 +29,6 @@ def make_prompts(
     seed: int = 0,
     rule: bool = False,
     words: Sequence[str] | None = None,
-    context: int | None = None,
 ) -> PromptBatch:
     """Return `count` different prompts of a task as text, each with `shots` worked examples before the test example.
 
@@ -50,14 +46,13 @@ def make_prompts(
         seed: of all draws.
         rule: whether the first line states the rule, e.g. `s*x+1 mod 11`.
         words: how each value is written, e.g. letters; None for decimal numbers.
-        context: the most tokens that a prompt may have; None for no limit.
 
     Raises:
         UserError: for a mixture, an unknown form, an argument out of range, a tokenizer that is slow, cannot write a
-            value or joins values in a token, prompts longer than the context, or too few inputs of this length.
+            value or joins values in a token, or too few inputs of this length.
     """
-    single = _single(task)
-    renderer = TextRenderer(single, tokenizer, form_named(form), words, rule, context)
+    single = single_task(task)
+    renderer = TextRenderer(single, tokenizer, form_named(form), words, rule)
     return _draw(renderer, single, form, length, count, shots, shot_lengths, seed)
 
 
@@ -77,38 +72,15 @@ def make_sequences(
     Raises:
         UserError: for a mixture, another form, an argument out of range, or a vocabulary that is too small.
     """
-    single = _single(task)
+    single = single_task(task)
     vocabulary.check(single.alphabet)
     if form_named(form).write is not after_input:
         raise UserError(f"form={form}: sequences of token ids have after-input, corrupted and swapped only")
     return _draw(TokenRenderer(single, vocabulary), single, form, length, count, 0, None, seed)
 
 
-def sequence_batch(task: Task, tokens_BT: NDArray[np.int64], vocabulary: Vocabulary) -> PromptBatch:
-    """Return whole sequences with chain of thought, as `Dataset.test` holds them, as a batch of prompts without EoS.
-
-    Raises:
-        UserError: for a mixture, or sequences that are not in the layout or have other values than the task's.
-    """
-    single = _single(task)
-    vocabulary.check(single.alphabet)
-    layout = SequenceLayout(max(1, (tokens_BT.shape[1] - 3) // 2))
-    inputs_BL, states_BL = tokens_BT[:, layout.inputs], tokens_BT[:, layout.states]
-    if tokens_BT.shape[1] != layout.size or not np.array_equal(
-        layout.assemble(vocabulary, inputs_BL, states_BL), tokens_BT
-    ):
-        raise UserError(f"sequences {tokens_BT.shape} are not in the layout: problem, L inputs, EoI, L states, EoS")
-    single.states(inputs_BL)  # refuses an input that is not the task's
-    lowest, highest = states_BL.min(), states_BL.max()
-    if lowest < 0 or highest >= single.alphabet:
-        raise UserError(f"{single.name}: states {lowest} .. {highest}: expected 0 .. {single.alphabet - 1}")
-    order = tuple(range(layout.length))
-    rows = zip(inputs_BL.tolist(), states_BL.tolist(), strict=True)
-    examples = tuple((Example(tuple(inputs), tuple(states), order),) for inputs, states in rows)
-    return TokenRenderer(single, vocabulary).render(examples)
-
-
-def _single(task: Task) -> IterativeTask:
+def single_task(task: Task) -> IterativeTask:
+    """Return the task; UserError for a mixture, which has no prompts."""
     if isinstance(task, IterativeTask):
         return task
     raise UserError(f"{task.name}: a mixture has no prompts: choose one of its tasks, e.g. {task.components[0].name}")

@@ -29,7 +29,6 @@ class TextRenderer:
         form: how an example is written.
         words: how each value is written; None for decimal numbers.
         rule: whether the first line states the rule.
-        context: the most tokens that a prompt may have; None for no limit.
 
     Raises:
         UserError: the words are unusable, or the task has no formula to state.
@@ -40,7 +39,6 @@ class TextRenderer:
     form: Form
     words: Sequence[str] | None = None
     rule: bool = False
-    context: int | None = None
 
     def __post_init__(self) -> None:
         if self.rule and (not self.task.formula or self.words is not None):
@@ -58,8 +56,7 @@ class TextRenderer:
         """Return the prompts with these examples as text and tokens.
 
         Raises:
-            UserError: the tokenizer has no offsets, cannot write a value, or joins values in a token; or a prompt is
-                longer than the context.
+            UserError: the tokenizer has no offsets, cannot write a value, or joins values in a token.
         """
         value_ids = self.value_ids  # first, so that a value without tokens is named
         pages, written = zip(*(self._write(prompt) for prompt in examples), strict=True)
@@ -108,13 +105,8 @@ class TextRenderer:
         return page, write(page, test)
 
     def _pad(self, ids: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the tokens, padded on the right, and their numbers; UserError if they exceed the context."""
+        """Return the tokens, padded on the right, and their numbers."""
         sizes_B = _array([len(row) for row in ids])
-        if self.context is not None and sizes_B.max() > self.context:
-            raise UserError(
-                f"the prompts need {sizes_B.max()} tokens, but the context has {self.context}: take fewer shots or "
-                "shorter examples"
-            )
         tokens_BT = np.full((len(ids), int(sizes_B.max())), self.tokenizer.pad_token_id or 0, dtype=np.int64)
         for tokens, row in zip(tokens_BT, ids, strict=True):
             tokens[: len(row)] = row

@@ -31,8 +31,6 @@ MAP_BYTES = 1_500_000
 
 SCORES = ("score", "low", "high", "p", "weight", "peakiness")
 
-_BRACKETED = re.compile(r"_\((t[-+]1)\)")  # messages write x_(t+1), pages x_{t+1}
-
 _CLAUSE = re.compile(r"(?<=\.) +(?=[A-Z])|; +(?![^(]*\))")  # the end of a sentence, or a semicolon outside brackets
 
 Facts = dict[str, Any]
@@ -60,7 +58,7 @@ def scan_page(facts: Mapping[str, Any], examples: "Sequence[PageExample]", comma
         "summary": rest,
         "behaviour": behaviour(facts["behaviour"]),
     }
-    texts = {name: _BRACKETED.sub(r"_{\1}", _encodable(text)) for name, text in texts.items()}
+    texts = {name: _encodable(text) for name, text in texts.items()}
     head_facts, arrays = _heads(facts["heads"])
     stored = {
         **{name: facts.get(name) for name in ("verdict", "behaviour", "causal", "settings", "notes")},

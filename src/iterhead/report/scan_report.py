@@ -1,6 +1,5 @@
 """The page of a finished scan, from its result and the model."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from iterhead.scans.causal import RANDOM, SHIFTED, next_inputs, random_inputs, s
 from iterhead.scans.passes import Integers
 from iterhead.scans.result import ScanResult
 from iterhead.scans.settings import ScanConfig, prepare
+from iterhead.settings.reading import parse_as
 
 
 def write_scan_report(result: ScanResult, model: LanguageModel, command: str = "") -> None:
@@ -41,7 +41,7 @@ def scan_report(result: ScanResult, model: LanguageModel, command: str = "") -> 
         model: that was scanned.
         command: the command that repeats the scan, to be shown.
     """
-    batches = prepare(ScanConfig.model_validate_json(json.dumps(dict(result.settings))), model).batches
+    batches = prepare(parse_as(ScanConfig, result.settings), model).batches
     examples = page_examples(model, list(batches.values()), lambda batch: interventions(result, batch))
     return scan_page(result.as_json(), examples, command)
 

@@ -29,7 +29,8 @@ def scan(
 ) -> "ScanResult":
     """Look for iteration heads in a causal language model: behaviour, scores, causal tests and a verdict.
 
-    A finished scan is read from its folder; an interrupted one is continued.
+    A finished scan is read from its folder; an interrupted one is continued. The page is made by `iterhead scan`, or by
+    `report.scan_report.write_scan_report(result, model)`.
 
     Args:
         model: a `LanguageModel`, or a folder or hub name that `LanguageModel.from_pretrained` loads.

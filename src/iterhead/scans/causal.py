@@ -282,7 +282,7 @@ def input_weights(spans_BL2: Integers, chosen_BL: Integers, tokens: int) -> Tens
     """Return rows [B, L, T] with the weight spread evenly over the tokens of one input; zeros where none is chosen."""
     chosen_BL2 = np.take_along_axis(spans_BL2, np.maximum(chosen_BL, 0)[..., None], axis=1)
     rows = span_mask(chosen_BL2, tokens) & (chosen_BL >= 0)[..., None]
-    return torch.from_numpy(rows / np.maximum(rows.sum(-1, keepdims=True), 1))
+    return torch.from_numpy(rows / np.maximum(rows.sum(-1, keepdims=True), 1)).float()
 
 
 def _exchanged(spans_BLT: Tensor, donor_BQL: Tensor) -> Callable[[Tensor], Tensor]:

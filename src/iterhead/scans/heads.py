@@ -55,9 +55,9 @@ def head_means(model: LanguageModel, batches: Iterable[PromptBatch]) -> Tensor:
         for rows in parts(batch):
             tokens = tokens_of(batch, rows, model.device)
             _, cache = model.run_with_cache(tokens, names, output_positions=slice(0, 1), query_positions=[0])
-            sizes = torch.from_numpy(batch.sizes_B[rows]).to(model.device)
-            is_real = torch.arange(tokens.shape[1], device=model.device) < sizes[:, None]
-            sums = [torch.einsum("bthd,bt->hd", cache[name].double(), is_real.double()) for name in names]
-            total = total + torch.stack(sums).cpu()
+            sizes = torch.from_numpy(batch.sizes_B[rows])
+            is_real = torch.arange(tokens.shape[1]) < sizes[:, None]
+            sums = [torch.einsum("bthd,bt->hd", cache[name].cpu().double(), is_real.double()) for name in names]
+            total = total + torch.stack(sums)
             count += int(sizes.sum())
     return (total / count).float()

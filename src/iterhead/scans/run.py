@@ -10,6 +10,7 @@ The folder of a scan, `scans/MODEL-TASK-FORM-DIGEST`:
     causal/NAME.json                  the outcome of each intervention
     result.json                       the result: `ScanResult.as_json`
     scan.png, scan.pdf                the scores as a picture, layers by heads
+    scan.html                         the page, which the command makes: `report.scan_report`
 """
 
 import re
@@ -46,17 +47,17 @@ Progress = Callable[[int, int, str], None]
 def run_scan(model: LanguageModel, config: ScanConfig, out: str | Path, progress: Progress | None = None) -> ScanResult:
     """Do or continue a scan in its folder within `out`; read it, if it is finished. See `iterhead.scans.scan`."""
     prompts = prepare(config, model)
-    folder = RunFolder(Path(out) / folder_name(prompts.config, model))
+    digest = model_digest(model)
+    folder = RunFolder(Path(out) / _folder_name(prompts.config, model, digest))
     with folder.lock():
         folder.clean()
-        return _Scan(prompts, model, folder, progress or (lambda *_: None)).run()
+        return _Scan(prompts, model, digest, folder, progress or (lambda *_: None)).run()
 
 
-def folder_name(config: ScanConfig, model: LanguageModel) -> str:
-    """Return the name of a scan's folder."""
+def _folder_name(config: ScanConfig, model: LanguageModel, digest: str) -> str:
     words = [model_name(model), config.task, config.form]
     readable = "-".join(re.sub(r"[^A-Za-z0-9.]+", "-", word).strip("-.") or "model" for word in words)
-    return f"{readable[:80]}-{config.digest(model_digest(model))}"
+    return f"{readable[:80]}-{config.digest(digest)}"
 
 
 def model_name(model: LanguageModel) -> str:
@@ -66,8 +67,8 @@ def model_name(model: LanguageModel) -> str:
 
 
 class _Scan:
-    def __init__(self, prompts: Prompts, model: LanguageModel, folder: RunFolder, progress: Progress):
-        self.prompts, self.model, self.folder = prompts, model, folder
+    def __init__(self, prompts: Prompts, model: LanguageModel, digest: str, folder: RunFolder, progress: Progress):
+        self.prompts, self.model, self.digest, self.folder = prompts, model, digest, folder
         self.batches = prompts.batches
         self.offsets = max(map(scores.offsets_of, self.batches.values()))
         self._progress = progress
@@ -118,7 +119,7 @@ class _Scan:
             "layers": model.layers,
             "heads": model.heads,
             "dtype": str(model.dtype).removeprefix("torch."),
-            "digest": model_digest(model),
+            "digest": self.digest,
         }
 
     def _write_config(self) -> None:
@@ -173,7 +174,7 @@ class _Scan:
         if not verdict.does_task(done):
             return (), *verdict.decide(done, ranked[0], None, {}), {}
         chosen = tuple(head.place for head in ranked if head.significant)[:MOST_HEADS] or (ranked[0].place,)
-        table = _Table(self, self._experiment())
+        table = _Table(self, self._experiment(), [head.place for head in ranked if head.significant])
         on_heads, on_text = table.experiment.on_heads, table.experiment.on_text
         self._total += len(on_heads) * (1 + len(table.random_heads(chosen))) + len(on_text) + 1
         table.add("none", (), table.experiment.unchanged)
@@ -217,15 +218,17 @@ class _Scan:
 class _Table:
     """The rows of the causal table, as they are made."""
 
-    def __init__(self, scan: _Scan, experiment: Experiment):
+    def __init__(self, scan: _Scan, experiment: Experiment, significant: Sequence[Head]):
         self.experiment = experiment
+        self._significant = significant
         self.rows: list[CausalRow] = []
         self.outcomes: dict[str, Outcome] = {}
         self._scan = scan
 
     def random_heads(self, heads: Sequence[Head]) -> list[list[Head]]:
         """Return the sets of random heads that some heads are compared with."""
-        return random_heads(heads, self._scan.model.heads, heads, self._scan.prompts.config.seed)
+        avoid = [*heads, *self._significant]
+        return random_heads(heads, self._scan.model.heads, avoid, self._scan.prompts.config.seed)
 
     def add(self, name: str, heads: Sequence[Head], compute: Callable[[], Outcome]) -> Outcome:
         """Add a row and return its outcome."""

@@ -1,6 +1,7 @@
 """The settings of a scan, and the prompts that they give for a model."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -10,18 +11,21 @@ from pydantic import Field, field_validator
 
 from iterhead.errors import UserError
 from iterhead.huggingface.language_model import LanguageModel
-from iterhead.prompts import PromptBatch, make_prompts, make_sequences
+from iterhead.prompts import PromptBatch, make_prompts, make_sequences, single_task
 from iterhead.prompts.forms import form_named
 from iterhead.settings.configs import MAX_LENGTH, StrictConfig
 from iterhead.tasks import IterativeTask, Vocabulary, task
 
-FORMAT = 2
+FORMAT = 3
 """Of the stored files: a scan that was stored in another format is made again."""
 
 DEFAULT_LENGTHS = (4, 6, 8, 11, 16)
 """Several, and not evenly spaced: so that no fixed lag, and no multiple of one, is where x_t is."""
 
 DEFAULT_SHOTS = 4
+
+NOT_COMPUTED = ("_name_or_path", "transformers_version", "dtype")
+"""Settings of a model that say nothing about what it computes; the weights tell their dtype."""
 
 SAMPLED = 64
 """Elements of each weight that the digest of a model takes as they are."""
@@ -49,6 +53,11 @@ class ScanConfig(StrictConfig):
     def _known(cls, name: str) -> str:
         return form_named(name).name
 
+    @field_validator("lengths", mode="before")
+    @classmethod
+    def _as_tuple(cls, lengths: object) -> object:
+        return tuple(lengths) if isinstance(lengths, list | range) else lengths
+
     @field_validator("lengths")
     @classmethod
     def _in_order(cls, lengths: tuple[int, ...] | None) -> tuple[int, ...] | None:
@@ -56,7 +65,7 @@ class ScanConfig(StrictConfig):
             return None
         for length in lengths:
             if not 2 <= length <= MAX_LENGTH:
-                raise UserError(f"lengths: {length}: expected from 2 to {MAX_LENGTH:,}")
+                raise UserError(f"lengths={length}: expected from 2 to {MAX_LENGTH:,}")
         if not lengths:
             raise UserError("lengths=(): expected at least one")
         return tuple(sorted(set(lengths)))
@@ -134,11 +143,15 @@ def _batch(config: ScanConfig, model: LanguageModel, vocabulary: Vocabulary, len
 
 
 def model_digest(model: LanguageModel) -> str:
-    """Return a hash of a model's weights: of each its name, shape, first elements, and the sum of its bit patterns.
+    """Return a hash of a model: its settings, its tokenizer and its weights.
 
-    Sums of integers do not depend on their order, so the digest is the same for every device and number of threads.
+    Of each weight it takes the name, the shape, the first elements and the sum of its bit patterns. Sums of integers do
+    not depend on their order, so the digest is the same for every device and number of threads.
     """
-    digest = hashlib.sha256(type(model.hf).__name__.encode())
+    settings = {name: x for name, x in model.hf.config.to_dict().items() if name not in NOT_COMPUTED}
+    words = None if model.tokenizer is None else sorted(model.tokenizer.get_vocab().items())
+    content = (type(model.hf).__name__, json.dumps(settings, sort_keys=True, default=str), words)
+    digest = hashlib.sha256(repr(content).encode())
     for name, weight in model.hf.state_dict().items():
         bits = weight.detach().contiguous().view(-1).view(torch.uint8)
         whole = bits if len(bits) % 4 else bits.view(torch.int32)
@@ -148,10 +161,7 @@ def model_digest(model: LanguageModel) -> str:
 
 
 def _single(spec: str) -> IterativeTask:
-    found = task(spec)
-    if not isinstance(found, IterativeTask):
-        first = found.components[0].name
-        raise UserError(f"task={spec}: a mixture cannot be scanned: choose one of its tasks, e.g. {first}")
-    if len(found.symbols) < 2:
+    single = single_task(task(spec))
+    if len(single.symbols) < 2:
         raise UserError(f"task={spec}: it has one input value: expected two or more, since answers must depend on x_t")
-    return found
+    return single

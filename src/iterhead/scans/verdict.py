@@ -52,7 +52,9 @@ class Evidence:
         ]
         shifted = self.changed[SHIFTED].follows if SHIFTED in self.changed else []
         if follows := [share for share in shifted if share is not None]:
-            texts.append(f"pointed at x_(t+1), {percent(float(np.mean(follows)))} of them follow F(s_(t-1), x_(t+1))")
+            texts.append(
+                f"pointed at x_{{t+1}}, {percent(float(np.mean(follows)))} of them follow F(s_{{t-1}}, x_{{t+1}})"
+            )
         return "; ".join(texts)
 
 

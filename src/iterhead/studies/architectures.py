@@ -24,8 +24,8 @@ NETWORKS: Mapping[str, Mapping[str, Any]] = {
     "qwen3": {"architecture": "qwen3"},
     "mistral, grouped": {"architecture": "mistral", "heads": 4, "kv_heads": 2},
 }
-"""Model settings by name. Each has one head in a layer but the last: of mistral, with one head, nothing would differ
-from llama, since its window is longer than these sequences."""
+"""Model settings by name, one head per layer but for mistral: with one it would be llama again, since its window is
+longer than these sequences."""
 
 OURS = ("iterhead", "iterhead, pre-norm")
 
