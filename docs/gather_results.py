@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from iterhead.studies.claims import Finding
-from iterhead.studies.registry import find_studies
+from iterhead.studies.registry import OURS, find_studies
 from iterhead.studies.results import claims_table
 from iterhead.studies.study import Scale
 from iterhead.studies.tables import Tables
@@ -35,8 +35,9 @@ def studies() -> list[Path]:
 
 
 def claims() -> list[Finding]:
-    """Return every claim of every study in docs/results, by number and letter."""
-    files = [json.loads((folder / "claims.json").read_text()) for folder in studies()]
+    """Return every claim of every published study in docs/results, by number and letter."""
+    published = [folder for folder in studies() if folder.name.removesuffix(f"-{SCALE}") not in OURS]
+    files = [json.loads((folder / "claims.json").read_text()) for folder in published]
     return sorted((Finding.from_json(claim) for file in files for claim in file["claims"]), key=_order)
 
 

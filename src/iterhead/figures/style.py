@@ -27,6 +27,7 @@ LINE_COLOURS: tuple[tuple[str, Any], ...] = (
     ("#CC79A7", (0, (1, 0.8))),
     (INK, (0, (6, 1, 1, 1, 1, 1))),
     ("#E69F00", "-"),
+    ("#56B4E9", (0, (8, 1.5))),
 )
 """Colour and dashes of the lines of a plot, in order: without colour, the dashes tell them apart."""
 
