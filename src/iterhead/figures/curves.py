@@ -119,7 +119,7 @@ class Band:
 
 @style()
 def bands(ax: Axes, lines: Sequence[Band], *, title: str, x_label: str, legend: bool) -> None:
-    """Draw up to seven lines of scores, 0 .. 1, with their intervals. The legend is to the right of `ax`, outside it."""
+    """Draw up to seven lines of scores, 0 .. 1, with their intervals. The legend is outside `ax`, to the right."""
     many = len(lines) > _MAX_STRONG_LINES
     for line, (colour, dashes) in zip(lines, LINE_COLOURS[: len(lines)], strict=True):
         marker = "o" if len(line.xs) <= _MAX_MARKED_PLACES else ""
