@@ -3,8 +3,9 @@
 A file is written under a temporary name next to its place, synced, then renamed. A process that is killed leaves the
 old file, and perhaps a temporary one. checksums.json holds for each name the sha256 digests that its file may have. It
 is replaced first and then accepts both the old file and the new one; only then is the file renamed. So every file is an
-accepted one at every moment. Functions raise UserError if a file cannot be read or written, or if checksums.json is
-damaged.
+accepted one at every moment. Until a new file is surely there, and before a file is removed, ABSENT is among its
+digests: such a file may be missing, any other one may not. Functions raise UserError if a file cannot be read or
+written, or if checksums.json is damaged.
 """
 
 import errno
@@ -14,7 +15,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -22,6 +23,8 @@ from typing import Any
 from iterhead.errors import UserError
 
 CHECKSUMS = "checksums.json"
+ABSENT = "0" * 64
+"""In the place of a digest: the file may be missing."""
 RESCUE = "train it again with --again, or restore the file"
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -133,15 +136,47 @@ def read_checksums(folder: Path) -> dict[str, list[str]]:
 
 def accept(folder: Path, files: Mapping[str, bytes]) -> None:
     """Let checksums.json accept, for these names, the present file and the new one, and no other."""
-    checksums = read_checksums(folder)
+    checksums = _settled(folder)
     for name, data in files.items():
-        present = None
+        present = ABSENT
         # Two digests may be recorded, if a writer died; the file shows which one holds.
         with explained("read", folder / name), suppress(FileNotFoundError), (folder / name).open("rb") as file:
             present = hashlib.file_digest(file, "sha256").hexdigest()
-        kept = [old for old in checksums.get(name, ()) if old == present]
+        kept = [old for old in (ABSENT, *checksums.get(name, ())) if old == present]
         checksums[name] = list(dict.fromkeys([*kept, hashlib.sha256(data).hexdigest()]))
     write(folder / CHECKSUMS, json_bytes(checksums))
+
+
+def allow_removal(folder: Path, names: Iterable[str]) -> None:
+    """Let checksums.json accept that these files are missing, before they are removed."""
+    checksums = _settled(folder)
+    if named := [name for name in names if name in checksums]:
+        write(folder / CHECKSUMS, json_bytes(checksums | {name: [ABSENT, *checksums[name]] for name in named}))
+
+
+def settle(folder: Path) -> None:
+    """Let checksums.json name exactly the files that are there, of those that may be missing."""
+    checksums = read_checksums(folder)
+    if any(ABSENT in digests for digests in checksums.values()):
+        write(folder / CHECKSUMS, json_bytes(_settled(folder)))
+
+
+def missing_files(folder: Path) -> list[str]:
+    """Return the files that checksums.json names and that are not there, although they must be."""
+    checksums = read_checksums(folder)
+    while True:
+        missing = [n for n, digests in checksums.items() if ABSENT not in digests and not os.path.lexists(folder / n)]
+        # A writer may have come between the two looks.
+        before, checksums = checksums, read_checksums(folder) if missing else checksums
+        if checksums == before:
+            return missing
+
+
+def _settled(folder: Path) -> dict[str, list[str]]:
+    """Return the checksums without the files that may be missing and are; the others may not be missing any more."""
+    checksums = read_checksums(folder).items()
+    there = {n: digests for n, digests in checksums if ABSENT not in digests or os.path.lexists(folder / n)}
+    return {name: [digest for digest in digests if digest != ABSENT] for name, digests in there.items()}
 
 
 def json_bytes(value: Any) -> bytes:

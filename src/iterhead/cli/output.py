@@ -22,6 +22,7 @@ from iterhead.runs.options import Evaluation
 from iterhead.runs.paths import run_folder_name
 from iterhead.runs.run import Run, load
 from iterhead.studies.claims import Check, Verdict, claim_rows
+from iterhead.tasks.catalogue import NotImportedError
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 DIGITS = "0123456789"
@@ -123,9 +124,17 @@ def next_step(run: Run) -> str:
         "not learnt": ("train longer", longer),
     }
     about, change = steps.get(outcome(run), ("try another seed", {"seed": config.seed + 1}))
-    again = ["--again"] if not change and run.folder.path.name != run_folder_name(config) else []
+    again = ["--again"] if not change and not _has_own_name(run) else []
     words = ["run", *as_options(config.model_copy(update=change)), *again]
     return f"{about}:\n  {command_line(words)}{out_option(run.folder.path.parent)}"
+
+
+def _has_own_name(run: Run) -> bool:
+    """Whether the folder has the name of its settings; taken for granted if the task is not imported."""
+    try:
+        return run.folder.path.name == run_folder_name(run.config)
+    except NotImportedError:
+        return True
 
 
 def score_text(value: float | None) -> str:

@@ -50,6 +50,7 @@ def refused(text: str, expected: str) -> argparse.ArgumentTypeError:
 
 _SHARED_OPTIONS: Mapping[str, tuple[str, str, Callable[[str], object], object]] = {
     "scale": ("WORD", "size of a study: smoke, laptop or paper [default: laptop]", str, None),
+    "task": ("TASK", "the task of a run with a task of your own: imports module:name", str, None),
     "out": ("FOLDER", "folder of the runs", str, "runs"),
     "workers": ("N", "processes at a time [default: one per free core; one on a GPU]", whole_number(least=1), None),
     "threads": ("N", "PyTorch threads per process [default: the free cores, divided]", whole_number(least=1), None),

@@ -28,7 +28,7 @@ def _declare(parser: Parser) -> None:
         "precedence over a run whose name starts so",
     )
     group.add_argument("--open", action="store_true", help="open the page in a browser")
-    declare_shared(group, "scale", "out")
+    declare_shared(group, "task", "scale", "out")
 
 
 def _report(options: argparse.Namespace, _: Interrupts) -> int:
@@ -58,7 +58,7 @@ def _find_run(options: argparse.Namespace) -> "Run":
     from iterhead.runs.run import load
 
     try:
-        return load(options.run, options.out)
+        return load(options.run, options.out, task=options.task)
     except UserError as error:
         study = nearest(options.run, studies)
         raise UserError(f"{error}; or a study{study}" if study else str(error)) from None

@@ -57,7 +57,7 @@ def _show_run(run: "Run") -> None:
     some = f" ({len(shown)} of {len(past)})" if len(shown) < len(past) else ""
     parts = [
         (f"Run {run.name}", filled(" ".join(as_options(run.config)) or "default settings")),
-        (f"Evaluations on a sample{some}", evaluations_table(shown, console)),
+        *([(f"Evaluations on a sample{some}", evaluations_table(shown, console))] if shown else []),
         ("Accuracy at each length, last evaluation", lengths_table(scores, console)),
     ]
     if scores.best_pair is not None:

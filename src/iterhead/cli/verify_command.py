@@ -20,7 +20,7 @@ def _declare(parser: Parser) -> None:
     group = parser.add_argument_group("options")
     group.add_argument("run", metavar="RUN", help="a folder, or the start of a name")
     declare(group, "--sequences", "N", "test sequences of each length", whole_number(least=2), 64)
-    declare_shared(group, "out")
+    declare_shared(group, "task", "out")
 
 
 def _verify(options: argparse.Namespace, _: Interrupts) -> int:
@@ -28,7 +28,7 @@ def _verify(options: argparse.Namespace, _: Interrupts) -> int:
     from iterhead.runs.run import load
     from iterhead.studies.verification import verify, write_verification
 
-    run = load(options.run, options.out)
+    run = load(options.run, options.out, task=options.task)
     verification = verify(run, options.sequences)
     # Printed before it is written, so that nothing is lost if the folder cannot be written.
     if options.json:

@@ -63,7 +63,7 @@ def measured_interventions(run: Run, sequences: Sequences) -> dict[str, Any] | N
     return {
         "names": list(INTERVENTIONS),
         "accuracies": {".".join(names): accuracy(*names) for names in product(INTERVENTIONS, repeat=2)},
-        "chance": random_map_chance(run.config.iterative_task, sequences, vocabulary),
+        "chance": random_map_chance(run.task, sequences, vocabulary),
         "sequences": sum(len(tokens) for tokens in sequences.values()),
         "lengths": [lengths[0], lengths[-1]],
     }

@@ -88,11 +88,11 @@ def _facts(run: Run, command: str) -> tuple[Facts, Arrays]:
     kinds = classify_heads(run.model, sequences) if config.data.cot else []
     facts = {
         "run": _about(run, command),
-        "task": task_facts(config.iterative_task),
+        "task": task_facts(run.task),
         "ids": {
             "eoi": vocabulary.end_of_input,
             "eos": vocabulary.end_of_sequence,
-            "problems": [vocabulary.problem(index) for index in range(len(config.iterative_task.components))],
+            "problems": [vocabulary.problem(index) for index in range(len(run.task.components))],
         },
         "cot": config.data.cot,
         "lengths": list(config.data.lengths),

@@ -11,6 +11,7 @@ from iterhead.formatting import head_label, length_range, percent, plural
 from iterhead.measure.emergence import emergence_epoch, is_peaked_and_right
 from iterhead.measure.records import Scores, headline_lengths
 from iterhead.runs.run import Run
+from iterhead.tasks.catalogue import NotImportedError
 
 Outcome: TypeAlias = Literal[
     "interrupted", "diverged", "emerged", "not held", "solved", "another circuit", "learnt in part", "not learnt"
@@ -67,8 +68,11 @@ def sentences(run: Run) -> list[str]:
 
 
 def guessing(run: Run) -> float:
-    """Return the accuracy of random values, as a mean over the headline lengths."""
-    data, task = run.config.data, run.config.iterative_task
+    """Return the accuracy of random values, as a mean over the headline lengths; 0 if the task is not imported."""
+    try:
+        data, task = run.config.data, run.task
+    except NotImportedError:
+        return 0.0
     lengths = headline_lengths(list(data.lengths))
     shares = [
         weight * float(part.alphabet) ** -data.layout(length).written
@@ -94,7 +98,7 @@ def _emergence(run: Run) -> str:
 
 
 def _other_circuit(run: Run) -> str:
-    names = {part.name for part in run.config.iterative_task.components}
+    names = {run.config.task} if ":" in run.config.task else {part.name for part in run.task.components}
     hint = ", as networks often do on parity and copy" if names <= {"parity", "copy"} else ""
     return f"The task is solved, but not by an iteration head: the network found another circuit{hint}."
 
@@ -127,7 +131,12 @@ def _first_head(scores: Scores) -> str:
 def _solves(run: Run) -> str:
     """Return how many test sequences are right, and whether they were in the training data."""
     by_length = run.scores.accuracy_by_length
-    counts = {length: len(run.dataset.test[length]) for length in by_length}
+    try:
+        test = run.dataset.test
+    except NotImportedError:
+        lengths = length_range(headline_lengths(list(by_length)))
+        return f"Its mean accuracy is {percent(run.scores.accuracy)} ({lengths})."
+    counts = {length: len(test[length]) for length in by_length}
     total = sum(counts.values())
     right = sum(round(share * counts[length]) for length, share in by_length.items())
     disjoint = run.config.data.split == "disjoint"

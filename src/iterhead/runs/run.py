@@ -2,34 +2,45 @@
 
 import base64
 import platform
+import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import polars as pl
 import torch
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from torch import Tensor
 
+from iterhead import atomic
 from iterhead.data.splits import Dataset, make_dataset
-from iterhead.errors import UserError
+from iterhead.errors import UserError, shortened
 from iterhead.formatting import length_range, percent, plural
 from iterhead.huggingface.network import Network, make_network
 from iterhead.machine import weights_dtype
-from iterhead.measure.records import Scores, headline
+from iterhead.measure.records import SCHEMA, Scores, headline
 from iterhead.runs.paths import open_run
 from iterhead.runs.storage import CONFIG, RunFolder
-from iterhead.settings import RunConfig, parse_config
-from iterhead.tasks import Vocabulary
+from iterhead.settings import RunConfig
+from iterhead.settings.reading import stored_config
+from iterhead.tasks import Task, Vocabulary
+from iterhead.tasks import task as named_task
+from iterhead.tasks.catalogue import NotImportedError
 
 MEASUREMENTS = "measurements.parquet"
 STATE = "state.safetensors"
 STATUS = "status.json"
 PROVENANCE = "provenance.json"
 FIGURE = "figure.png"
+
+_CHECKPOINT = re.compile(r"checkpoints/epoch-[0-9]{5,9}\.safetensors")
+
+T = TypeVar("T")
 
 # The splits of the regular evaluations, the first few test sequences of each length, and of the last one, all of them.
 SAMPLE, TEST = "sample", "test"
@@ -45,6 +56,12 @@ def provenance(config: RunConfig, start: Mapping[str, Any] | None = None) -> dic
     versions = {name: version(name) for name in ("iterhead", "torch", "numpy")}
     origin = {"start": start} if start else {}
     return {"task": config.iterative_task.digest, "python": platform.python_version(), **versions, **origin}
+
+
+class _Provenance(BaseModel):
+    """What is read of provenance.json; it has more."""
+
+    task: str  # its digest
 
 
 @dataclass(frozen=True)
@@ -65,6 +82,8 @@ class Status:
     precision: str = ""  # dtype of the training steps
     compiled: bool = False
 
+    __pydantic_config__ = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
 
 class Run:
     """A trained network, or one in training: its folder, settings, measurements and weights."""
@@ -72,14 +91,56 @@ class Run:
     def __init__(self, folder: RunFolder):
         folder.check()
         self.folder = folder
-        self.config: RunConfig = parse_config(folder.read_json(CONFIG))
-        if folder.has(PROVENANCE):
-            expected, digest = folder.read_json(PROVENANCE)["task"], self.config.iterative_task.digest
-            if digest != expected:
-                raise UserError(
-                    f"{folder.path}: the task {self.config.task} has changed since this run was made (digest "
-                    f"{digest}, expected {expected}): bring the old one back, or train again with the new one"
-                )
+        try:
+            self.config: RunConfig = stored_config(folder.read_json(CONFIG))
+        except UserError as error:
+            raise error if "damaged" in str(error) else folder.malformed(CONFIG, str(error)) from None
+        self._check_complete()
+        with suppress(NotImportedError):
+            self._check_task(self.config.iterative_task)
+
+    def _check_complete(self) -> None:
+        """Raise UserError if a file is missing that checksums.json names."""
+        missing = atomic.missing_files(self.folder.path)
+        if STATE in missing and STATUS not in missing and self.status.state != "running":
+            # Studies once removed these files, but not their checksums, and kept the last checkpoint.
+            last = checkpoint_name(self.status.epoch)
+            missing = [name for name in missing if name != STATE and (name == last or "checkpoints/" not in name)]
+        if missing:
+            path, why = self.folder.path / missing[0], f"{atomic.CHECKSUMS} names it"
+            raise UserError(f"{path} is missing: {why}; {atomic.RESCUE}")
+
+    @property
+    def task(self) -> Task:
+        """The task.
+
+        Raises:
+            NotImportedError: it is a user's own task, and its module is not imported: opening a run imports nothing.
+            UserError: it is not the task that the run was made with.
+        """
+        task = self.config.iterative_task
+        self._check_task(task)
+        return task
+
+    def _check_task(self, task: Task) -> None:
+        if not self.folder.has(PROVENANCE):
+            return
+        expected, digest = self._read(PROVENANCE, _Provenance).task, task.digest
+        if digest != expected:
+            raise UserError(
+                f"{self.folder.path}: the task {self.config.task} has changed since this run was made (digest "
+                f"{digest}, expected {expected}): bring the old one back, or train again with the new one"
+            )
+
+    def _read(self, name: str, kind: type[T]) -> T:
+        """Return a JSON file as a `kind`; UserError, in one line, if it is of another shape."""
+        data = self.folder.read(name)
+        try:
+            return TypeAdapter(kind).validate_json(data)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            place = ".".join(map(str, first["loc"]))
+            raise self.folder.malformed(name, f"{place}: {first['msg']}" if place else first["msg"]) from None
 
     @property
     def name(self) -> str:
@@ -91,12 +152,18 @@ class Run:
         """How far the run is now."""
         if not self.folder.has(STATUS):
             return Status("running", 0, False, 0, 0.0, 0.0)
-        return Status(**self.folder.read_json(STATUS))
+        return self._read(STATUS, Status)
 
     @cached_property
     def measurements(self) -> pl.DataFrame:
         """The tidy table: epoch, split, length, layer, head, name, value."""
-        return self.folder.read_table(MEASUREMENTS)
+        table = self.folder.read_table(MEASUREMENTS)
+        if dict(table.schema) != SCHEMA:
+            raise self.folder.malformed(MEASUREMENTS, f"expected the columns {', '.join(SCHEMA)}")
+        evaluated = table.filter(pl.col("split").is_in((SAMPLE, TEST)) & pl.col("value").is_not_null())
+        if not {"accuracy", "grammar"} <= set(evaluated["name"]):
+            raise self.folder.malformed(MEASUREMENTS, "expected an evaluation, with accuracy and grammar")
+        return table
 
     @property
     def history(self) -> dict[int, Scores]:
@@ -112,8 +179,11 @@ class Run:
     @property
     def checkpoints(self) -> list[int]:
         """The epochs whose weights are stored."""
-        names = [Path(name) for name in self.folder.names() if name.startswith("checkpoints/")]
-        return [int(path.stem.removeprefix("epoch-")) for path in names]
+        names = [name for name in self.folder.names() if name.startswith("checkpoints/")]
+        for name in names:
+            if not _CHECKPOINT.fullmatch(name):
+                raise self.folder.malformed(name, f"expected a name such as {checkpoint_name(12)}")
+        return [int(Path(name).stem.removeprefix("epoch-")) for name in names]
 
     @cached_property
     def model(self) -> Network:
@@ -133,7 +203,11 @@ class Run:
         weights = self.weights_at(epoch)
         model = make_network(self.config.model, self.config.context, [self.config.seed])
         model.to(weights_dtype(self.config.training.precision))
-        model.load_state_dict(weights)
+        try:
+            model.load_state_dict(weights)
+        except RuntimeError:
+            why = "its weights do not fit the settings"
+            raise self.folder.malformed(checkpoint_name(epoch), why) from None
         return model.eval()
 
     def weights_at(self, epoch: int) -> dict[str, Tensor]:
@@ -147,7 +221,7 @@ class Run:
     def dataset(self) -> Dataset:
         """The sequences that the network is trained and tested on, generated from the seed."""
         config = self.config
-        return make_dataset(config.iterative_task, config.data, Vocabulary(config.model.vocabulary), config.seed)
+        return make_dataset(self.task, config.data, Vocabulary(config.model.vocabulary), config.seed)
 
     def tokens(self, length: int, split: Literal["train", "test"] = "test") -> Tensor:
         """Return the sequences of a length as the model takes them: a LongTensor [B, T], without the last token, EoS.
@@ -220,10 +294,23 @@ def changed_settings(config: RunConfig) -> dict[str, Any]:
     return {name: value for name, value in flat(config.model_dump()) if defaults.get(name) != value}
 
 
-def load(run: str | Path, out: str | Path = "runs") -> Run:
+def load(run: str | Path, out: str | Path = "runs", *, task: str | None = None) -> Run:
     """Return the run at a path, or the run in `out` with this name or a unique beginning of it.
 
+    Args:
+        run: the path, or the name.
+        out: the folder of run folders.
+        task: of a run with a user's own task, its name, `module:name`. Opening a run never imports a module that only
+            its folder names; this imports it, if it is the task of this run, and compares what the task does with what
+            the run was made with.
+
     Raises:
-        UserError: there is no such run, or its settings are damaged.
+        UserError: there is no such run, it is damaged, or it has another task.
     """
-    return Run(open_run(str(run), Path(out)))
+    opened = Run(open_run(str(run), Path(out)))
+    if task is None:
+        return opened
+    if task.strip() != opened.config.task:
+        raise UserError(f"task={shortened(task)}: {opened.folder.path} has the task {opened.config.task}")
+    named_task(task)  # imports its module
+    return Run(opened.folder)

@@ -111,7 +111,15 @@ class RunFolder:
 
     def read_json(self, name: str) -> Any:
         """Return the value in a JSON file; the caller checks its shape."""
-        return json.loads(self.read(name))
+        data = self.read(name)
+        try:
+            return json.loads(data)
+        except (ValueError, RecursionError):  # also a number of thousands of digits
+            raise self.malformed(name, "expected JSON") from None
+
+    def malformed(self, name: str, why: str) -> UserError:
+        """Return the error for a file whose checksum is right and whose content is not."""
+        return UserError(f"{self._path_of(name)} is damaged: {why}; {atomic.RESCUE}")
 
     def write_json(self, name: str, value: Any) -> None:
         """Write JSON with sorted keys and a final newline; ValueError for NaN and infinity."""
@@ -122,15 +130,25 @@ class RunFolder:
         from safetensors.torch import load
 
         data = self.read(name)
+        try:
+            tensors = load(data)
+        except Exception as error:  # of many types
+            why = str(error).partition("\n")[0][:200]
+            raise self.malformed(name, f"expected a safetensors file ({why})") from None
         # The format: 8 bytes with the header's length, little endian, then the header, which is JSON.
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        return load(data), header.get("__metadata__", {})
+        return tensors, header.get("__metadata__", {})
 
     def read_table(self, name: str) -> "polars.DataFrame":
         """Return the table of a Parquet file."""
         import polars
 
-        return polars.read_parquet(io.BytesIO(self.read(name)))
+        data = self.read(name)
+        try:
+            return polars.read_parquet(io.BytesIO(data))
+        except (OSError, polars.exceptions.PolarsError) as error:
+            why = str(error).partition("\n")[0][:200]
+            raise self.malformed(name, f"expected a Parquet table ({why})") from None
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -153,6 +171,8 @@ class RunFolder:
             atomic.write(self.path / HOLDER, holder)
             yield
         finally:
+            with suppress(UserError):
+                atomic.settle(self.path)
             with suppress(OSError):
                 (self.path / HOLDER).unlink()
             file_lock.release()
@@ -176,7 +196,10 @@ class RunFolder:
         return False
 
     def remove(self, names: Iterable[str]) -> None:
-        """Remove files, if they exist. Call it only under the lock."""
+        """Remove files, if they exist; checksums.json first. Call it only under the lock."""
+        names = [name for name in names if self.has(name)]
+        if names:
+            atomic.allow_removal(self.path, names)
         for name in names:
             path = self._path_of(name)
             with atomic.explained("write", path):
@@ -223,7 +246,7 @@ class RunFolder:
             self._load(name)  # raises the better message if there is no file
             reason = f"no checksum in {atomic.CHECKSUMS}, so it is no file of this run"
             raise UserError(f"{self._path_of(name)}: {reason}; {atomic.RESCUE}")
-        return accepted
+        return [digest for digest in accepted if digest != atomic.ABSENT]
 
 
 def tensor_bytes(tensors: Mapping[str, "torch.Tensor"], metadata: Mapping[str, str] | None = None) -> bytes:

@@ -1,12 +1,14 @@
 """The settings of a run, with their defaults and checks."""
 
 import hashlib
+from contextlib import suppress
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from iterhead.errors import UserError, shortened
 from iterhead.tasks import SequenceLayout, Task, Vocabulary, catalogue, task
+from iterhead.tasks.catalogue import NotImportedError
 
 MAX_LENGTH, MAX_WIDTH, MAX_LAYERS = 1024, 8192, 96
 """Limits, so that a typo raises an error instead of exhausting memory."""
@@ -26,6 +28,10 @@ coordinates, gpt-neox of a quarter of them."""
 
 GROUPED = ("llama", "qwen3", "mistral")
 """Architectures in which several heads can share their keys and values."""
+
+
+STORED = {"stored": True}
+"""Context of the validation of settings from a run's folder: no module is imported."""
 
 
 class StrictConfig(BaseModel):
@@ -232,13 +238,17 @@ class RunConfig(StrictConfig):
 
     @field_validator("task")
     @classmethod
-    def _canonical(cls, spec: str) -> str:
-        return task(spec).name
+    def _canonical(cls, spec: str, info: ValidationInfo) -> str:
+        try:
+            return task(spec, imports=info.context is not STORED).name
+        except NotImportedError:
+            return spec
 
     @model_validator(mode="after")
     def _parts_agree(self) -> "RunConfig":
-        iterative = self.iterative_task
-        Vocabulary(self.model.vocabulary).check(iterative.alphabet, len(iterative.components))
+        with suppress(NotImportedError):
+            iterative = self.iterative_task
+            Vocabulary(self.model.vocabulary).check(iterative.alphabet, len(iterative.components))
         longest = self.data.layout(self.data.max_length).size
         if self.context < longest:
             raise UserError(
@@ -260,8 +270,25 @@ class RunConfig(StrictConfig):
 
     @property
     def iterative_task(self) -> Task:
-        """The task that `task` names; not stored, since a lambda in it could not be pickled with the settings."""
-        return task(self.task)
+        """The task that `task` names; not stored, since a lambda in it could not be pickled with the settings.
+
+        A user's module was imported when the settings were made, unless they were read from a run's folder.
+        """
+        return task(self.task, imports=False)
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """Add whether the task is there, so that another process imports what this one imported, and no more."""
+        try:
+            is_there = self.iterative_task is not None
+        except UserError:
+            is_there = False
+        return {**super().__getstate__(), "task_is_there": is_there}
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        super().__setstate__({name: value for name, value in state.items() if name != "task_is_there"})
+        if state["task_is_there"]:
+            with suppress(UserError):  # raised again by those who need the task
+                task(self.task)
 
     @property
     def context(self) -> int:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from iterhead.errors import UserError, nearest, shortened
-from iterhead.settings.configs import RunConfig
+from iterhead.settings.configs import STORED, RunConfig
 
 Config = TypeVar("Config", bound=BaseModel)
 
@@ -19,12 +19,17 @@ def parse_config(values: Mapping[str, Any]) -> RunConfig:
     return parse_as(RunConfig, values)
 
 
-def parse_as(kind: type[Config], values: Mapping[str, Any]) -> Config:
-    """Return settings of another kind; as `parse_config`."""
+def parse_as(kind: type[Config], values: Any, context: Mapping[str, Any] | None = None) -> Config:
+    """Return settings of another kind; as `parse_config`. The validators of `kind` see `context`."""
     try:
-        return kind.model_validate(dict(values))
+        return kind.model_validate(dict(values) if isinstance(values, Mapping) else values, context=context)
     except ValidationError as error:
         raise UserError(_explain(error, kind)) from None
+
+
+def stored_config(values: Any) -> RunConfig:
+    """Return the settings in a run's folder. As `parse_config`, but a user's module is not imported."""
+    return parse_as(RunConfig, values, STORED)
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -94,7 +94,7 @@ class _Subject:
 
     def __init__(self, run: Run, sequences: Sequences):
         assert run.scores.best_pair is not None
-        self.run, self.model, self.task = run, run.model, run.config.iterative_task
+        self.run, self.model, self.task = run, run.model, run.task
         self.first, self.second = run.scores.best_pair
         self.sequences = sequences
         self.without_mlp = zero(f"blocks.{self.first[0]}.hook_mlp_out")

@@ -24,6 +24,10 @@ from iterhead.tasks.task import IterativeTask, Mixture, Task
 MAX_SPEC = 2000  # characters
 
 
+class NotImportedError(UserError):
+    """The task is a user's own, and its module is not imported."""
+
+
 def copy_task() -> IterativeTask:
     """Return binary copy, s_t = x_t (section 2 of the paper): `0 1 1 0 | EoI | 0 1 1 0 | EoS`."""
     return IterativeTask(name="copy", alphabet=2, step=_copy, init=0, formula="x")
@@ -64,15 +68,17 @@ _MIXTURE = "mix"
 _NAMES = (*_FACTORIES, _MIXTURE)
 
 
-def task(spec: str) -> Task:
+def task(spec: str, *, imports: bool = True) -> Task:
     """Return the task that `spec` names; its own name has no default options and no spaces.
 
     Args:
         spec: `copy`, `parity`, `polynomial:p=13,f=s*x+x^2+3,start=init,zero=true` (see `polynomial_task`),
             `mix:copy,polynomial(p=5):weights=0.3,0.7` (equal weights when left out), or `package.module:name` for your
             own IterativeTask or Mixture, in a module that is installed or in the current folder.
+        imports: whether that module may be imported. A run's folder must not decide what is: it may come from anybody.
 
     Raises:
+        NotImportedError: only for `imports=False`, when the module is not imported yet.
         UserError: when the text names no task; one line that says what is wrong and which name is near.
     """
     spec = spec.strip()
@@ -80,11 +86,11 @@ def task(spec: str) -> Task:
         raise UserError(f"task={spec[:40]!a}...: expected one line of at most {MAX_SPEC} characters, e.g. parity")
     head, colon, rest = (part.strip() for part in spec.partition(":"))
     if head == _MIXTURE:
-        return _mixture(rest)
+        return _mixture(rest, imports)
     if head in _FACTORIES:
         return _with_options(head, _split(rest, ",") if colon else [])
     if rest.isidentifier() and all(part.isidentifier() for part in head.split(".")):
-        return _own_task(head, rest)
+        return _own_task(head, rest, imports)
     raise UserError(f"unknown task {head!r}{_suggestion(head)} (iterhead tasks lists them)")
 
 
@@ -124,13 +130,13 @@ def _with_options(name: str, assignments: list[str]) -> IterativeTask:
     return _FACTORIES[name](**values)
 
 
-def _mixture(text: str) -> Mixture:
+def _mixture(text: str, imports: bool) -> Mixture:
     """Return the mixture written as `text`: components, then perhaps `:weights=` and one number for each."""
     listing, *assignments = _split(text, ":")
     texts = _split(listing, ",")
     if not all(texts):
         raise UserError(f"mix:{text}: expected tasks joined by commas, e.g. mix:copy,parity")
-    components = tuple(_component(part) for part in texts)
+    components = tuple(_component(part, imports) for part in texts)
     names = [component.name for component in components]
     names = [f"{name.replace(':', '(', 1)})" if ":" in name else name for name in names]
     for name in names:
@@ -142,13 +148,13 @@ def _mixture(text: str) -> Mixture:
     return Mixture(f"mix:{','.join(names)}{shares}", components, weights)
 
 
-def _component(text: str) -> IterativeTask:
+def _component(text: str, imports: bool) -> IterativeTask:
     """Return a mixture's component from its text, in which parentheses stand for the colon."""
     head, opening, rest = text.partition("(")
     is_mixture = head.strip() == _MIXTURE
     if opening and not rest.endswith(")") and not is_mixture:
         raise UserError(f"{text}: ')' is missing; write a component with options as polynomial(p=5)")
-    component = None if is_mixture else task(f"{head}:{rest[:-1]}" if opening else text)
+    component = None if is_mixture else task(f"{head}:{rest[:-1]}" if opening else text, imports=imports)
     if not isinstance(component, IterativeTask):
         raise UserError(f"{text}: a mixture cannot stand in a mixture; list all the tasks in one")
     return component
@@ -172,11 +178,17 @@ def _weights(text: str, assignments: list[str], equal: tuple[float, ...]) -> tup
     return equal if is_equal else weights
 
 
-def _own_task(module_name: str, name: str) -> Task:
+def _own_task(module_name: str, name: str, imports: bool) -> Task:
     """Return a user's own task, named by the text that gives it back."""
     spec = f"{module_name}:{name}"
-    module = import_module(module_name, spec, hint=_suggestion(module_name))
-    value = getattr(module, name, None)
+    loaded = sys.modules.get(module_name)
+    if not imports and loaded is None:
+        raise NotImportedError(
+            f"the task {spec} is code in the module {module_name}, which a run's folder does not import: name it "
+            f"yourself, with --task {spec} or ih.load(..., task={spec!r})"
+        )
+    module = import_module(module_name, spec, hint=_suggestion(module_name)) if imports or loaded is None else loaded
+    value = vars(module).get(name)  # not getattr: __getattr__ of a module may do anything
     if isinstance(value, IterativeTask | Mixture):
         return replace(value, name=spec)
     tasks = [key for key, other in vars(module).items() if isinstance(other, IterativeTask | Mixture)]

@@ -1,0 +1,186 @@
+"""Run folders that are incomplete, malformed with right checksums, or made by a stranger."""
+
+import json
+import pickle
+import subprocess
+import sys
+
+import polars as pl
+import pytest
+import torch
+
+from helpers.messages import message
+from helpers.stored_runs import stored, untrained
+from iterhead.cli import main
+from iterhead.measure.records import SCHEMA
+from iterhead.runs.run import MEASUREMENTS, PROVENANCE, STATUS, Run, load, provenance
+from iterhead.runs.storage import CONFIG, table_bytes, tensor_bytes
+from iterhead.settings import parse_config
+
+MODULE = "from pathlib import Path\nfrom iterhead import IterativeTask\nPath('ran').touch()\n"
+TASK = "t = IterativeTask('t', 2, lambda s, x: {step}, init=0)\n"
+
+
+@pytest.fixture
+def run(tmp_path):
+    model = untrained(4, width=8, vocabulary=8)
+    made = stored(tmp_path / "runs" / "mine", model, "parity", max_length=4, test_per_length=4)
+    with made.folder.lock():
+        made.folder.write_json(PROVENANCE, provenance(made.config))
+        made.folder.write("checkpoints/epoch-00000.safetensors", tensor_bytes(model.state_dict()))
+    return made
+
+
+NAMES = ["checkpoints/epoch-00000.safetensors", "checkpoints/epoch-00001.safetensors", PROVENANCE, STATUS, MEASUREMENTS]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_deleted_file_is_named(run, name):
+    (run.folder.path / name).unlink()
+    expected = "is missing: checksums.json names it; train it again with --again, or restore the file"
+    assert message(load, run.folder.path) == f"{run.folder.path / name} {expected}"
+
+
+@pytest.mark.parametrize("words", ["verify", "show", "report", "transfer --task copy --from"])
+def test_every_command_names_a_deleted_checkpoint(run, words, capsys):
+    path = run.folder.path / "checkpoints/epoch-00001.safetensors"
+    path.unlink()
+    assert main([*words.split(), str(run.folder.path)]) == 2
+    assert capsys.readouterr().err.startswith(f"iterhead: {path} is missing: ")
+
+
+def test_files_that_a_run_removes_leave_the_checksums(run):
+    with run.folder.lock():
+        run.folder.remove(["checkpoints/epoch-00000.safetensors"])
+    assert Run(run.folder).checkpoints == [1]
+    assert "checkpoints/epoch-00000.safetensors" not in (run.folder.path / "checksums.json").read_text()
+
+
+def test_a_kill_before_a_new_file_is_there_damages_nothing(run, monkeypatch):
+    class KilledError(BaseException):
+        pass
+
+    real = type(run.folder.path).replace
+
+    def replace(temporary, path):
+        if path.name == "new.png":
+            raise KilledError
+        return real(temporary, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(run.folder.path), "replace", replace)
+        with pytest.raises(KilledError):
+            run.folder.write("new.png", b"1")
+    assert "new.png" in (run.folder.path / "checksums.json").read_text()
+    assert Run(run.folder).checkpoints == [0, 1]
+    with run.folder.lock():  # whoever comes next
+        pass
+    assert "new.png" not in (run.folder.path / "checksums.json").read_text()
+
+
+MALFORMED = ["{}", "[]", "3", "[" * 100_000, '{"state": ' + "9" * 5000 + "}", '{"state": "finished", "epoch": "x"}']
+
+
+@pytest.mark.parametrize("text", MALFORMED, ids=lambda text: text[:12])
+@pytest.mark.parametrize("name", [STATUS, PROVENANCE, CONFIG])
+def test_a_malformed_file_is_one_unreadable_row(run, name, text, capsys):
+    if (name, text) == (CONFIG, "{}"):
+        return  # the defaults
+    with run.folder.lock():
+        run.folder.write(name, text.encode())
+    out = str(run.folder.path.parent)
+    assert main(["show", "--out", out, "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["runs"]
+    assert f"{name} is damaged: " in row["problem"]
+    assert "\n" not in row["problem"]
+    assert main(["show", "mine", "--out", out]) == 2
+    assert main(["show", "--out", out]) == 0
+    assert "unreadable" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff" * 40, b"PAR1"])
+def test_malformed_tensors_and_tables(run, data):
+    with run.folder.lock():
+        run.folder.write_many({"checkpoints/epoch-00001.safetensors": data, MEASUREMENTS: data})
+    assert "expected a safetensors file" in message(lambda: load(run.folder.path).model)
+    assert "expected a Parquet table" in message(lambda: load(run.folder.path).scores)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        pl.DataFrame(),
+        pl.DataFrame({"epoch": ["a"]}),
+        pl.DataFrame(schema=SCHEMA),
+        pl.DataFrame([{"epoch": 1, "split": "test", "name": "accuracy", "value": None}], schema=SCHEMA),
+    ],
+    ids=["no columns", "other columns", "no rows", "no value"],
+)
+def test_a_table_of_another_shape(run, table):
+    with run.folder.lock():
+        run.folder.write(MEASUREMENTS, table_bytes(table))
+    assert f"{MEASUREMENTS} is damaged: expected " in message(lambda: load(run.folder.path).scores)
+
+
+def test_weights_of_another_shape(run):
+    with run.folder.lock():
+        run.folder.write("checkpoints/epoch-00001.safetensors", tensor_bytes({"W": torch.zeros(2, 3)}))
+    assert "is damaged: its weights do not fit the settings" in message(lambda: load(run.folder.path).model)
+
+
+def test_a_checkpoint_of_another_name(run):
+    with run.folder.lock():
+        run.folder.write("checkpoints/foo", b"")
+    assert "expected a name such as checkpoints/epoch-00012" in message(lambda: load(run.folder.path).checkpoints)
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """A run whose settings name a task of a module in the current folder, not imported by anybody."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    model = untrained(4, width=8, vocabulary=8)
+    (tmp_path / "evil.py").write_text(MODULE + TASK.format(step="s ^ x"))
+    made = stored(tmp_path / "runs" / "own", model, "evil:t", max_length=4, test_per_length=4)
+    with made.folder.lock():
+        made.folder.write_json(PROVENANCE, provenance(made.config))
+    del sys.modules["evil"]
+    (tmp_path / "ran").unlink()
+    yield made.folder.path
+    sys.modules.pop("evil", None)
+
+
+@pytest.mark.parametrize("words", ["show", "show own", "show own --json", "verify own", "report own"])
+def test_opening_a_run_imports_nothing(own, tmp_path, words, capsys):
+    code = main(words.split())
+    assert not (tmp_path / "ran").exists()
+    captured = capsys.readouterr()
+    if words.startswith("show"):
+        assert (code, captured.err) == (0, "")
+        assert "evil:t" in captured.out
+    else:
+        assert code == 2
+        assert captured.err.startswith("iterhead: the task evil:t is code in the module evil, which a run's folder")
+        assert "--task evil:t" in captured.err
+
+
+def test_a_task_that_is_named_is_imported_if_it_is_the_runs(own, tmp_path):
+    assert message(lambda: load("own", task="mine:t")) == "task='mine:t': runs/own has the task evil:t"
+    assert not (tmp_path / "ran").exists()
+    assert load("own", task="evil:t").task.run([1, 1, 0]) == [1, 0, 0]
+    assert (tmp_path / "ran").exists()
+
+
+def test_a_named_task_that_has_changed_is_an_error(own, tmp_path):
+    (tmp_path / "evil.py").write_text(MODULE + TASK.format(step="s & x"))
+    assert "the task evil:t has changed since this run was made" in message(lambda: load("own", task="evil:t"))
+
+
+def test_settings_from_a_folder_import_nothing_in_another_process_either(own, tmp_path):
+    pickled = pickle.dumps(load("own").config)
+    code = "import pickle, sys; pickle.load(sys.stdin.buffer)"
+    subprocess.run([sys.executable, "-c", code], input=pickled, check=True)
+    assert not (tmp_path / "ran").exists()
+    subprocess.run([sys.executable, "-c", code], input=pickle.dumps(parse_config({"task": "evil:t"})), check=True)
+    assert (tmp_path / "ran").exists()
