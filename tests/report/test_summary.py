@@ -26,6 +26,7 @@ def scores(accuracy: float, second: float | None, **changes) -> Scores:
 def run(final: Scores, past: list[Scores] = (), config: RunConfig = CONFIG, **status) -> SimpleNamespace:
     return SimpleNamespace(
         config=config,
+        task=config.iterative_task,
         status=replace(FINISHED, **status),
         scores=final,
         history=dict(enumerate([scores(0.5, 0.0), *past])),

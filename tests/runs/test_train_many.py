@@ -51,11 +51,11 @@ def test_finished_runs_come_first_and_are_not_trained_again(tmp_path):
 def test_failed_runs_are_reported_and_the_others_continue(tmp_path):
     configs = [config_of(1), config_of(2)]
     broken = train(configs[0].model_copy(), out=tmp_path, threads=1, device="cpu").folder.path
-    (broken / "status.json").unlink()  # so it is not finished, and its training state is damaged:
+    (broken / "status.json").unlink()  # which the checksums name
     (broken / "state.safetensors").write_bytes(b"?")
     first, second = sorted(trained(configs, tmp_path, workers=2), key=lambda result: result.config.seed)
     assert first.run is None
-    assert "state.safetensors is damaged" in first.error
+    assert "status.json is missing" in first.error
     assert "\n" not in first.error
     assert second.run.status.state == "finished"
 
