@@ -29,8 +29,45 @@ NAMELESS = """() => {
 """What a screen reader has no name for: buttons, inputs and pictures."""
 
 
-ATTACK = "</script><script>document.title='taken'</script><img src=x onerror=alert(1)> {{data}} & \"x_1\" <img src=y>"
-"""A name that tries to bring markup into a page."""
+TAKEN = "onerror=taken=1"
+"""What every attack below shows where it is shown as text."""
+
+ATTACK = (
+    f'</script><script>taken=1</script><img src=x {TAKEN}> {{{{data}}}} & "><svg/onload=taken=1> '
+    "'onmouseover=taken=1 ${taken=1} javascript:taken=1 --></style></title><base href=//x><img src=y>\u2028\u2029"
+)
+"""A name that tries to bring markup into a page; a script that runs sets `taken`."""
+
+UNSHOWABLE = "\x00\u202e\u2066\udfff\ud800"
+"""NUL, which has no form; what changes the direction of text; halves of characters."""
+
+CLICK_THROUGH = """async () => {
+  const seen = (e) => e.checkVisibility() && !e.disabled;
+  const all = (kind) => [...document.querySelectorAll(kind)].filter(seen);
+  const say = (e, ...names) => names.forEach((name) => e.dispatchEvent(new Event(name, { bubbles: true })));
+  const counts = {};
+  const each = (kind, use) => {
+    const elements = all(kind).slice(0, 60);
+    counts[kind] = elements.length;
+    for (const element of elements) if (element.isConnected) use(element);
+  };
+  document.querySelectorAll("details").forEach((part) => (part.open = true));
+  each("select", (e) => [...e.options].forEach((o) => ((e.value = o.value), say(e, "input", "change"))));
+  each("input[type=radio]", (e) => e.click());
+  each("input[type=range]", (e) => [e.min, e.max].forEach((v) => ((e.value = v), say(e, "input", "change"))));
+  each("input[type=text]", (e) => ((e.value = "<img src=x onerror=taken=1>"), e.form.requestSubmit()));
+  each("button", (e) => e.click());
+  each("[tabindex], button, canvas, svg", (e) => {
+    e.focus();
+    for (const name of ["pointerenter", "pointerover", "pointermove", "pointerleave", "click"])
+      e.dispatchEvent(new PointerEvent(name, { bubbles: true, clientX: 9, clientY: 9 }));
+    for (const key of ["ArrowRight", "ArrowUp", "ArrowLeft", "ArrowDown", "Home", "End", "PageUp", "PageDown"])
+      e.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+  });
+  await new Promise((done) => setTimeout(done, 50));
+  return counts;
+}"""
+"""Uses every control of a page, and returns how many there were of each kind."""
 
 
 def data_of(page):

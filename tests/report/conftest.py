@@ -48,6 +48,9 @@ def opening(browser):
             **{"reduced_motion": "reduce", "viewport": {"width": 1200, "height": 900}} | options
         )
         contexts.append(context)
+        context.add_init_script(
+            "addEventListener('securitypolicyviolation', (e) => console.error('policy', e.violatedDirective))"
+        )
         page = context.new_page()
         page.set_default_timeout(10_000)
         page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))

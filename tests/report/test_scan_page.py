@@ -9,7 +9,7 @@ pytest.importorskip("transformers")
 
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from helpers.pages import ATTACK, Tags, arrays_of, facts_of
+from helpers.pages import Tags, arrays_of, facts_of
 from helpers.planted import planted_gpt2
 from helpers.scan_facts import page_of
 from helpers.tokenizers_made import byte_level, metaspace
@@ -206,37 +206,13 @@ def test_a_head_without_stored_attention_says_so(content, tmp_path, open_page, m
     assert "5 are left out" in page.locator("#origin").inner_text()
 
 
-def test_hostile_texts_stay_text(content, tmp_path, open_page):
+def test_characters_that_cannot_be_seen_are_pictured(content, tmp_path, open_page):
     facts, (example,) = content
-    odd = f"{ATTACK}\n\x00\x07\x7f\x85\u202e\ud800'\""
-    hostile = {
-        **facts,
-        "sentence": odd,
-        "verdict": ATTACK,
-        "notes": [odd],
-        "model": {**facts["model"], "name": odd},
-        "settings": {ATTACK: odd, "task": odd},
-        "causal": [{**facts["causal"][0], "intervention": odd}],
-        "heads": [{**row, "competing": odd} for row in facts["heads"]],
-    }
-    answers = [
-        replace(part, name=odd, about=odd, answers=[odd] * 3, predicted=[odd] * 3, edited={2: odd})
-        for part in example.answers
-    ]
-    tokens = [odd, *example.tokens[1:]]
-    path = tmp_path / "hostile.html"
-    path.write_bytes(scan_page(hostile, [replace(example, tokens=tokens, right=[odd] * 3, answers=answers)], odd))
-    page = open_page(path)
-    for index in range(len(answers)):
-        page.locator("#interventions input").nth(index).check()
-    assert page.locator("img").count() == 0
-    assert page.locator("script").count() == 2
-    assert page.title() != "taken"
-    first = page.locator("#prompt [data-place='0'] .text").inner_text()
-    assert first.startswith("</script><script>")
-    assert "⏎␀␇␡\\x85" in first
-    assert "onerror=alert(1)" in page.locator("h1").inner_text()
-    assert "onerror=alert(1)" in page.locator("#command").inner_text()
+    tokens = ["\n\t\x00\x07\x7f\x85\u202e\ud800", *example.tokens[1:]]
+    path = tmp_path / "pictured.html"
+    path.write_bytes(scan_page(facts, [replace(example, tokens=tokens)]))
+    first = open_page(path).locator("#prompt [data-place='0'] .text")
+    assert first.inner_text() == r"⏎⇥␀␇␡\x85\u202e\ud800"
 
 
 def test_nothing_comes_from_outside(content):

@@ -11,17 +11,16 @@ import polars as pl
 import pytest
 
 from helpers.made_study import ACCURACY, CHAIN, FINDINGS, VERSIONS, finding, made_study, made_tables, write_made
-from helpers.pages import ATTACK, Tags, arrays_of, facts_of, staged
+from helpers.pages import Tags, arrays_of, facts_of, staged
 from helpers.stored_runs import settings
 from iterhead.errors import UserError
 from iterhead.model.handmade import handmade
-from iterhead.report import cells, overview, study_page
+from iterhead.report import overview, study_page
 from iterhead.report.cells import MISSING, seed_curves, shares
 from iterhead.report.study_page import headline, measured, no_tables, study_report, write_study_report
 from iterhead.runs.paths import run_folder_name
 from iterhead.runs.run import PROVENANCE, STATUS
 from iterhead.studies.collect import collect
-from iterhead.studies.drawings import HeatMaps, Panel
 from iterhead.studies.registry import ALL, find_studies
 from iterhead.studies.results import study_folder
 from iterhead.studies.study import Cell
@@ -269,46 +268,9 @@ def test_provenance_tells_how_a_run_was_computed(tmp_path):
     assert facts["settings"]["training.precision"] == "auto"
 
 
-def hostile(tmp_path, monkeypatch):
-    """A study whose every text is an attack, as a page."""
-    claim = finding("<b>", sentence=ATTACK, claim=ATTACK)
-    panel = Panel(ATTACK, "accuracy", {"network": ATTACK + CHAIN})
-    drawing = HeatMaps("made-maps", ATTACK, "longest", "width", (panel,))
-    texts = {"title": ATTACK, "published": ATTACK, "chosen": (ATTACK,), "drawings": (drawing,)}
-    attacking = (
-        replace(cell, axes={**cell.axes, "network": ATTACK + cell.axes["network"]}) for cell in made_study().cells
-    )
-    study = made_study(findings=[claim], **texts, cells=tuple(attacking))
+def test_a_state_that_no_run_has_is_an_error(tmp_path):
     tables = made_tables(made_study())
-    for name in ("runs", "curves", "provenance"):
-        columns = {"network": pl.lit(ATTACK) + pl.col("network")}
-        columns |= {"run": pl.lit(ATTACK)} if name != "curves" else {}
-        columns |= {"torch": pl.lit(ATTACK)} if name == "provenance" else {}
-        tables.frames[name] = tables[name].with_columns(**columns)
-    monkeypatch.setattr(cells, "_flat", lambda _config: {"task": ATTACK, "data.cot": True, ATTACK: 1})
-    write_made(study, tmp_path, tables)
-    return study_report(measured(study, tmp_path), lambda _config: ATTACK)
-
-
-def test_names_cannot_bring_markup_into_the_page(tmp_path, monkeypatch, open_page):
-    path = tmp_path / "hostile.html"
-    path.write_bytes(hostile(tmp_path, monkeypatch))
-    assert not [name for name in facts_of(path.read_bytes())["names"] if ATTACK in name], "names go into commands"
-    page = open_page(path)
-    assert page.locator("script").count() == 2
-    assert page.locator("img").count() == 1
-    assert page.locator("#maps button").count() == 4
-    assert page.title() == f"made (smoke): {ATTACK} - iterhead"
-    for place in (
-        "h1",
-        ".picture figcaption",
-        "#maps h3",
-        "#maps figcaption",
-        "#claims",
-        "#chosen",
-        "#list",
-        "#run-command",
-        "#run-versions",
-        "#settings",
-    ):
-        assert "onerror=alert(1)" in page.locator(place).text_content(), place
+    tables.frames["runs"] = tables["runs"].with_columns(state=pl.lit("<b>"))
+    write_made(made_study(), tmp_path, tables)
+    with pytest.raises(UserError, match="tables have the state '<b>': expected not there, finished, diverged"):
+        study_report(measured(made_study(), tmp_path), command_of)

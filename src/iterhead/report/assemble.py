@@ -1,7 +1,8 @@
 """One HTML file from a template, its styles, its scripts and its data. Opening it loads nothing else.
 
 Texts from outside are escaped here, or are part of the data, which the scripts show as text only. As a second defence,
-the page's Content-Security-Policy runs no script but the one whose hash it names, and connects to nothing.
+the page's Content-Security-Policy runs no script but the one whose hash it names, lets that script make no markup from
+text, and connects to nothing.
 """
 
 import base64
@@ -32,6 +33,9 @@ TYPES = ("uint8", "uint16", "float16", "float32")
 
 _ALIGNMENT = 4
 _PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
+_UNSHOWABLE = re.compile("[\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What changes the direction of the text after it, and halves of characters, which UTF-8 lacks."""
+
 _SUBSCRIPT = re.compile(r"\b([xsF])_(\{t-1\}|\{t\+1\}|t|L|\d+)(?![\w}])")
 
 
@@ -52,8 +56,9 @@ def pack(facts: Mapping[str, Any], arrays: Arrays) -> str:
         places[name] = {"type": array.dtype.name, "shape": list(array.shape), "start": start}
         parts.append(part)
         start += len(part)
-    text = json.dumps({"facts": facts, "arrays": places}, allow_nan=False, separators=(",", ":"))
-    header = _padded(text.encode(), b" ")
+    header_facts = {"facts": facts, "arrays": places}
+    text = json.dumps(header_facts, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    header = _padded(_showable(text, r"\\").encode(), b" ")
     data = b"".join([len(header).to_bytes(4, "little"), header, *parts])
     return base64.b64encode(gzip.compress(data, mtime=0)).decode()
 
@@ -92,21 +97,35 @@ def assemble(
     if pictures is not None:
         values["pictures"] = pictures
     if "title" in texts:
-        values["title"] = html.escape(texts["title"])  # a title has no markup
+        values["title"] = escape(texts["title"])  # a title has no markup
     # All placeholders at once, so that a text that looks like one stays a text.
     page = _read(FRAME).replace("{{body}}", _read(template))
     return _PLACEHOLDER.sub(lambda match: values[match[1]], page).encode()
 
 
+def escape(text: str) -> str:
+    """Return text as HTML, also for the value of an attribute; what cannot be shown is written as in Python."""
+    return html.escape(_showable(text))
+
+
 def typeset(text: str) -> str:
     """Return text as HTML: escaped, and `x_t` with a subscript."""
-    return _SUBSCRIPT.sub(lambda match: f"<i>{match[1]}</i><sub>{match[2].strip('{}')}</sub>", html.escape(text))
+    return _SUBSCRIPT.sub(lambda match: f"<i>{match[1]}</i><sub>{match[2].strip('{}')}</sub>", escape(text))
+
+
+def _showable(text: str, backslash: str = "\\") -> str:
+    """Return text with the code of what cannot be shown in its place, such as u202e after a backslash."""
+    return _UNSHOWABLE.sub(lambda match: f"{backslash}u{ord(match[0]):04x}", text)
 
 
 def _policy(css: str, script: str, *, images: bool) -> str:
-    """Return a Content-Security-Policy that allows this style, this script, inline pictures if any, and no request."""
+    """Return a Content-Security-Policy that allows this style, this script, inline pictures if any, and no request.
+
+    Trusted types: in browsers that know them, giving text to `innerHTML` and its like is an error.
+    """
     sources = f"script-src '{_hash(script)}'; style-src '{_hash(css)}'; {'img-src data:; ' if images else ''}"
-    return f"default-src 'none'; {sources}base-uri 'none'; form-action 'none'"
+    markup = "require-trusted-types-for 'script'; trusted-types 'none'"
+    return f"default-src 'none'; {sources}base-uri 'none'; form-action 'none'; {markup}"
 
 
 def _hash(text: str) -> str:

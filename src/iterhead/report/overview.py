@@ -1,12 +1,11 @@
 """The page of all studies together: one table of claims, the first figure of each, and links to their own pages."""
 
-import html
 from collections.abc import Sequence
 from pathlib import Path
 
 from iterhead import atomic
 from iterhead.formatting import out_option
-from iterhead.report.assemble import assemble, pack, typeset
+from iterhead.report.assemble import assemble, escape, pack, typeset
 from iterhead.report.cells import INDEX, placed
 from iterhead.report.run_page import REPORT
 from iterhead.report.study_page import STYLES, StudyResult, claim_facts, headline, pictures
@@ -63,7 +62,7 @@ def overview(name: str, scale: Scale, results: Sequence[StudyResult], missing: S
 
 def _section(result: StudyResult) -> str:
     study = result.study
-    heading = f'<h3><a href="{html.escape(_link(study))}">{html.escape(study.name)}</a>: {typeset(study.title)}</h3>'
+    heading = f'<h3><a href="{escape(_link(study))}">{escape(study.name)}</a>: {typeset(study.title)}</h3>'
     first = pictures(study, result.folder, "", most=1)
     return f"<article>{heading}<p>{typeset(result.headline)}</p>{first}</article>"
 

@@ -58,7 +58,6 @@ def scan_page(facts: Mapping[str, Any], examples: "Sequence[PageExample]", comma
         "summary": rest,
         "behaviour": behaviour(facts["behaviour"]),
     }
-    texts = {name: _encodable(text) for name, text in texts.items()}
     head_facts, arrays = _heads(facts["heads"])
     stored = {
         **{name: facts.get(name) for name in ("verdict", "behaviour", "causal", "settings", "notes")},
@@ -142,7 +141,7 @@ def _maps(examples: "Sequence[PageExample]", kept: Sequence[Head], per_layer: in
 
 
 def _finite(value: Any) -> Any:
-    """Return JSON values with None for numbers that JSON lacks, and text without what is no character."""
+    """Return JSON values with None for numbers that JSON lacks."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
@@ -150,8 +149,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(part) for part in value]
     return value
-
-
-def _encodable(text: str) -> str:
-    """Return text that UTF-8 can write: half a surrogate pair, as in some file names, becomes a question mark."""
-    return text.encode("utf-8", "replace").decode()

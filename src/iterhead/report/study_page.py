@@ -1,7 +1,6 @@
 """The page of a study: its figures, its claims, and every cell down to the runs, their curves and settings."""
 
 import base64
-import html
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -12,7 +11,7 @@ from typing import Any
 from iterhead import atomic
 from iterhead.errors import UserError
 from iterhead.formatting import out_option, plural
-from iterhead.report.assemble import assemble, pack
+from iterhead.report.assemble import assemble, escape, pack
 from iterhead.report.cells import NO_CURVES, cells_facts, maps_facts, placed, runs_facts, seed_curves
 from iterhead.report.run_page import REPORT
 from iterhead.settings import RunConfig
@@ -150,11 +149,11 @@ def _picture(study: Study, drawing: Drawing, data: bytes, command: str) -> str:
     pixels = (int.from_bytes(data[start : start + 4], "big") for start in (16, 20))  # of the PNG's first chunk
     width, height = (round(size * 96 / _DOTS) for size in pixels)
     source = "data:image/png;base64," + base64.b64encode(data).decode()
-    alternative = html.escape(drawing.describe(study))
-    again = f" <span>Drawn again by <code>{html.escape(command)}</code></span>" if command else ""
+    alternative = escape(drawing.describe(study))
+    again = f" <span>Drawn again by <code>{escape(command)}</code></span>" if command else ""
     return (
         f'<figure class="picture"><img src="{source}" width="{width}" height="{height}" alt="{alternative}">'
-        f"<figcaption><strong>{html.escape(drawing.title)}.</strong>{again}</figcaption></figure>"
+        f"<figcaption><strong>{escape(drawing.title)}.</strong>{again}</figcaption></figure>"
     )
 
 
