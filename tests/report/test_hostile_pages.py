@@ -130,6 +130,7 @@ def used(page):
     assert page.evaluate("window.taken") is None
     assert page.locator("#failure").is_hidden()
     assert page.locator("script").count() == 2
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     return counts
 
 

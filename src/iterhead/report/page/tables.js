@@ -88,7 +88,7 @@ function showOrigin({ run, replay, network, curves }) {
       `The network in this page has its ${network.parameters.toLocaleString("en")} weights rounded to 16 bits; ` +
         `so rounded it gets ${percent(network.exact)} of the chains right that the interventions are measured on.`,
     ...replay.left_out,
-    "Nothing is loaded from elsewhere, and nothing accuracies this page.",
+    "Nothing is loaded from elsewhere, and nothing leaves this page.",
   ];
   byId("origin").replaceChildren(...sentences.filter(Boolean).map((sentence) => make("li", {}, ...typeset(sentence))));
   byId("settings").replaceChildren(...pairs(settings));

@@ -2,7 +2,7 @@
 
 const byId = (id) => document.getElementById(id);
 
-/** Return a new element with attributes (a function is a listener, false accuracies out) and children. */
+/** Return a new element with attributes (a function is a listener, false leaves it out) and children. */
 function make(tag, attributes = {}, ...children) {
   const svg = ["svg", "g", "path", "rect", "line", "text", "title", "circle"].includes(tag);
   const element = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
