@@ -1,6 +1,7 @@
 """Loading models from folders, and the one line for each thing that can be wrong with them."""
 
 import json
+from contextlib import suppress
 
 import pytest
 
@@ -46,6 +47,35 @@ def test_pickled_weights_are_loaded_only_when_allowed(folder):
         load_pretrained(str(folder))
     hf, _ = load_pretrained(str(folder), allow_pickle=True)
     assert torch.equal(hf.get_input_embeddings().weight, weights["model.embed_tokens.weight"])
+
+
+@pytest.mark.parametrize("name", ["_attn_implementation", "attn_implementation"])
+def test_a_kernel_that_a_config_names_is_not_fetched(folder, name):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, name: "kernels-community/flash-attn2"}))
+    hf, _ = load_pretrained(str(folder))
+    assert hf.config._attn_implementation == "sdpa"
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_code_in_a_folder_is_not_run(folder, tmp_path, known):
+    """Neither that of an architecture that transformers knows, nor of another, nor the tokenizer's."""
+    ran = tmp_path / "ran"
+    (folder / "evil.py").write_text(f"from pathlib import Path\nPath({str(ran)!r}).touch()\n")
+    config = json.loads((folder / "config.json").read_text()) | ({} if known else {"model_type": "evil"})
+    code = dict.fromkeys(("AutoConfig", "AutoModelForCausalLM"), "evil.Evil")
+    (folder / "config.json").write_text(json.dumps({**config, "auto_map": code}))
+    tokenizer = {"tokenizer_class": "Evil", "auto_map": {"AutoTokenizer": ["evil.Evil", "evil.Evil"]}}
+    (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer))
+    if known:
+        assert load_pretrained(str(folder))[1] is None
+    else:
+        with pytest.raises(UserError, match=r"needs code that comes with it.*--trust-remote-code"):
+            load_pretrained(str(folder))
+    assert not ran.exists()
+    with suppress(Exception):
+        load_pretrained(str(folder), trust_remote_code=True)
+    assert ran.exists(), "the code is in the right place"
 
 
 def remove_weights(folder):

@@ -50,6 +50,7 @@ def load_pretrained(
     register_architecture()
     with quiet():
         config = _load(AutoConfig, name, trust_remote_code=trust_remote_code)
+        config._attn_implementation = None  # a config may name a compiled kernel on the hub, to be fetched and run
         hf, report = _load(
             AutoModelForCausalLM,
             name,
