@@ -14,7 +14,6 @@ import torch
 
 from helpers.made_study import CHAIN, finding, made_study, made_tables, write_made
 from helpers.pages import ATTACK, CLICK_THROUGH, TAKEN, UNSHOWABLE, facts_of, grown, staged
-from iterhead.atomic import json_bytes
 from iterhead.model.handmade import handmade
 from iterhead.model.hooks import ActivationCache
 from iterhead.report import overview, run_page, scan_page, study_page
@@ -155,18 +154,19 @@ def strangers_tasks(monkeypatch):
 FOLDER = os.fsdecode(b'"><img src=x onerror=taken=1>${taken=1}\xe2\x80\xae\xff')
 """A name that a folder can have."""
 
+START = {"run": FILED.replace("/", "")}
+
 
 def test_the_run_of_a_stranger(tmp_path, open_page, monkeypatch):
     tasks = strangers_tasks(monkeypatch)
     networks = [grown(handmade(tasks, 4), share) for share in (0.3, 1)]
     data = {"max_length": 4, "train_per_length": 32, "test_per_length": 16}
     made = staged(tmp_path / FOLDER, networks, "strangers:tasks", **data)
-    claim = Check(HOSTILE, HOSTILE, 0.9, 0.8, 1.0, 0.5)
-    start = {"run": FILED.replace("/", "")}
+    claim = Check(FILED, FILED, 0.9, 0.8, 1.0, 0.5)
+    versions = dict.fromkeys(("iterhead", "python", "numpy", "torch"), FILED)
     with made.folder.lock():
-        made.folder.write_json(PROVENANCE, {"task": tasks.digest, "torch": FILED, FILED: FILED})
-        made.folder.write_json(CONFIG, {**made.folder.read_json(CONFIG), "start": start})
-    write_verification(load(made.folder.path), Verification(HOSTILE, [claim], [Effect("a", 1, 1, 1, 1)], 0.5))
+        made.folder.write_json(PROVENANCE, {"task": tasks.digest, **versions})
+    write_verification(load(made.folder.path), Verification(FILED, [claim], [Effect("a", 1, 1, 1, 1)], 0.5))
     page = opened(open_page, tmp_path, run_report(load(made.folder.path), HOSTILE))
     assert used(page)["select"] == 3
     page.get_by_label("Task").select_option(index=0)
@@ -174,14 +174,18 @@ def test_the_run_of_a_stranger(tmp_path, open_page, monkeypatch):
     assert FOLDER.replace("\u202e", r"\u202e").replace("\udcff", r"\udcff") in page.locator("#versions").text_content()
 
 
-def test_a_run_that_failed(run, tmp_path, open_page, monkeypatch):
+def failed_run(path, network):
+    """A run whose settings and message of failure are hostile."""
+    made = staged(path, [network], "parity", max_length=6, train_per_length=32, test_per_length=16)
+    with made.folder.lock():
+        made.folder.write_json(STATUS, {**vars(made.status), "state": "diverged", "message": FILED})
+        made.folder.write_json(CONFIG, made.config.model_dump(mode="json") | {"start": START})
+    return load(path)
+
+
+def test_a_run_that_failed(run, tmp_path, open_page):
     """Its message is the headline."""
-    status = {**vars(run.status), "state": "diverged", "message": FILED}
-    read = type(run.folder).read
-    monkeypatch.setattr(
-        type(run.folder), "read", lambda self, name: json_bytes(status) if name == STATUS else read(self, name)
-    )
-    page = opened(open_page, tmp_path, run_report(load(run.folder.path), HOSTILE))
+    page = opened(open_page, tmp_path, run_report(failed_run(tmp_path / FOLDER, run.model), HOSTILE))
     used(page)
     shows(page, "h1", "#command")
 
@@ -276,12 +280,8 @@ def test_the_scan_of_a_strangers_model(tmp_path, open_page):
 
 def test_in_a_notebook(run, tmp_path, browser):
     """Tables for Jupyter, which has no policy."""
-    made = staged(tmp_path / FOLDER, [run.model], "parity", max_length=6, train_per_length=32, test_per_length=16)
-    start = {"start": {"run": FILED.replace("/", "")}}
-    with made.folder.lock():
-        made.folder.write_json(STATUS, {**vars(made.status), "state": "diverged", "message": FILED})
-        made.folder.write_json(CONFIG, {**made.folder.read_json(CONFIG), **start})
-    tables = [load(made.folder.path), made.scores, ActivationCache({HOSTILE: torch.zeros(1)})]
+    made = failed_run(tmp_path / FOLDER, run.model)
+    tables = [made, made.scores, ActivationCache({HOSTILE: torch.zeros(1)})]
     context = browser.new_context()
     page = context.new_page()
     page.set_content("".join(table._repr_html_() for table in tables).encode("utf-8", "replace").decode())
@@ -289,62 +289,3 @@ def test_in_a_notebook(run, tmp_path, browser):
     assert page.evaluate("window.taken") is None
     assert page.locator("body").text_content().count(TAKEN) == 4
     context.close()
-
-
-@pytest.fixture
-def stopped(browser, run):
-    """Open the page of the run with markup that slipped in, and return what the policy has stopped so far."""
-    context = browser.new_context()
-    listen = "addEventListener('securitypolicyviolation', (e) => (window.stopped ??= []).push(e.effectiveDirective))"
-    context.add_init_script(listen)
-    page = context.new_page()
-
-    def visited(markup=""):
-        path = run.folder.path / "slipped.html"
-        path.write_bytes((run.folder.path / "report.html").read_bytes().replace(b"<h1>", markup.encode() + b"<h1>", 1))
-        page.goto(path.as_uri())
-        page.locator("html[data-ready]").wait_for(state="attached")
-        return page
-
-    yield visited
-    assert page.evaluate("window.taken") is None
-    context.close()
-
-
-SLIPPED = {
-    "<script>taken = 1</script>": "script-src-elem",
-    "<svg onload='taken = 1'></svg>": "script-src-attr",
-    "<style>h1 { color: red }</style>": "style-src-elem",
-    "<p style='color: red'>x</p>": "style-src-attr",
-    "<img src='https://localhost/x.png'>": "img-src",
-    "<iframe src='https://localhost/'></iframe>": "frame-src",
-    "<video src='https://localhost/'></video>": "media-src",
-    "<base href='https://localhost/'>": "base-uri",
-    "<form action='https://localhost/'><button class=slipped>x</button></form>": "form-action",
-    "<a class=slipped href='javascript:taken = 1'>x</a>": "script-src-elem",
-}
-"""Markup, and the part of the policy that must stop it."""
-
-TRIED = {
-    "fetch('https://localhost/').catch(() => '')": "connect-src",
-    "byId('main').insertAdjacentHTML('beforeend', '<b>x</b>')": "require-trusted-types-for",
-}
-"""The same for what the page's own script may try. Nothing would answer at these addresses."""
-
-
-@pytest.mark.parametrize(("markup", "directive"), SLIPPED.items())
-def test_should_markup_slip_through_the_policy_stops_it(markup, directive, stopped):
-    page = stopped(markup)
-    for trap in page.locator(".slipped").all():
-        trap.click(no_wait_after=True)
-    page.wait_for_function("window.stopped")
-    assert page.evaluate("window.stopped") == [directive]
-
-
-@pytest.mark.parametrize(("attempt", "directive"), TRIED.items())
-def test_should_a_script_try_it_the_policy_stops_it(attempt, directive, stopped):
-    page = stopped()
-    assert page.evaluate("window.stopped") is None
-    page.evaluate(f"() => {{ try {{ {attempt}; }} catch {{}} }}")
-    page.wait_for_function("window.stopped")
-    assert page.evaluate("window.stopped") == [directive]

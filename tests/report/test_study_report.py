@@ -266,11 +266,3 @@ def test_provenance_tells_how_a_run_was_computed(tmp_path):
     facts = facts_of(study_report(measured(study, tmp_path), command_of))
     assert facts["versions"] == [{"torch": "2.13.0", "precision": "bfloat16", "device": "cuda", "threads": "3"}]
     assert facts["settings"]["training.precision"] == "auto"
-
-
-def test_a_state_that_no_run_has_is_an_error(tmp_path):
-    tables = made_tables(made_study())
-    tables.frames["runs"] = tables["runs"].with_columns(state=pl.lit("<b>"))
-    write_made(made_study(), tmp_path, tables)
-    with pytest.raises(UserError, match="tables have the state '<b>': expected not there, finished, diverged"):
-        study_report(measured(made_study(), tmp_path), command_of)

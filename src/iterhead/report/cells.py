@@ -12,8 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from iterhead.errors import UserError, shortened
-from iterhead.formatting import listed
+from iterhead.errors import UserError
 from iterhead.measure.emergence import emergences
 from iterhead.model.positions import POSITION_ENCODINGS
 from iterhead.runs.paths import run_folder_name
@@ -81,8 +80,6 @@ def runs_facts(study: Study, tables: Tables) -> tuple[Facts, dict[str, NDArray[A
     arrays: dict[str, NDArray[Any]] = {}
     states = np.zeros(total, dtype=np.uint8)
     if rows.height:
-        for state in set(rows["state"]) - set(STATES):
-            raise UserError(f"{study.name}: its tables have the state {shortened(state)}: expected {listed(STATES)}")
         states[at] = [STATES.index(state) for state in rows["state"]]
     arrays["state"] = states
     for name in _NUMBERS:
