@@ -9,7 +9,7 @@ PYTEST_ARGS ?= -n auto --maxprocesses 8
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow smoke lint bench docs clean
+.PHONY: help run test test-slow smoke lint bench docs audit clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
@@ -42,6 +42,12 @@ bench: .venv/.run  ## time the fast paths against their plain twins: minutes
 docs: .venv/.dev  ## build the documentation into docs/_build/html
 	@$(BIN)/sphinx-build -q -n -W --keep-going -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
+
+# --strict: a version that the database does not know is an error, and not silently well.
+audit: .venv/.made  ## ask PyPI for known vulnerabilities of every pinned package; needs pypi.org
+	@$(BIN)/python -m venv .venv/audit
+	@.venv/audit/bin/pip install -q --disable-pip-version-check pip-audit
+	@.venv/audit/bin/pip-audit --strict --disable-pip --no-deps -r constraints.txt
 
 clean:  ## remove caches and built pages (keeps .venv and runs/)
 	rm -rf build dist docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

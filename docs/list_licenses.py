@@ -1,4 +1,4 @@
-"""Write the table of docs/licenses.md: every package of constraints.txt with its license, from the installed metadata.
+"""Write the table of docs/dependencies.md: every package of constraints.txt with its license, from the installed metadata.
 
 .venv/bin/python docs/list_licenses.py
 """
@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 FOLDER = Path(__file__).parent
-PAGE = FOLDER / "licenses.md"
+PAGE = FOLDER / "dependencies.md"
 START = "| package | version | license | needed by |\n|---|---|---|---|\n"
 
 LONGEST = 60  # characters of a license's name; some packages give the whole text

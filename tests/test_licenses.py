@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-TEXT, _, TABLE = (ROOT / "docs" / "licenses.md").read_text().partition("| package |")
+TEXT, _, TABLE = (ROOT / "docs" / "dependencies.md").read_text().partition("| package |")
 ROWS = {(row[0], row[1]): row[2] for line in TABLE.splitlines()[2:] if (row := line.strip("| ").split(" | "))}
 
 SEPARATOR = re.compile(" AND | OR | or ")

@@ -4,7 +4,7 @@ import pytest
 
 
 @pytest.fixture
-def stopped(browser, run):
+def stopped(browser, run, tmp_path):
     """Open the page of the run with markup that slipped in, and return what the policy has stopped so far."""
     context = browser.new_context()
     listen = "addEventListener('securitypolicyviolation', (e) => (window.stopped ??= []).push(e.effectiveDirective))"
@@ -12,7 +12,7 @@ def stopped(browser, run):
     page = context.new_page()
 
     def visited(markup=""):
-        path = run.folder.path / "slipped.html"
+        path = tmp_path / "slipped.html"
         path.write_bytes((run.folder.path / "report.html").read_bytes().replace(b"<h1>", markup.encode() + b"<h1>", 1))
         page.goto(path.as_uri())
         page.locator("html[data-ready]").wait_for(state="attached")
