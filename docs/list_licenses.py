@@ -1,4 +1,4 @@
-"""Write the table of docs/dependencies.md: every package of constraints.txt with its license, from the installed metadata.
+"""Write the table of docs/dependencies.md: every package of constraints.txt with its license, from its metadata.
 
 .venv/bin/python docs/list_licenses.py
 """
