@@ -154,7 +154,7 @@ def strangers_tasks(monkeypatch):
 FOLDER = os.fsdecode(b'"><img src=x onerror=taken=1>${taken=1}\xe2\x80\xae\xff')
 """A name that a folder can have."""
 
-START = {"run": FILED.replace("/", "")}
+START = {"run": FILED.replace("/", ""), "epoch": 1}
 
 
 def test_the_run_of_a_stranger(tmp_path, open_page, monkeypatch):
