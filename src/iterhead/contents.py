@@ -66,6 +66,8 @@ class Column(NamedTuple):
     least: float = -math.inf
     most: float = math.inf
     nan: bool = False
+    optional: bool = False  # the table may lack it
+    among: tuple[str, ...] = ()  # the only values, if any are given
 
 
 def parse_json(data: bytes, kind: type[T]) -> T:
@@ -104,6 +106,7 @@ def parse_table(data: bytes, columns: Mapping[str, Column], *, most_rows: int = 
     try:
         lazy = pl.scan_parquet(io.BytesIO(data))
         schema = lazy.collect_schema()
+        columns = {name: column for name, column in columns.items() if name in schema or not column.optional}
         for name, column in columns.items():
             if name not in schema:
                 raise ContentError(f"expected a column {name}")
@@ -127,8 +130,9 @@ def _wrong_values(name: str, column: Column) -> "polars.Expr":
 
     values = pl.col(name)
     is_wrong = pl.lit(False) if column.nullable else values.is_null()
-    numeric = column.dtype.is_numeric()
-    if numeric:
+    if column.among:
+        is_wrong = is_wrong | ~values.is_in(column.among)
+    if column.dtype.is_numeric():
         outside = (values < column.least) | (values > column.most)
         if column.dtype.is_float():
             outside = (outside & ~values.is_nan()) if column.nan else (outside | ~values.is_finite())
