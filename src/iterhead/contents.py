@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -24,6 +24,8 @@ T = TypeVar("T")
 
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 """Of everything that is read from JSON: no other keys, no conversion of types, finite numbers only."""
+
+Share = Annotated[float, Field(ge=0, le=1)]
 
 MOST_JSON_BYTES = 2**28
 """Far more than any of our JSON files has."""

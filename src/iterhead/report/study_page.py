@@ -74,7 +74,7 @@ def measured(study: Study, out: Path, findings: Sequence[Finding] | None = None)
         UserError: there are no tables, or one cannot be read.
     """
     folder = study_folder(study, out)
-    tables = read_tables(study.name, folder, study.axes)
+    tables = read_tables(study, folder)
     with of_this_version(study, folder):
         return StudyResult(study, out, tables, study.check(tables) if findings is None else findings)
 

@@ -85,7 +85,7 @@ def report(
     """
     folder = study_folder(study, out)
     if redraw:
-        tables = read_tables(study.name, folder, study.axes)
+        tables = read_tables(study, folder)
     else:
         tables = collect(study, out, warn)
         write_tables(tables, folder)

@@ -1,6 +1,6 @@
 """The tidy tables of a study: everything that its figures and claims are made from."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from iterhead import atomic
 from iterhead.contents import Column, ContentError, parse_table
 from iterhead.errors import UserError
 from iterhead.runs.storage import table_bytes
-from iterhead.studies.study import Where
+from iterhead.studies.study import Study, Where
 
 FOLDER = "tables"
 
@@ -79,7 +79,10 @@ _COLUMNS: Mapping[str, Column] = {
     "emerged": Column(pl.Boolean, optional=True),
     "state": _TEXT._replace(among=("finished", "diverged")),
 }
-"""What is known of columns, whichever table has them; those of the axes are each study's own."""
+"""What is known of columns, whichever table has them, unless an axis of the study has the name."""
+
+_AXES: Mapping[type, type[pl.DataType]] = {str: pl.String, int: pl.Int64, float: pl.Float64}
+"""Types of the values of axes."""
 
 _NEEDED = {
     "runs": ("seed", "run", "state", "epochs", "total_seconds", "accuracy"),
@@ -87,22 +90,23 @@ _NEEDED = {
 }
 
 
-def read_tables(study: str, folder: Path, axes: Collection[str] = ()) -> Tables:
-    """Return what `write_tables` wrote into a folder, of a study with these axes.
+def read_tables(study: Study, folder: Path) -> Tables:
+    """Return what `write_tables` wrote into the folder of a study.
 
     Raises:
         UserError: there are no tables, or one cannot be read or is malformed.
     """
     again = "iterhead study report makes them from the runs"
+    axes = {name: Column(_AXES[type(value)]) for cell in study.cells[:1] for name, value in cell.axes.items()}
     paths = sorted((folder / FOLDER).glob("*.parquet"))
     if not paths:
         raise UserError(f"{folder / FOLDER}: no tables here: {again}")
     frames = {}
     for path in paths:
-        columns = {name: column for name, column in _COLUMNS.items() if name not in axes}
-        columns |= {name: columns[name]._replace(optional=False) for name in _NEEDED.get(path.stem, ())}
+        needed = {name: _COLUMNS[name]._replace(optional=False) for name in _NEEDED.get(path.stem, ())}
+        columns = {**_COLUMNS, **needed, **axes}
         try:
             frames[path.stem] = parse_table(atomic.read(path) or b"", columns)
         except ContentError as error:
             raise UserError(f"{path} is damaged, or of another version: {error}: {again}") from None
-    return Tables(study, frames)
+    return Tables(study.name, frames)
