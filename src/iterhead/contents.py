@@ -143,18 +143,11 @@ def _wrong_values(name: str, column: Column) -> "polars.Expr":
 
 
 class _Entry(BaseModel):
-    """Of one tensor in the header of a safetensors file."""
+    """What is read of a tensor in the header of a safetensors file."""
 
-    model_config = STRICT
+    model_config = ConfigDict(strict=True)
     dtype: str
     shape: list[int]
-    data_offsets: tuple[int, int]
-
-
-class _Header(BaseModel):
-    model_config = ConfigDict(strict=True, extra="allow")
-    __pydantic_extra__: dict[str, _Entry] = Field(init=False)
-    metadata: dict[str, str] = Field(default={}, alias="__metadata__")
 
 
 def parse_tensors(data: bytes, expected: Mapping[str, TensorSpec]) -> "dict[str, torch.Tensor]":
@@ -194,6 +187,7 @@ def _header(data: bytes) -> dict[str, _Entry]:
     if len(data) < 8 or size > min(len(data) - 8, MOST_HEADER_BYTES):
         raise ContentError(f"expected a safetensors file, got {len(data):,} bytes with a header of {size:,}")
     try:
-        return parse_json(data[8 : 8 + size], _Header).__pydantic_extra__
+        entries = parse_json(data[8 : 8 + size], dict[str, _Entry | dict[str, str]])
     except ContentError as error:
         raise ContentError(f"expected a safetensors file: header: {error}") from None
+    return {name: entry for name, entry in entries.items() if isinstance(entry, _Entry)}
