@@ -368,6 +368,8 @@ def test_the_format_before_is_read_whole(out, call):
         assert call(words).code == 0
     assert call("verify", FINISHED, "--json").code == 1  # untrained, so claims fail
     assert json.loads(call("show", FINISHED, "--json").out)["epochs"] == 2
+    (out / FINISHED / LAST).unlink()
+    assert f"{LAST} is missing" in call("show", FINISHED).line
 
 
 def test_a_run_of_the_format_before_is_continued(out, call):
