@@ -89,17 +89,17 @@ def report(
     else:
         tables = collect(study, out, warn)
         write_tables(tables, folder)
+    runs = tables["runs"]
     with of_this_version(study, folder):
         figures, findings = study.draw(tables), study.check(tables)
+        seconds = float(runs["total_seconds"].sum()) if len(runs) else 0.0
     paths: list[Path] = []
     for name, figure in figures.items():
         add_foot(figure, command(study))
         for file, data in render(figure, name).items():
             atomic.write(folder / file, data)
             paths.append(folder / file)
-    runs = tables["runs"]
     seeds = tuple(runs["seed"].unique().sort()) if len(runs) else ()
-    seconds = float(runs["total_seconds"].sum()) if len(runs) else 0.0
     reported = Reported(study, folder, len(runs), study.run_count, seeds, seconds, tuple(paths), tuple(findings))
     content = {
         **reported.as_json(),

@@ -85,7 +85,7 @@ _AXES: Mapping[type, type[pl.DataType]] = {str: pl.String, int: pl.Int64, float:
 """Types of the values of axes."""
 
 _NEEDED = {
-    "runs": ("seed", "run", "state", "epochs", "total_seconds", "accuracy"),
+    "runs": ("seed", "state", "accuracy"),
     "curves": ("seed", "epoch", FULL_EPOCH, "loss", "accuracy"),
 }
 
