@@ -175,7 +175,8 @@ class RunFolder:
                 atomic.settle(self.path)
             with suppress(OSError):
                 (self.path / HOLDER).unlink()
-            file_lock.release()
+            with suppress(OSError):  # it is tried again when `file_lock` is deleted, and holds no longer than the process
+                file_lock.release()
 
     def is_locked(self) -> bool:
         """Return whether the folder is locked at this moment; one that cannot be locked counts as free.
@@ -192,7 +193,8 @@ class RunFolder:
             return True
         except OSError:
             return False
-        probe.release()
+        with suppress(OSError):
+            probe.release()
         return False
 
     def remove(self, names: Iterable[str]) -> None:
