@@ -1,6 +1,7 @@
 """One command, disturbed at one system call after another, and what is judged each time."""
 
 import errno
+import json
 import os
 import re
 import shutil
@@ -101,8 +102,8 @@ class Disturbance:
         if state not in self._proven:
             self._proven.add(state)
             again = self.call(folder, self.command.again.split() or self.words)
-            after = tree(folder)
-            names = sorted(name for name in {*after, *self._after} if after.get(name) != self._after.get(name))
+            after, twin = _named(tree(folder)), _named(self._after)
+            names = sorted(name for name in {*after, *twin} if after.get(name) != twin.get(name))
             if self.counts.judge(fault, again, (self._output.code or 0,), f"{what}; then again") and names:
                 self.counts.broke(fault, "lost", f"{what}; then again: {names} differ from the undisturbed ones")
         shutil.rmtree(folder)
@@ -117,7 +118,7 @@ class Disturbance:
 
     def _wrong_words(self, output: Output, failed: str, error: int, left: Tree) -> tuple[str, str] | None:
         """The reason and a path of the user's are named in one line, unless the fault did not matter."""
-        if not output.err and output.code == self._output.code and settled(left) == settled(self._after):
+        if not output.err and output.code == self._output.code and _named(left) == _named(self._after):
             return None
         path = f"/{failed.partition('/disturbed/')[2]}"
         named = re.sub(r"/\.(.+?)\.[0-9a-f]{8}\.tmp(\.old)?", r"/\1", path).removeprefix("/")
@@ -161,7 +162,10 @@ def _state(files: Tree) -> int:
     return hash(tuple(sorted(files.items())))
 
 
-def settled(files: Tree) -> Tree:
-    """Return files as they are when no checksum says any more that one may be missing, which the next writer sees to."""
-    absent = re.compile(rb'\s+"' + atomic.ABSENT.encode() + rb'",')
-    return {name: absent.sub(b"", data) if name.endswith(atomic.CHECKSUMS) else data for name, data in files.items()}
+def _named(files: Tree) -> dict[str, object]:
+    """Return files with the names in checksums.json in its place.
+
+    It may accept what a file was before, or that it is missing, until the next writer comes.
+    """
+    is_table = {name: Path(name).name == atomic.CHECKSUMS for name in files}
+    return {name: sorted(json.loads(data)) if is_table[name] else data for name, data in files.items()}
