@@ -153,7 +153,7 @@ class _Job:
 class _Worker(NamedTuple):
     job: _Job
     process: BaseProcess
-    reports: Connection
+    connection: Connection
 
 
 class WorkerPool:
@@ -166,7 +166,6 @@ class WorkerPool:
         self._options = options
         self._context = process_context()
         self._working: list[_Worker] = []
-        self._is_over = False
 
     def results(self, tick: Callable[[], None], on_start: Callable[[Sequence[RunConfig]], None]) -> Iterator[Result]:
         """Do every job; the processes end with this generator, however it ends."""
@@ -190,7 +189,6 @@ class WorkerPool:
                     yield from self._end(worker)
                 self._requeue_unlocked()
         finally:
-            self._is_over = True
             for worker in working:
                 worker.process.kill()  # SIGKILL, which ends a stopped process too
             for worker in working:
@@ -233,22 +231,20 @@ class WorkerPool:
 
     def _start(self, job: _Job) -> Iterator[Result]:
         """Start a process for a job; yield the job's results if that failed again and again."""
-        reports, sender = self._context.Pipe(duplex=False)
         configs, options = list(job.runs.values()), self._options
         if (kept := options.kept_checkpoints) is not None:  # of thousands of runs a process needs few
             options = replace(options, kept_checkpoints={config: kept.get(config, ()) for config in configs})
-        process = self._context.Process(target=work, args=(configs, options, sender), daemon=True)
-
-        def started() -> None:
-            self._working.append(_Worker(job, process, reports))
-            if self._is_over:  # nobody waited for it
-                process.kill()
-
+        connection, other_end = self._context.Pipe()
+        process = self._context.Process(target=work, args=(other_end,), daemon=True)
         try:
-            start_process(process, started)
+            start_process(process)
         except (EOFError, ConnectionError):  # the server of processes was killed; the next start brings a new one
             yield from self._settle(job, "its process could not be started", has_died=True)
-        sender.close()
+            return
+        other_end.close()
+        self._working.append(_Worker(job, process, connection))
+        with suppress(ConnectionError):  # it has ended already, which is noticed soon
+            connection.send((configs, options))
 
     def _tidy(self, worker: _Worker) -> None:
         """Wait for the end of a process; if it was killed, remove its temporary files."""
@@ -266,7 +262,7 @@ class WorkerPool:
         """Yield the results of a job whose process has ended."""
         job = worker.job
         try:
-            error, is_bad_input = worker.reports.recv()
+            error, is_bad_input = worker.connection.recv()
         except (EOFError, OSError):
             error = f"its process ended with exit code {worker.process.exitcode}, {job.attempt} times in a row"
             is_bad_input = False

@@ -9,16 +9,14 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 
 from iterhead.explain import in_one_line
-from iterhead.runs.options import ExecutionOptions
 from iterhead.runs.training import train_population
-from iterhead.settings import RunConfig
 
 _CAN_BLOCK = hasattr(signal, "pthread_sigmask")  # not on Windows
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, *((signal.SIGHUP,) if _CAN_BLOCK else ()))
@@ -39,14 +37,9 @@ def start_server() -> None:
         _in_thread(_start_server, daemon=False)  # so that Python waits for the end of it, however short its own life
 
 
-def start_process(process: BaseProcess, started: Callable[[], None]) -> None:
-    """Start a process and call `started`, even if the wait for that is interrupted."""
-
-    def start() -> None:
-        process.start()
-        started()
-
-    _in_thread(start, daemon=True)
+def start_process(process: BaseProcess) -> None:
+    """Start a process, so that an interrupted wait for that leaves nothing half done."""
+    _in_thread(process.start, daemon=True)
 
 
 def _start_server() -> None:
@@ -60,42 +53,52 @@ def _start_server() -> None:
 def _in_thread(function: Callable[[], None], *, daemon: bool) -> None:
     """Call a function in a thread, where no signal can interrupt it, and wait for its end, which a signal can."""
     errors: list[BaseException] = []
+    is_done = threading.Event()
 
     def call() -> None:
         try:
             function()
         except BaseException as error:
             errors.append(error)
+        finally:
+            is_done.set()
 
-    thread = threading.Thread(target=call, daemon=daemon)
-    thread.start()
-    thread.join()
+    threading.Thread(target=call, daemon=daemon).start()
+    # In short waits, because polars lets the system resume a wait after Ctrl-C, so Python's handler would not be called.
+    while not is_done.wait(0.05):
+        pass
     if errors:
         raise errors[0]
 
 
-def work(job: Sequence[RunConfig], options: ExecutionOptions, reports: Connection) -> None:
-    """Train one job, and send what failed in one line, if anything, and whether a person can mend it.
+def work(connection: Connection) -> None:
+    """Receive a job, train it, and send what failed in one line, if anything, and whether a person can mend it.
 
     The entry point of a worker process, which ends when its parent does. SIGTERM ends it; it ignores the other signals.
+    Without a job, which a parent that was interrupted never sends, it does nothing.
+
+    Args:
+        connection: to the parent. A job is the settings of each run, and the options.
     """
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.SIG_IGN)
     if _CAN_BLOCK:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    if wait([parent.sentinel], timeout=0):
-        return
-    threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
     try:
-        train_population(job, **vars(options))
-        reports.send(("", False))
+        configs, options = connection.recv()
+    except (EOFError, OSError):
+        return
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        train_population(configs, **vars(options))
+        connection.send(("", False))
     except (ValueError, RuntimeError, MemoryError, OverflowError, OSError) as error:
         line = in_one_line(error)
-        reports.send((line or str(error).partition("\n")[0] or repr(error), line is not None))
+        connection.send((line or str(error).partition("\n")[0] or repr(error), line is not None))
 
 
-def _end_with(parent: int) -> None:
-    wait([parent])
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
     os._exit(1)
