@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from iterhead.contents import STRICT, Share
 from iterhead.estimates import bootstrap_interval
 from iterhead.huggingface.language_model import LanguageModel
 from iterhead.intervene.activations import ablate_head, compose, replace
@@ -47,8 +48,9 @@ class Outcome:
         answers: first tokens of the first prompt of each length.
     """
 
-    accuracy: list[float]
-    follows: list[float | None]
+    __pydantic_config__ = STRICT
+    accuracy: list[Share]
+    follows: list[Share | None]
     answers: dict[str, list[int]]
 
 
