@@ -63,7 +63,7 @@ def replacing(files: Mapping[Path, bytes]) -> Iterator[None]:
 
 
 def replace_folder(folder: Path, temporary: Path) -> None:
-    """Put a complete folder in the place of another one, or of none, and remove the old one; raises OSError.
+    """Put a complete folder in the place of another one, or of none, and remove the old one; raises OSError or UserError.
 
     `temporary` is next to `folder`. Its files are synced first. A process that is killed leaves the old folder or the
     new one, in its place or under a temporary name.
@@ -73,16 +73,26 @@ def replace_folder(folder: Path, temporary: Path) -> None:
             os.fsync(file.fileno())
     _sync_folder(temporary)
     old = temporary.with_name(f"{temporary.name}.old")
-    if folder.exists():
-        folder.rename(old)
     try:
+        if folder.exists():
+            folder.rename(old)
         temporary.rename(folder)
-    except OSError:
-        if old.exists():
+        _sync_folder(folder.parent)
+    finally:  # a network file system may report an error although it has renamed
+        if old.exists() and not folder.exists():
             old.rename(folder)
-        raise
-    _sync_folder(folder.parent)
+        _remove_folder(old, folder)
+
+
+def _remove_folder(old: Path, folder: Path) -> None:
+    """Remove what was in the place of `folder`, if it is there; UserError if it cannot be removed."""
     shutil.rmtree(old, ignore_errors=True)
+    if old.exists():  # an error that comes once keeps one file
+        try:
+            shutil.rmtree(old)
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            raise UserError(f"{folder} is replaced, but its old content is left: {why}; remove {old}") from None
 
 
 def write(path: Path, data: bytes) -> None:

@@ -1,6 +1,8 @@
 """The one place where an OSError or a lack of memory becomes words: what failed, why, and what to do about it."""
 
 import errno
+import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,13 +46,20 @@ def explained(action: str, path: Path, option: str = "--out") -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
+    except UserError:
+        raise
+    except Exception as raised:
+        # Libraries in Rust (safetensors, tokenizers) raise errors of their own types.
+        named = re.search(r"\(os error (\d+)\)", str(raised))
+        error = OSError(int(named[1]), os.strerror(int(named[1]))) if named else raised
+        if not isinstance(error, OSError):
+            raise
         number = error.errno or 0
         advice = "check its permissions and its disk"
         if action != "read":
             advice = _WRITE_ADVICE.get(number, _ELSEWHERE).replace("--out", option)
         advice = _PROCESS_ADVICE.get(number, advice)
-        raise UserError(f"{path}: cannot {action}: {_reason(error)}; {advice}") from error
+        raise UserError(f"{path}: cannot {action}: {_reason(error)}; {advice}") from raised
 
 
 def in_one_line(error: BaseException) -> str | None:

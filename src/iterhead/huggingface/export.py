@@ -269,6 +269,8 @@ def write_folder(
             (temporary / "README.md").write_text(card, encoding="utf-8")
             if is_own:
                 shutil.copyfile(MODELING_FILE, temporary / MODELING_FILE.name)
+            for path in temporary.iterdir():  # safetensors makes files that only their owner may read
+                shutil.copymode(temporary / "README.md", path)
             atomic.replace_folder(folder, temporary)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
