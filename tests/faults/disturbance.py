@@ -31,6 +31,7 @@ class Command:
         before: the commands that come first, undisturbed.
         again: the command that does afterwards what was left undone; the same one unless given.
         is_begun: the disk was already full once, in the middle of the command.
+        is_rounded: networks that were interrupted are trained by themselves later, with the same numbers up to rounding.
         every: every call fails in a command of its own, or only each second, third, ... one.
         errors: how many errors each of these calls fails with, in as many commands.
     """
@@ -39,6 +40,7 @@ class Command:
     before: tuple[str, ...] = ()
     again: str = ""
     is_begun: bool = False
+    is_rounded: bool = False
     every: int = 1
     errors: int = 1
 
@@ -102,8 +104,7 @@ class Disturbance:
         if state not in self._proven:
             self._proven.add(state)
             again = self.call(folder, self.command.again.split() or self.words)
-            after, twin = _named(tree(folder)), _named(self._after)
-            names = sorted(name for name in {*after, *twin} if after.get(name) != twin.get(name))
+            names = self._different(tree(folder))
             if self.counts.judge(fault, again, (self._output.code or 0,), f"{what}; then again") and names:
                 self.counts.broke(fault, "lost", f"{what}; then again: {names} differ from the undisturbed ones")
         shutil.rmtree(folder)
@@ -116,9 +117,15 @@ class Disturbance:
         assert not output.err, output
         return output, tree(folder)
 
+    def _different(self, files: Tree) -> list[str]:
+        """Return the names of the files that differ from those which the undisturbed command left."""
+        content = _status if self.command.is_rounded else _content
+        names = {*files, *self._after}
+        return sorted(name for name in names if content(name, files) != content(name, self._after))
+
     def _wrong_words(self, output: Output, failed: str, error: int, left: Tree) -> tuple[str, str] | None:
         """The reason and a path of the user's are named in one line, unless the fault did not matter."""
-        if not output.err and output.code == self._output.code and _named(left) == _named(self._after):
+        if not output.err and output.code == self._output.code and not self._different(left):
             return None
         path = f"/{failed.partition('/disturbed/')[2]}"
         named = re.sub(r"/\.(.+?)\.[0-9a-f]{8}\.tmp(\.old)?", r"/\1", path).removeprefix("/")
@@ -162,10 +169,15 @@ def _state(files: Tree) -> int:
     return hash(tuple(sorted(files.items())))
 
 
-def _named(files: Tree) -> dict[str, object]:
-    """Return files with the names in checksums.json in its place.
+def _content(name: str, files: Tree) -> object:
+    """Return the content of a file, None if it is not there; of checksums only the names.
 
-    It may accept what a file was before, or that it is missing, until the next writer comes.
+    They may accept what a file was before, or that it is missing, until the next writer comes.
     """
-    is_table = {name: Path(name).name == atomic.CHECKSUMS for name in files}
-    return {name: sorted(json.loads(data)) if is_table[name] else data for name, data in files.items()}
+    is_table = Path(name).name == atomic.CHECKSUMS and name in files
+    return sorted(json.loads(files[name])) if is_table else files.get(name)
+
+
+def _status(name: str, files: Tree) -> object:
+    """Return the content of the files that do not depend on rounding, and of the others whether they are there."""
+    return _content(name, files) if name.endswith(".json") else name in files

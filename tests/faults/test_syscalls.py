@@ -33,7 +33,7 @@ COMMANDS = {
     "run": Command(RUN, errors=3),
     "resumed run": Command(f"run {TINY} --training.epochs 2", is_begun=True),
     "transfer": Command("transfer --from parity --task copy --threads 1", (RUN,)),
-    "population": Command(f"{RUN} --seeds 0,1 --workers 1"),
+    "population": Command(f"{RUN} --seeds 0,1 --workers 1", is_rounded=True),
     "workers": Command(f"{RUN} --seeds 0,1 --workers 2", every=3),
     "verify": Command("verify parity --sequences 4", (RUN,)),
     "report": Command("report parity", (RUN,), errors=3),
