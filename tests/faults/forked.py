@@ -52,14 +52,18 @@ class Forked:
         """Return its exit code, negative for a signal; None while it runs."""
         return self._process.exitcode
 
+    def ends_within(self, seconds: float) -> bool:
+        """Return whether it ends within a number of seconds."""
+        self._process.join(seconds)
+        return self.poll() is not None
+
     def wait(self, seconds: float = HANG) -> Output:
         """Return what it wrote once it has ended. It is killed after a number of seconds."""
-        self._process.join(seconds)
-        code = self._process.exitcode
-        if code is None:
+        if not self.ends_within(seconds):
             self.kill()
             self._process.join()
-        return Output(code, self.written(), self._err.read_text(errors="replace"))
+            return Output(None, self.written(), self._err.read_text(errors="replace"))
+        return Output(self.poll(), self.written(), self._err.read_text(errors="replace"))
 
     def written(self) -> str:
         """Return what it wrote to stdout so far."""

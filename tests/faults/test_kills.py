@@ -1,0 +1,77 @@
+"""A thousand SIGKILLs at random moments: what was saved is there, and the work ends as if nothing had happened."""
+
+import random
+import signal
+from pathlib import Path
+
+import pytest
+
+from faults.counts import Counts
+from faults.forked import Forked, call
+from faults.kinds import KINDS, Twin
+from faults.saved import Saved
+
+KILLS = 40
+"""In each test."""
+
+MOST_KILLS = 12
+"""In each history, before the work is left to end."""
+
+SHARDS = {
+    "run": 6,
+    "population": 4,
+    "seeds": 4,
+    "study": 4,
+    "scan": 3,
+    "export": 1,
+    "verify": 1,
+    "report": 1,
+    "transfer": 1,
+}
+"""Tests of each kind: 25 in all."""
+
+
+@pytest.mark.parametrize(("kind", "shard"), [(kind, shard) for kind, count in SHARDS.items() for shard in range(count)])
+def test_killed_at_random_moments(kind: str, shard: int, counts: Counts, tmp_path: Path):
+    twin = Twin(KINDS[kind], tmp_path)
+    moments = random.Random(f"{kind} {shard}")
+    kills, histories = 0, 0
+    while kills < KILLS:
+        folder = twin.copy(tmp_path / f"history-{histories}")
+        kills += _history(kind, twin, folder, moments, counts, min(MOST_KILLS, KILLS - kills))
+        histories += 1
+
+
+def _history(kind: str, twin: Twin, folder: Path, moments: random.Random, counts: Counts, most: int) -> int:
+    """Start the work until it has ended, and kill it on the way; return how often."""
+    fault, saved, kills = f"SIGKILL, {kind}", Saved(folder), 0
+    while True:
+        pause = moments.uniform(0.0, twin.seconds)
+        command = twin.kind.start(folder)
+        is_last = kills == most or command.ends_within(pause)
+        if not is_last:
+            command.kill(group=moments.random() < 0.5)
+        output = command.wait()
+        where = f"{folder}, start {kills + 1}, after {pause:.3f} s"
+        _check_group(command, fault, where, counts)
+        for problem in saved.check(output.out):
+            counts.broke(fault, "lost", f"{where}: {problem}")
+        if output.code != -signal.SIGKILL:
+            counts.judge(fault, output, (twin.code,), where)
+            break
+        kills += 1
+        counts.tried(fault)
+        if output.has_traceback:
+            counts.broke(fault, "tracebacks", f"{where}: {output.err[-2000:]}")
+        if kills % 4 == 0:
+            counts.judge(fault, call(["show"], folder), (0,), f"show in {where}")
+    for difference in twin.differences(folder):
+        counts.broke(fault, "lost", f"{folder}, after {kills} kills: {difference}")
+    return kills
+
+
+def _check_group(command: Forked, fault: str, where: str, counts: Counts) -> None:
+    """See that no process outlives the command."""
+    if not command.is_empty():
+        counts.broke(fault, "hangs", f"{where}: the processes {command.members()} go on")
+        command.kill()
