@@ -12,8 +12,8 @@ from safetensors import safe_open
 
 from helpers.pages import arrays_of, facts_of
 
-NOT_COMPARED = {".lock", "calibration.json"}
-"""Files that hold nothing, or how fast the machine was."""
+NOT_COMPARED = {".lock", ".holder.json", "calibration.json"}
+"""Files that hold nothing, who had a lock last, or how fast the machine was."""
 
 TEMPORARY = re.compile(r"\..+\.tmp(\.old)?")
 _IS_TIME = re.compile(r"(.+_)?seconds")

@@ -1,17 +1,17 @@
 """A thousand SIGKILLs at random moments: what was saved is there, and the work ends as if nothing had happened."""
 
 import random
-import signal
+import time
 from pathlib import Path
 
 import pytest
 
 from faults.counts import Counts
-from faults.forked import Forked, call
+from faults.forked import HANG, Forked, call
 from faults.kinds import KINDS, Twin
 from faults.saved import Saved
 
-KILLS = 40
+KILLS = 16
 """In each test."""
 
 MOST_KILLS = 12
@@ -47,23 +47,26 @@ def _history(kind: str, twin: Twin, folder: Path, moments: random.Random, counts
     fault, saved, kills = f"SIGKILL, {kind}", Saved(folder), 0
     while True:
         pause = moments.uniform(0.0, twin.seconds)
+        began = time.monotonic()
         command = twin.kind.start(folder)
-        is_last = kills == most or command.ends_within(pause)
-        if not is_last:
+        has_ended = command.ends_within(pause if kills < most else HANG)
+        if has_ended and kills == 0:  # quicker than measured: other programs had more of the machine then
+            twin.seconds = time.monotonic() - began
+        if not has_ended:
             command.kill(group=moments.random() < 0.5)
         output = command.wait()
         where = f"{folder}, start {kills + 1}, after {pause:.3f} s"
         _check_group(command, fault, where, counts)
         for problem in saved.check(output.out):
             counts.broke(fault, "lost", f"{where}: {problem}")
-        if output.code != -signal.SIGKILL:
+        if has_ended or kills == most:
             counts.judge(fault, output, (twin.code,), where)
             break
         kills += 1
         counts.tried(fault)
         if output.has_traceback:
             counts.broke(fault, "tracebacks", f"{where}: {output.err[-2000:]}")
-        if kills % 4 == 0:
+        if kills % 4 == 1:
             counts.judge(fault, call(["show"], folder), (0,), f"show in {where}")
     for difference in twin.differences(folder):
         counts.broke(fault, "lost", f"{folder}, after {kills} kills: {difference}")

@@ -154,6 +154,8 @@ class RunFolder:
     def lock(self) -> Iterator[None]:
         """Lock the folder, made if need be, until the block or the process ends, killed or not.
 
+        Temporary files that a killed holder left are removed.
+
         Raises:
             LockedError: another holder works on it.
             UserError: it cannot be written to.
@@ -169,6 +171,7 @@ class RunFolder:
             # The lock decides; this text, which a killed holder leaves behind, only informs.
             holder = atomic.json_bytes({"pid": os.getpid(), "host": socket.gethostname()})
             atomic.write(self.path / HOLDER, holder)
+            self._clean()
             yield
         finally:
             with suppress(UserError):
@@ -205,8 +208,8 @@ class RunFolder:
             with atomic.explained("write", path):
                 path.unlink(missing_ok=True)
 
-    def clean(self) -> None:
-        """Remove the temporary files of a killed process, from subfolders too. Call it only under the lock."""
+    def _clean(self) -> None:
+        """Remove the temporary files of a killed process, from subfolders too."""
         with atomic.explained("write", self.path):
             for path in self.path.rglob(".*.tmp"):
                 if _TEMPORARY.fullmatch(path.name):

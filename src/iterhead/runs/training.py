@@ -196,7 +196,6 @@ def _train_group(
 
 def _prepare(config: RunConfig, folder: RunFolder, start: _Start | None) -> Run:
     """Return the run of a folder whose lock is held; its settings and their provenance are written if it is new."""
-    folder.clean()
     if not folder.has(CONFIG) or (start and not folder.has(STATE)):
         origin = atomic.json_bytes(provenance(config, start.origin if start else None))
         folder.write_many({PROVENANCE: origin, CONFIG: atomic.json_bytes(config.model_dump(mode="json"))})
