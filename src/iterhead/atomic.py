@@ -105,9 +105,9 @@ def temporary(path: Path, *, is_folder: bool = False) -> Iterator[Path]:
                 made.touch(exist_ok=False)
             try:
                 lock.enter_context(_locked(made))
-            except BlockingIOError:  # it is being swept
+            except (BlockingIOError, FileNotFoundError):  # another process is sweeping it
                 continue
-            except OSError:  # no locks here, so it will not be swept either
+            except OSError:  # there are no locks here, so it will not be swept
                 break
             if made.exists():
                 break

@@ -58,7 +58,7 @@ def _are_close(first: np.ndarray, second: np.ndarray, tolerance: float) -> bool:
 
 def _content(path: Path) -> Any:
     if path.name == "checksums.json":  # the digests are checked by reading each file; those of times differ
-        return sorted(json.loads(path.read_bytes()))
+        return [name for name in sorted(json.loads(path.read_bytes())) if (path.parent / name).exists()]
     if path.suffix == ".json":
         return _timeless(json.loads(path.read_bytes()))
     if path.suffix == ".parquet":

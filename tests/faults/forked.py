@@ -150,8 +150,10 @@ def _run(
             os.environ[name] = value
     # The folder of a user's module comes first, as with `python -m`.
     sys.path.insert(0, str(folder))
-    _fork_helpers()
     os.setpgid(0, 0)
+    _fork_helpers()
+    if {"study", "--seeds"}.intersection(words):  # now, before anything has started a thread
+        forkserver.ensure_running()
     code = 1
     try:
         if before:

@@ -2,6 +2,7 @@
 
 import random
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,7 +61,7 @@ def _history(kind: str, twin: Twin, folder: Path, moments: random.Random, counts
         for problem in saved.check(output.out):
             counts.broke(fault, "lost", f"{where}: {problem}")
         if has_ended or kills == most:
-            counts.judge(fault, output, (twin.code,), where)
+            counts.judge(fault, output if has_ended else replace(output, code=None), (twin.code,), where)
             break
         kills += 1
         counts.tried(fault)
