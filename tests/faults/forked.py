@@ -18,8 +18,8 @@ from pathlib import Path
 
 from iterhead.cli import main
 
-HANG = 120.0
-"""Seconds after which a command counts as hanging; the longest takes some ten, on a busy machine."""
+HANG = 240.0
+"""Seconds after which a command counts as hanging; the longest takes two on a quiet machine."""
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["faults.preload"])
@@ -82,7 +82,7 @@ class Forked:
         """Return the processes of its group that are still there, zombies left out."""
         return [pid for pid, (group, state) in _processes().items() if group == self.pid and state != "Z"]
 
-    def is_empty(self, seconds: float = 10.0) -> bool:
+    def is_empty(self, seconds: float = 20.0) -> bool:
         """Return whether all processes of its group have ended, after at most a number of seconds."""
         end = time.monotonic() + seconds
         while self.members():

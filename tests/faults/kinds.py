@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -13,6 +14,7 @@ from helpers.planted import planted_gpt2
 from helpers.tiny_study import CALIBRATION
 from iterhead import atomic
 from iterhead.cli import main
+from iterhead.errors import UserError
 from iterhead.runs.training import train_population
 from iterhead.settings import parse_config
 from iterhead.studies.cost import FILE
@@ -77,7 +79,11 @@ def _population(_words: Sequence[str]) -> int:
         for seed in range(4)
     ]
     kept = dict.fromkeys(configs[:2], (4,))  # the others keep only the last one; none has a figure
-    train_population(configs, out="runs", threads=1, observer=Reporter(), kept_checkpoints=kept)
+    try:
+        train_population(configs, out="runs", threads=1, observer=Reporter(), kept_checkpoints=kept)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
     return 0
 
 

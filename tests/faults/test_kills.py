@@ -12,19 +12,19 @@ from faults.forked import HANG, Forked, call
 from faults.kinds import KINDS, Twin
 from faults.saved import Saved
 
-KILLS = 16
+KILLS = 40
 """In each test."""
 
 MOST_KILLS = 12
 """In each history, before the work is left to end."""
 
 SHARDS = {
-    "run": 6,
-    "population": 4,
-    "seeds": 4,
-    "study": 4,
-    "scan": 3,
-    "export": 1,
+    "run": 8,
+    "population": 5,
+    "seeds": 3,
+    "study": 2,
+    "scan": 2,
+    "export": 2,
     "verify": 1,
     "report": 1,
     "transfer": 1,

@@ -10,7 +10,7 @@ from faults.counts import Counts
 from faults.kinds import KINDS, Twin
 from faults.saved import Saved
 
-ROUNDS = {2: 4, 4: 3}
+ROUNDS = {2: 3, 4: 2}
 """By number of processes."""
 
 LOCKED = "is working on this run"
