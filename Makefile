@@ -27,7 +27,7 @@ test-slow: .venv/.dev  ## run the tests that take minutes each
 	@$(PYTEST) -m slow --timeout 3600
 
 test-faults: .venv/.dev  ## kill, stop and starve it by the thousand, and count what is lost: under 20 minutes on two cores
-	@$(PYTEST) -m faults --timeout 1200 tests/faults
+	@$(PYTEST) -m faults --timeout 1200 --dist worksteal tests/faults
 
 smoke: .venv/.dev  ## run the whole published study at its smallest scale: every figure and claim, in minutes
 	@$(BIN)/python -m pytest -m slow tests/studies/test_smoke_study.py --timeout 600

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from faults.counts import Counts
 
+HERE = Path(__file__).parent
 PROPERTY = "fault counts"
 FILE = "faults.json"
 """In pytest's base folder for temporary files."""
@@ -48,3 +50,11 @@ class Gatherer:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Gatherer())
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test of this folder, before the tests with that mark are left out."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.faults)

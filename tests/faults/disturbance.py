@@ -13,7 +13,6 @@ from typing import Any
 from faults.counts import Counts
 from faults.failing_calls import FOREVER, FailingCalls
 from faults.forked import Output, call
-from faults.undrawn import undrawn
 from iterhead import atomic
 from iterhead.errors import UserError
 from iterhead.runs.storage import HOLDER, LOCK, RunFolder
@@ -79,7 +78,7 @@ class Disturbance:
     def call(self, folder: Path, words: list[str], **plan: Any) -> Output:
         """Call a command while some calls on files below the folder fail."""
         self.calls.plan(folder, **plan)
-        return call(words, folder, before=undrawn)
+        return call(words, folder)
 
     def disturb(self, fault: str, *, error: int = 0, leaves_temporary: bool = False, **plan: Any) -> None:
         """Let calls fail, and judge what the command says and leaves, and what it does afterwards without a fault.

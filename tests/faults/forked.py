@@ -18,8 +18,8 @@ from pathlib import Path
 
 from iterhead.cli import main
 
-HANG = 120.0
-"""Seconds after which a command counts as hanging; the longest takes some ten, on a busy machine."""
+HANG = 240.0
+"""Seconds after which a command counts as hanging; the longest takes two on a quiet machine."""
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["faults.preload"])
@@ -52,14 +52,18 @@ class Forked:
         """Return its exit code, negative for a signal; None while it runs."""
         return self._process.exitcode
 
+    def ends_within(self, seconds: float) -> bool:
+        """Return whether it ends within a number of seconds."""
+        self._process.join(seconds)
+        return self.poll() is not None
+
     def wait(self, seconds: float = HANG) -> Output:
         """Return what it wrote once it has ended. It is killed after a number of seconds."""
-        self._process.join(seconds)
-        code = self._process.exitcode
-        if code is None:
+        if not self.ends_within(seconds):
             self.kill()
             self._process.join()
-        return Output(code, self.written(), self._err.read_text(errors="replace"))
+            return Output(None, self.written(), self._err.read_text(errors="replace"))
+        return Output(self.poll(), self.written(), self._err.read_text(errors="replace"))
 
     def written(self) -> str:
         """Return what it wrote to stdout so far."""
@@ -78,7 +82,7 @@ class Forked:
         """Return the processes of its group that are still there, zombies left out."""
         return [pid for pid, (group, state) in _processes().items() if group == self.pid and state != "Z"]
 
-    def is_empty(self, seconds: float = 10.0) -> bool:
+    def is_empty(self, seconds: float = 20.0) -> bool:
         """Return whether all processes of its group have ended, after at most a number of seconds."""
         end = time.monotonic() + seconds
         while self.members():
@@ -146,8 +150,10 @@ def _run(
             os.environ[name] = value
     # The folder of a user's module comes first, as with `python -m`.
     sys.path.insert(0, str(folder))
-    _fork_helpers()
     os.setpgid(0, 0)
+    _fork_helpers()
+    if {"study", "--seeds"}.intersection(words):  # now, before anything has started a thread
+        forkserver.ensure_running()
     code = 1
     try:
         if before:

@@ -6,12 +6,8 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
-
 from faults.counts import Counts
 from faults.forked import Output, call, start
-
-pytestmark = pytest.mark.faults
 
 
 def raises(_words):

@@ -53,9 +53,11 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FailingCalls]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in failing.environment.items():
             patch.setenv(name, value)
-        forkserver._forkserver._stop()  # one that was started without them
+        server = forkserver._forkserver
+        server._stop()  # it was started without them
+        patch.setattr(server, "_preload_modules", [*server._preload_modules, "faults.undrawn"])
         yield failing
-        forkserver._forkserver._stop()
+        server._stop()
 
 
 @pytest.fixture(scope="module")
