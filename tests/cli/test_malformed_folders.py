@@ -11,8 +11,9 @@ import torch
 
 from helpers.tampered import FINISHED, HALF, contents, frozen, replace
 from iterhead.cli.options import as_options
-from iterhead.runs.run import FORMAT, MEASUREMENTS, PROVENANCE, STATE, STATUS, Run, checkpoint_name, load
-from iterhead.runs.storage import CONFIG, RunFolder, table_bytes, tensor_bytes
+from iterhead.runs.notes import FORMAT, PROVENANCE, STATUS
+from iterhead.runs.run import MEASUREMENTS, STATE, Run, checkpoint_name, load
+from iterhead.runs.storage import CONFIG, LockedError, RunFolder, table_bytes, tensor_bytes
 from iterhead.studies.verification import CLAIMS, read_verification
 
 LAST = checkpoint_name(2)
@@ -322,6 +323,15 @@ def test_a_status_of_another_epoch_than_the_last_checkpoint(out, call):
     assert "status.json is damaged: epoch=0: expected that of the last checkpoint, 2" in call("verify", FINISHED).line
 
 
+@pytest.mark.parametrize("text", [b"", b"[]", DEEP, b'{"pid": ' + NUMBER + b"}", b'{"pid": 1, "host": "a\\nb"}'])
+def test_whoever_holds_the_lock_may_have_noted_anything(out, text):
+    folder = RunFolder(out / FINISHED)
+    with folder.lock():
+        (folder.path / ".holder.json").write_bytes(text)
+        with pytest.raises(LockedError, match="another process is working on this run; wait for it"), folder.lock():
+            pass
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes here")
 @pytest.mark.parametrize("name", ["checksums.json", CONFIG, STATUS, LAST])
 def test_a_pipe_in_the_place_of_a_file_does_not_stop_the_program(out, call, name):
@@ -358,6 +368,8 @@ def test_the_format_before_is_read_whole(out, call):
         assert call(words).code == 0
     assert call("verify", FINISHED, "--json").code == 1  # untrained, so claims fail
     assert json.loads(call("show", FINISHED, "--json").out)["epochs"] == 2
+    (out / FINISHED / LAST).unlink()
+    assert f"{LAST} is missing" in call("show", FINISHED).line
 
 
 def test_a_run_of_the_format_before_is_continued(out, call):

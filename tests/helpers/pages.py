@@ -13,9 +13,10 @@ import torch
 
 from helpers.stored_runs import settings
 from iterhead.measure.evaluate import evaluate
-from iterhead.measure.records import table
+from iterhead.measure.records import SAMPLE, TEST, table
 from iterhead.model.transformer import Transformer
-from iterhead.runs.run import MEASUREMENTS, SAMPLE, STATUS, TEST, Run, Status, checkpoint_name
+from iterhead.runs.notes import STATUS, Status
+from iterhead.runs.run import MEASUREMENTS, Run, checkpoint_name
 from iterhead.runs.storage import CONFIG, RunFolder, table_bytes, tensor_bytes
 
 ABSENT = "no Chromium found: apt-get install chromium (or let PATH find one), and pip install playwright"

@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from iterhead.measure.evaluate import evaluate
-from iterhead.measure.records import table
+from iterhead.measure.records import TEST, table
 from iterhead.model.transformer import Transformer
-from iterhead.runs.run import MEASUREMENTS, STATUS, TEST, Run, Status, checkpoint_name
+from iterhead.runs.notes import STATUS, Status
+from iterhead.runs.run import MEASUREMENTS, Run, checkpoint_name
 from iterhead.runs.storage import CONFIG, RunFolder, table_bytes, tensor_bytes
 from iterhead.settings import ModelConfig, RunConfig, parse_config
 from iterhead.tasks import SequenceLayout

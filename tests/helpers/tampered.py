@@ -12,13 +12,6 @@ FROZEN = Path(__file__).parents[1] / "runs/frozen"
 FINISHED, HALF = "parity-d1ca65c146", "parity-e0c5ab05e9"
 """Runs of two epochs in the frozen folders: a finished one, and one that was interrupted after its first epoch."""
 
-OPTIONS = (
-    "parity --data.max_length 4 --data.train_per_length 24 --data.test_per_length 8 --model.width 16 "
-    "--model.mlp_width 8 --model.vocabulary 8 --training.batch_size 12 --training.epochs 2 --training.short_epochs 0 "
-    "--no-training.early_stop --training.evaluate_every 1 --training.lr 0.003"
-)
-"""The settings of both, without the seed: 0 and 1."""
-
 
 def frozen(version: int, out: Path) -> Path:
     """Copy the run folders of a format into `out`, and return it."""

@@ -17,7 +17,8 @@ from iterhead.report import overview, run_page, scan_page, study_page
 from iterhead.report.assemble import PAGE, assemble, pack, typeset
 from iterhead.report.replay import left_out, plan, replay
 from iterhead.report.run_page import SCRIPTS, STYLES, run_report, write_report
-from iterhead.runs.run import PROVENANCE, load, provenance
+from iterhead.runs.notes import PROVENANCE, provenance
+from iterhead.runs.run import load
 from iterhead.runs.training import train
 from iterhead.tasks import task
 

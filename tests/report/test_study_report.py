@@ -18,8 +18,8 @@ from iterhead.model.handmade import handmade
 from iterhead.report import cells, overview, study_page
 from iterhead.report.cells import MISSING, seed_curves, shares
 from iterhead.report.study_page import headline, measured, no_tables, study_report, write_study_report
+from iterhead.runs.notes import PROVENANCE, STATUS
 from iterhead.runs.paths import run_folder_name
-from iterhead.runs.run import PROVENANCE, STATUS
 from iterhead.studies.collect import collect
 from iterhead.studies.drawings import HeatMaps, Panel
 from iterhead.studies.registry import ALL, find_studies

@@ -8,7 +8,7 @@ import pytest
 from iterhead.formatting import percent
 from iterhead.measure.records import Scores
 from iterhead.report.summary import describe_outcome, emergence_epoch, guessing, outcome
-from iterhead.runs.run import Status
+from iterhead.runs.notes import Status
 from iterhead.settings import DataConfig, ModelConfig, RunConfig
 
 FINISHED = Status("finished", 8, False, 1, 1.0, 2.0)

@@ -1,20 +1,17 @@
-"""Run folders that are incomplete, malformed with right checksums, or made by a stranger."""
+"""Run folders that are incomplete, or made by a stranger; malformed ones: cli/test_malformed_folders.py."""
 
-import json
 import pickle
 import subprocess
 import sys
 
-import polars as pl
 import pytest
-import torch
 
 from helpers.messages import message
 from helpers.stored_runs import stored, untrained
 from iterhead.cli import main
-from iterhead.measure.records import SCHEMA
-from iterhead.runs.run import MEASUREMENTS, PROVENANCE, STATUS, Run, load, provenance
-from iterhead.runs.storage import CONFIG, table_bytes, tensor_bytes
+from iterhead.runs.notes import PROVENANCE, STATUS, provenance
+from iterhead.runs.run import MEASUREMENTS, Run, load
+from iterhead.runs.storage import tensor_bytes
 from iterhead.settings import parse_config
 
 MODULE = "from pathlib import Path\nfrom iterhead import IterativeTask\nPath('ran').touch()\n"
@@ -76,62 +73,6 @@ def test_a_kill_before_a_new_file_is_there_damages_nothing(run, monkeypatch):
     with run.folder.lock():  # whoever comes next
         pass
     assert "new.png" not in (run.folder.path / "checksums.json").read_text()
-
-
-MALFORMED = ["{}", "[]", "3", "[" * 100_000, '{"state": ' + "9" * 5000 + "}", '{"state": "finished", "epoch": "x"}']
-
-
-@pytest.mark.parametrize("text", MALFORMED, ids=lambda text: text[:12])
-@pytest.mark.parametrize("name", [STATUS, PROVENANCE, CONFIG])
-def test_a_malformed_file_is_one_unreadable_row(run, name, text, capsys):
-    if (name, text) == (CONFIG, "{}"):
-        return  # the defaults
-    with run.folder.lock():
-        run.folder.write(name, text.encode())
-    out = str(run.folder.path.parent)
-    assert main(["show", "--out", out, "--json"]) == 0
-    (row,) = json.loads(capsys.readouterr().out)["runs"]
-    assert f"{name} is damaged: " in row["problem"]
-    assert "\n" not in row["problem"]
-    assert main(["show", "mine", "--out", out]) == 2
-    assert main(["show", "--out", out]) == 0
-    assert "unreadable" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("data", [b"", b"\xff" * 40, b"PAR1"])
-def test_malformed_tensors_and_tables(run, data):
-    with run.folder.lock():
-        run.folder.write_many({"checkpoints/epoch-00001.safetensors": data, MEASUREMENTS: data})
-    assert "expected a safetensors file" in message(lambda: load(run.folder.path).model)
-    assert "expected a Parquet table" in message(lambda: load(run.folder.path).scores)
-
-
-@pytest.mark.parametrize(
-    "table",
-    [
-        pl.DataFrame(),
-        pl.DataFrame({"epoch": ["a"]}),
-        pl.DataFrame(schema=SCHEMA),
-        pl.DataFrame([{"epoch": 1, "split": "test", "name": "accuracy", "value": None}], schema=SCHEMA),
-    ],
-    ids=["no columns", "other columns", "no rows", "no value"],
-)
-def test_a_table_of_another_shape(run, table):
-    with run.folder.lock():
-        run.folder.write(MEASUREMENTS, table_bytes(table))
-    assert f"{MEASUREMENTS} is damaged: expected " in message(lambda: load(run.folder.path).scores)
-
-
-def test_weights_of_another_shape(run):
-    with run.folder.lock():
-        run.folder.write("checkpoints/epoch-00001.safetensors", tensor_bytes({"W": torch.zeros(2, 3)}))
-    assert "is damaged: its weights do not fit the settings" in message(lambda: load(run.folder.path).model)
-
-
-def test_a_checkpoint_of_another_name(run):
-    with run.folder.lock():
-        run.folder.write("checkpoints/foo", b"")
-    assert "expected a name such as checkpoints/epoch-00012" in message(lambda: load(run.folder.path).checkpoints)
 
 
 @pytest.fixture

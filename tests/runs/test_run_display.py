@@ -8,7 +8,8 @@ import torch
 
 from helpers.stored_runs import settings, stored, untrained
 from iterhead.errors import UserError
-from iterhead.runs.run import STATUS, Run, Status, changed_settings
+from iterhead.runs.notes import STATUS, Status
+from iterhead.runs.run import Run, changed_settings
 from iterhead.runs.storage import CONFIG, RunFolder
 from iterhead.settings import RunConfig
 

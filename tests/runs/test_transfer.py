@@ -9,8 +9,9 @@ import torch
 from helpers.members import member
 from iterhead.errors import UserError
 from iterhead.runs import checkpointing
+from iterhead.runs.notes import PROVENANCE, STATUS, Start, provenance
 from iterhead.runs.paths import find_runs, run_folder_name
-from iterhead.runs.run import PROVENANCE, STATE, STATUS, Start, checkpoint_name, load, provenance
+from iterhead.runs.run import STATE, checkpoint_name, load
 from iterhead.runs.storage import CONFIG, RunFolder
 from iterhead.runs.training import train, train_population
 from iterhead.runs.transfer import from_scratch, transfer

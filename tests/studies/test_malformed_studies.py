@@ -9,10 +9,13 @@ import pytest
 
 from helpers.made_study import made_study, made_tables, write_made
 from helpers.messages import message
+from helpers.tampered import FINISHED, frozen, replace
 from helpers.tiny_study import CALIBRATION, tiny_study
 from iterhead.cli import main
 from iterhead.report.study_page import measured
+from iterhead.runs.notes import FORMAT, PROVENANCE
 from iterhead.runs.paths import run_folder_name
+from iterhead.runs.run import MEASUREMENTS
 from iterhead.runs.storage import table_bytes
 from iterhead.studies import cost, registry
 from iterhead.studies.results import report
@@ -65,6 +68,25 @@ def test_a_note_that_is_a_folder_is_a_failed_run(tiny, capsys):
     assert "cannot read: Is a directory" in capsys.readouterr().out.replace("\n", " ")
     assert main(["study", "retry", "figure-7"]) == 2
     assert "cannot write" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "is_moved"),
+    [
+        (MEASUREMENTS, b"PAR1", True),
+        ("checkpoints/epoch-00000.safetensors", b"", True),
+        (PROVENANCE, json.dumps({"format": FORMAT + 1}).encode(), False),  # a later version can read it
+    ],
+)
+def test_a_malformed_run_is_put_aside_for_another_try(tiny, name, data, is_moved, tmp_path):
+    folder = tiny.parents[2] / tiny.stem
+    tiny.parent.mkdir(parents=True)
+    tiny.write_text('{"error": "why", "config": {}}')
+    frozen(1, tmp_path).joinpath(FINISHED).rename(folder)
+    replace(folder / name, data, name)
+    assert [failure.error for failure in forget_failures([tiny_study()], Path("runs"))] == ["why"]
+    assert folder.exists() is not is_moved
+    assert (tiny.parents[1] / "damaged").exists() is is_moved
 
 
 def column(name, values):

@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 from polars.testing import assert_frame_equal
 
+from helpers.tampered import replace
 from helpers.tiny_study import EPOCHS, tiny_study, train_tiny
 from iterhead.errors import UserError
 from iterhead.runs.paths import run_folder_name
-from iterhead.runs.run import load
+from iterhead.runs.run import MEASUREMENTS, load
 from iterhead.runs.storage import RunFolder
 from iterhead.studies.collect import collect
 from iterhead.studies.runner import failures, forget_failures, kept_checkpoints, states
@@ -218,6 +219,14 @@ def test_a_damaged_run_has_no_rows_and_is_reported(copied):
     assert name not in tables.runs()["run"].to_list()
     assert len(tables.runs()) == 5
     assert name in lines[0]
+
+
+def test_a_malformed_run_has_no_rows_and_is_reported(copied):
+    name = run_folder_name(tiny_study().cells[1].run_config(1))
+    replace(copied / name / MEASUREMENTS, b"PAR1")
+    lines = []
+    assert len(collect(tiny_study(), copied, lines.append).runs()) == 5
+    assert f"left out: {copied / name / MEASUREMENTS} is damaged: " in lines[0]
 
 
 def test_a_note_that_cannot_be_written_is_reported(copied):

@@ -23,8 +23,9 @@ from iterhead.measure.emergence import has_emerged
 from iterhead.measure.evaluate import evaluate_population
 from iterhead.measure.records import SAMPLE, TEST, Record, Scores, headline, table
 from iterhead.model.hooks import HookedModel
+from iterhead.runs.notes import STATUS, Status
 from iterhead.runs.options import Evaluation, Observer, evaluations
-from iterhead.runs.run import FIGURE, MEASUREMENTS, STATE, STATUS, Run, Status, checkpoint_name, history
+from iterhead.runs.run import FIGURE, MEASUREMENTS, STATE, Run, checkpoint_name, history
 from iterhead.runs.storage import RunFolder, table_bytes, tensor_bytes
 from iterhead.training.trainer import Trainer
 

@@ -1,30 +1,26 @@
 """A run on disk, as an object: its settings, network, measurements and scores."""
 
 import base64
-import platform
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from html import escape
-from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import polars as pl
 import torch
-from pydantic import BaseModel, Field
 from torch import Tensor
 
 from iterhead import atomic
-from iterhead.contents import STRICT
 from iterhead.data.splits import Dataset, make_dataset
 from iterhead.errors import UserError, shortened
 from iterhead.formatting import length_range, percent, plural
 from iterhead.huggingface.network import Network, make_network
 from iterhead.machine import weights_dtype
 from iterhead.measure.records import COLUMNS, SAMPLE, TEST, Scores, check_table, headline
+from iterhead.runs.notes import STATUS, Status, read_provenance
 from iterhead.runs.paths import open_run
 from iterhead.runs.storage import CONFIG, RunFolder
 from iterhead.settings import RunConfig
@@ -36,90 +32,12 @@ from iterhead.training.trainer import state_specs, weight_specs
 
 MEASUREMENTS = "measurements.parquet"
 STATE = "state.safetensors"
-STATUS = "status.json"
-PROVENANCE = "provenance.json"
 FIGURE = "figure.png"
-
-FORMAT = 2
-"""Of run folders. Folders of iterhead 0.1.0 name none, which counts as 1: their state.safetensors has a time in it.
-
-A change that makes older versions of iterhead misread a folder makes it larger.
-"""
 
 
 def checkpoint_name(epoch: int) -> str:
     """Return the name of the file with an epoch's weights."""
     return f"checkpoints/epoch-{epoch:05d}.safetensors"
-
-
-class NewerFormatError(UserError):
-    """A later version of iterhead made the folder: nothing is wrong with it."""
-
-
-class _MadeBy(BaseModel):
-    """What is read of the provenance of a run of any version."""
-
-    iterhead: str = "another version"
-    format: int = Field(default=1, ge=1)
-
-
-class Start(BaseModel):
-    """The checkpoint that a run started from."""
-
-    model_config = STRICT
-    run: str
-    epoch: int = Field(ge=0)
-    sha256: str
-
-
-class Provenance(BaseModel):
-    """What a run's numbers depend on besides its settings: a digest of the task, versions, and its start."""
-
-    model_config = STRICT
-    format: int = 1
-    task: str = Field(pattern="^[0-9a-f]{16}$")
-    iterhead: str
-    python: str
-    torch: str
-    numpy: str
-    start: Start | None = None
-
-    @property
-    def versions(self) -> dict[str, str]:
-        """The versions, by name."""
-        return self.model_dump(include={"iterhead", "python", "torch", "numpy"})
-
-
-def provenance(config: RunConfig, start: Start | None = None) -> dict[str, Any]:
-    """Return the provenance of a new run, as JSON values."""
-    versions = {name: version(name) for name in ("iterhead", "torch", "numpy")}
-    made = {"format": FORMAT, "task": config.iterative_task.digest, "python": platform.python_version(), **versions}
-    return made if start is None else {**made, "start": start.model_dump()}
-
-
-_Count = Annotated[int, Field(ge=0, lt=10**9)]
-_Seconds = Annotated[float, Field(ge=0)]
-
-
-@dataclass(frozen=True)
-class Status:
-    """How far a run is. A resumed run keeps threads, precision and compiled, to get the same bits.
-
-    Seconds are those of all parts of a resumed run, and of a population's each network's share.
-    """
-
-    state: Literal["running", "finished", "diverged"]  # running or interrupted; diverged: its loss was not finite
-    epoch: _Count  # trained and saved
-    emerged: bool  # the head had emerged and stayed for three evaluations
-    threads: _Count
-    train_seconds: _Seconds  # in training steps
-    total_seconds: _Seconds  # evaluation and drawing included
-    message: str = ""  # why it diverged, if it did
-    device: str = "cpu"  # of the last part of the training
-    precision: Literal["", "float32", "float64", "bfloat16"] = ""  # dtype of the training steps
-    compiled: bool = False
-
-    __pydantic_config__ = STRICT
 
 
 class Run:
@@ -128,22 +46,11 @@ class Run:
     def __init__(self, folder: RunFolder):
         folder.check()
         self.folder = folder
-        self.provenance = self._read_provenance()
+        self.provenance = read_provenance(folder)
         self.config = self._read_config()
         self._check_complete()
         with suppress(NotImportedError):
             self._check_task(self.config.iterative_task)
-
-    def _read_provenance(self) -> Provenance | None:
-        if not self.folder.has(PROVENANCE):
-            return None
-        made = self.folder.read_json(PROVENANCE, _MadeBy)
-        if made.format > FORMAT:
-            raise NewerFormatError(
-                f"{self.folder.path}: made by iterhead {shortened(made.iterhead)} in format {made.format}, and this "
-                f"iterhead reads formats up to {FORMAT}: update it (pip install --upgrade iterhead)"
-            )
-        return self.folder.read_json(PROVENANCE, Provenance)
 
     def _read_config(self) -> RunConfig:
         values = self.folder.read_json(CONFIG, dict[str, Any])
@@ -155,12 +62,10 @@ class Run:
     def _check_complete(self) -> None:
         """Raise UserError if a file is missing that checksums.json names, or a checkpoint has another name."""
         missing = atomic.missing_files(self.folder.path)
-        if missing and STATUS not in missing and (self.provenance is None or self.provenance.format == 1):
+        if missing and STATUS not in missing and self.provenance is not None and self.provenance.format == 1:
             # Studies removed these files, but not their checksums, and kept the last checkpoint.
-            last, is_running = checkpoint_name(self.status.epoch), self.status.state == "running"
-            if is_running or STATE in missing:
-                missing = [name for name in missing if name == last or not name.startswith("checkpoints/")]
-                missing = [name for name in missing if name != STATE or is_running]
+            needed = {checkpoint_name(self.status.epoch), *([STATE] if self.status.state == "running" else [])}
+            missing = [name for name in missing if name in needed or not (name == STATE or "checkpoints/" in name)]
         if missing:
             path, why = self.folder.path / missing[0], f"{atomic.CHECKSUMS} names it"
             raise UserError(f"{path} is missing: {why}; {self.folder.rescue}")

@@ -14,9 +14,10 @@ from iterhead import atomic
 from iterhead.errors import UserError
 from iterhead.machine import find_device, find_precision, free_cores, keep_freed_memory, torch_threads
 from iterhead.runs.checkpointing import PopulationTraining, RunWriter, tidy
+from iterhead.runs.notes import PROVENANCE, Start, provenance
 from iterhead.runs.options import ExecutionKeywords, ExecutionOptions, Observer
 from iterhead.runs.paths import open_run, parent_name, run_folder_name
-from iterhead.runs.run import PROVENANCE, STATE, Run, Start, checkpoint_name, is_finished, provenance
+from iterhead.runs.run import STATE, Run, checkpoint_name, is_finished
 from iterhead.runs.storage import CONFIG, LockedError, RunFolder
 from iterhead.settings import RunConfig, StartConfig
 from iterhead.training.initial_weights import check_fit

@@ -16,8 +16,9 @@ from pydantic import BaseModel
 from iterhead import atomic
 from iterhead.contents import MOST_JSON_BYTES, STRICT, ContentError, parse_json
 from iterhead.errors import UserError
+from iterhead.runs.notes import NewerFormatError
 from iterhead.runs.paths import run_folder_name
-from iterhead.runs.run import NewerFormatError, Run, is_finished
+from iterhead.runs.run import Run, is_finished
 from iterhead.runs.storage import RunFolder
 from iterhead.runs.worker_pool import Result, train_many
 from iterhead.settings import RunConfig
