@@ -52,7 +52,10 @@ def _dispatch(words: list[str], interrupts: Interrupts) -> int:
     elif asks_for_help:
         print(find(words[0]).help(), end="")
     else:
+        from iterhead.machine import check_memory_limit
+
         command = find(words[0])
+        check_memory_limit()
         return command.run(command.parse(words[1:]), interrupts)
     return 0
 

@@ -3,6 +3,7 @@
 Imports little, because no signal is handled before this module is imported.
 """
 
+import gc
 import json
 import os
 import shlex
@@ -56,7 +57,7 @@ class Interrupts:
         """Handle signals inside the block. Signals that the parent process ignores (nohup) stay ignored.
 
         Args:
-            to_the_end: ignore them after the block, for a process that has nothing to do but end.
+            to_the_end: ignore them after the block, for a process that has nothing to do but end, and let it end soon.
         """
         if threading.current_thread() is not threading.main_thread():
             yield  # Python handles signals in the main thread only
@@ -72,6 +73,8 @@ class Interrupts:
             for number, handler in replaced.items():
                 signal.signal(number, signal.SIG_IGN if to_the_end else handler or signal.SIG_DFL)
             sys.unraisablehook = hook
+            if to_the_end:
+                gc.freeze()  # or Python would search the objects of PyTorch for garbage first: half a second
 
     @contextmanager
     def raised(self, *, unless_importing: bool = False) -> Iterator[None]:

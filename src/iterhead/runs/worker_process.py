@@ -64,7 +64,7 @@ def _in_thread(function: Callable[[], None], *, daemon: bool) -> None:
             is_done.set()
 
     threading.Thread(target=call, daemon=daemon).start()
-    # In short waits, because polars lets the system resume a wait after Ctrl-C, so Python's handler would not be called.
+    # In short waits: polars has the system resume a wait after Ctrl-C, so Python would not call its handler.
     while not is_done.wait(0.05):
         pass
     if errors:
