@@ -75,10 +75,17 @@ def temporary(path: Path, *, is_folder: bool = False) -> Iterator[Path]:
     with ExitStack() as lock:
         while True:
             made = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-            if is_folder:
-                made.mkdir()
-            else:  # not by tempfile.mkstemp: its files are readable by their owner only, regardless of the umask
-                made.touch(exist_ok=False)
+            try:
+                if is_folder:
+                    made.mkdir()
+                else:  # not by tempfile.mkstemp: its files are readable by their owner only, regardless of the umask
+                    made.touch(exist_ok=False)
+            except FileExistsError:
+                continue
+            except OSError:  # perhaps when it was there already: in closing it, for example
+                with suppress(OSError):
+                    (made.rmdir if is_folder else made.unlink)()
+                raise
             try:
                 lock.enter_context(_locked(made))
             except (BlockingIOError, FileNotFoundError):  # another process is sweeping it

@@ -30,7 +30,7 @@ class Command:
         before: the commands that come first, undisturbed.
         again: the command that does afterwards what was left undone; the same one unless given.
         is_begun: the disk was already full once, in the middle of the command.
-        is_rounded: networks that were interrupted are trained by themselves later, with the same numbers up to rounding.
+        is_rounded: interrupted networks are trained by themselves later, with the same numbers up to rounding.
         every: every call fails in a command of its own, or only each second, third, ... one.
         errors: how many errors each of these calls fails with, in as many commands.
     """

@@ -39,7 +39,7 @@ COMMANDS = {
     "report": Command("report parity", (RUN,), errors=3),
     "export": Command(EXPORT, (RUN,), errors=3),
     "export over another": Command(f"{EXPORT} --epoch 0 --force", (RUN, EXPORT)),
-    "study": Command(STUDY_RUN, again=f"study retry {STUDY} --workers 1 --threads 1"),
+    "study": Command(STUDY_RUN, (f"study list {STUDY}",), again=STUDY_RUN.replace("run", "retry")),
     "study report": Command(f"study report {STUDY}", (STUDY_RUN,)),
     "page of a study": Command(f"report {STUDY}", (STUDY_RUN,), errors=3),
     "scan": Command("scan MODEL --task polynomial:p=5 --lengths 4 --prompts 4 --device cpu", every=4),

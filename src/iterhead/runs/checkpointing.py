@@ -141,12 +141,12 @@ class RunWriter:
 
 
 def tidy(folder: RunFolder, kept_checkpoints: Collection[int] | None) -> None:
-    """Do what a process that was killed at the very end of a finished run has left undone, if one was.
+    """Do what a process that was killed, or met an error, at the very end of a finished run has left undone.
 
     Nothing is done where that is not possible: another process works there, or the folder cannot be written to. A run
     with a figure was trained to keep everything.
     """
-    if folder.was_abandoned():
+    if folder.was_abandoned() or (kept_checkpoints is not None and folder.has(STATE) and not folder.has(FIGURE)):
         with suppress(UserError), folder.lock():
             run = Run(folder)
             if run.status.state == "finished" and not folder.has(FIGURE):

@@ -191,7 +191,7 @@ class RunFolder:
                 atomic.settle(self.path)
             with suppress(OSError):
                 (self.path / HOLDER).unlink()
-            with suppress(OSError):  # it is tried again when `file_lock` is deleted, and holds no longer than the process
+            with suppress(OSError):  # tried again when `file_lock` is deleted; it holds no longer than the process
                 file_lock.release()
 
     def is_locked(self) -> bool:
