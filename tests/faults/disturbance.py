@@ -169,12 +169,14 @@ def _state(files: Tree) -> int:
 
 
 def _content(name: str, files: Tree) -> object:
-    """Return the content of a file, None if it is not there; of checksums only the names.
+    """Return the content of a file, None if it is not there; of checksums only the names of files that must be there.
 
     They may accept what a file was before, or that it is missing, until the next writer comes.
     """
-    is_table = Path(name).name == atomic.CHECKSUMS and name in files
-    return sorted(json.loads(files[name])) if is_table else files.get(name)
+    if Path(name).name != atomic.CHECKSUMS or name not in files:
+        return files.get(name)
+    folder, digests = Path(name).parent, json.loads(files[name])
+    return sorted(file for file in digests if atomic.ABSENT not in digests[file] or str(folder / file) in files)
 
 
 def _status(name: str, files: Tree) -> object:
