@@ -1,11 +1,11 @@
 """Convenience functions for notebooks, which take a run or a bare network: tables and drawings of attention heads."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 import torch
-from matplotlib.axes import Axes
 from torch import Tensor
 
 from iterhead.errors import UserError
@@ -19,6 +19,9 @@ from iterhead.model.hooks import PATTERN_HOOKS, pattern_hook
 from iterhead.model.transformer import Transformer
 from iterhead.runs.run import Run
 from iterhead.tasks import SequenceLayout, Vocabulary
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @torch.no_grad()
@@ -75,8 +78,8 @@ def attention_map(
     sequence: int = 0,
     tokens: Sequence[int] | Tensor | None = None,
     hooks: Hooks | None = None,
-    ax: Axes | None = None,
-) -> Axes:
+    ax: "Axes | None" = None,
+) -> "Axes":
     """Draw where one head attends in one sequence, outline the keys of the role that it plays, and return the axes.
 
     Args:

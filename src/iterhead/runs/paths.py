@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import stat
 from pathlib import Path
 
 from iterhead import atomic
@@ -23,13 +24,25 @@ def parent_name(config: RunConfig) -> str | None:
 
 
 def find_runs(out: Path) -> list[Path]:
-    """Return the folders in `out` that hold a config.json, sorted by name; none if `out` does not exist."""
+    """Return the runs in `out`, sorted by name; none if `out` does not exist.
+
+    They are the folders that hold a config.json, and those that cannot be read, which would otherwise be lost silently.
+    """
     with atomic.explained("read", out):
         try:
             entries = sorted(out.iterdir())
         except FileNotFoundError:
             return []
-    return [path for path in entries if RunFolder(path).has(CONFIG)]
+    return [path for path in entries if _may_be_run(path)]
+
+
+def _may_be_run(path: Path) -> bool:
+    try:
+        return stat.S_ISREG((path / CONFIG).stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
 
 
 def open_run(path_or_name: str, out: Path) -> RunFolder:

@@ -167,6 +167,8 @@ class RunFolder:
     def lock(self) -> Iterator[None]:
         """Lock the folder, made if need be, until the block or the process ends, killed or not.
 
+        Temporary files that a killed holder left are removed.
+
         Raises:
             LockedError: another holder works on it.
             UserError: it cannot be written to.
@@ -182,13 +184,15 @@ class RunFolder:
             # The lock decides; this text, which a killed holder leaves behind, only informs.
             holder = atomic.json_bytes({"pid": os.getpid(), "host": socket.gethostname()})
             atomic.write(self.path / HOLDER, holder)
+            self.clean()
             yield
         finally:
             with suppress(UserError):
                 atomic.settle(self.path)
             with suppress(OSError):
                 (self.path / HOLDER).unlink()
-            file_lock.release()
+            with suppress(OSError):  # tried again when `file_lock` is deleted; it holds no longer than the process
+                file_lock.release()
 
     def is_locked(self) -> bool:
         """Return whether the folder is locked at this moment; one that cannot be locked counts as free.
@@ -205,8 +209,13 @@ class RunFolder:
             return True
         except OSError:
             return False
-        probe.release()
+        with suppress(OSError):
+            probe.release()
         return False
+
+    def was_abandoned(self) -> bool:
+        """Return whether a holder of the lock was killed since the last one released it, or one works here now."""
+        return (self.path / HOLDER).exists()
 
     def remove(self, names: Iterable[str]) -> None:
         """Remove files, if they exist; checksums.json first. Call it only under the lock."""
@@ -219,7 +228,7 @@ class RunFolder:
                 path.unlink(missing_ok=True)
 
     def clean(self) -> None:
-        """Remove the temporary files of a killed process, from subfolders too. Call it only under the lock."""
+        """Remove the temporary files of a killed process, from subfolders too; `lock` does so."""
         with atomic.explained("write", self.path):
             for path in self.path.rglob(".*.tmp"):
                 if _TEMPORARY.fullmatch(path.name):

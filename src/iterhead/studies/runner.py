@@ -19,7 +19,7 @@ from iterhead.errors import UserError
 from iterhead.runs.notes import NewerFormatError
 from iterhead.runs.paths import run_folder_name
 from iterhead.runs.run import Run, is_finished
-from iterhead.runs.storage import RunFolder
+from iterhead.runs.storage import CONFIG, RunFolder
 from iterhead.runs.worker_pool import Result, train_many
 from iterhead.settings import RunConfig
 from iterhead.studies.cost import Calibration, run_seconds
@@ -223,7 +223,9 @@ def forget_failures(studies: Sequence[Study], out: Path) -> list[Failure]:
 
 def _is_damaged(folder: RunFolder) -> bool:
     try:
-        Run(folder).check()
+        # A folder whose very first write failed holds no run yet: training begins in it.
+        if folder.has(CONFIG) or atomic.missing_files(folder.path):
+            Run(folder).check()
     except NewerFormatError:
         return False
     except UserError:
