@@ -87,7 +87,7 @@ def nothing_heavy(monkeypatch):
 
     monkeypatch.setattr("iterhead.runs.training.Trainer", stop)
     monkeypatch.setattr("iterhead.runs.worker_pool.WorkerPool", stop)
-    monkeypatch.setattr("iterhead.model.handmade.handmade", stop)
+    monkeypatch.setattr("iterhead.model.handmade.Stream", stop)
     monkeypatch.setattr("iterhead.studies.cost._measure", stop)
     monkeypatch.setattr("iterhead.bench.timing.describe_machine", stop)
     monkeypatch.setattr("iterhead.huggingface.loading._hub_is_known", lambda: False)
