@@ -63,7 +63,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         if _depth(values) > MAX_DEPTH:
             raise RecursionError
     except RecursionError:
-        raise UserError(f"{path}: values nested more than {MAX_DEPTH} deep: expected one table for each part") from None
+        raise UserError(f"{path}: tables and lists nested more than {MAX_DEPTH} deep: expected settings") from None
     except ValueError as error:  # no TOML, or a number of thousands of digits
         raise UserError(f"{path}: not TOML: {error}") from None
     return values
