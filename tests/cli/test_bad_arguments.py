@@ -115,6 +115,16 @@ def test_a_nasty_value_gives_one_line_at_once(capsys, tmp_path, monkeypatch, com
     assert not wrong
 
 
+@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
+@pytest.mark.parametrize("before", [[], ["run", "--quiet"], ["study", "list"]], ids=" ".join)
+def test_a_nasty_word_in_place_of_a_command_or_an_option(capsys, tmp_path, monkeypatch, before, value):
+    monkeypatch.chdir(tmp_path)
+    for word in (value, f"--{value}"):
+        code, err = main([*before, word, "surplus"]), capsys.readouterr().err
+        assert (code, err.count("\n")) == (2, 1)
+        assert len(err) < LONGEST_LINE
+
+
 FILES = {
     "tables nested 900 deep": ("a = " + "[" * 900 + "]" * 900, "tables and lists nested more than 100 deep"),
     "tables nested 150 deep": ("a = " + "[" * 150 + "]" * 150, "tables and lists nested more than 100 deep"),

@@ -179,9 +179,11 @@ def test_settings_beyond_the_limits(call, tiny, option, expected):
 
 
 def test_settings_that_need_too_much_memory(call, tiny):
-    result = call(f"run --quiet {tiny} --data.split iid --data.train-per-length 99999999999999")
+    words = "--data.split iid --data.train-per-length 99999999 --data.max-length 900 --training.batch-size 900"
+    result = call(f"run --quiet {tiny} {words}")
     assert result.code == 2
-    assert result.line.startswith("iterhead: out of memory with these settings")
+    assert result.line.startswith("iterhead: data.train_per_length=99999999: training needs about 1.")
+    assert result.line.endswith("GB: lower data.train_per_length")
 
 
 def test_bugs_keep_their_traceback(call, monkeypatch):
