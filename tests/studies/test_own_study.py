@@ -3,12 +3,10 @@
 import json
 import re
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 import iterhead.studies.cost as cost_module
-from helpers.made_study import made_study
 from helpers.tiny_study import CALIBRATION
 from iterhead.cli import main
 from iterhead.errors import UserError
@@ -93,13 +91,3 @@ def test_names_of_studies(name):
 @pytest.mark.parametrize("name", ["figure-77", "parity", "runs/a:b", "a:", ":b", "polynomial:p=7"])
 def test_other_names(name):
     assert not is_study(name)
-
-
-@pytest.mark.parametrize("part", ["claims", "drawings"])
-def test_a_claim_or_a_drawing_that_exits_is_named(part):
-    def exits(*_):
-        raise SystemExit(0)
-
-    study = made_study("own:t", **{part: (exits if part == "claims" else SimpleNamespace(file="x", draw=exits),)})
-    with pytest.raises(UserError, match=rf"^own:t: a {part.removesuffix('s')} failed with SystemExit: 0$"):
-        study.check({}) if part == "claims" else study.draw({})

@@ -6,12 +6,10 @@ folders are named by settings.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
-from iterhead.errors import own_code
 from iterhead.runs.paths import run_folder_name
 from iterhead.settings import RunConfig, StartConfig
 from iterhead.studies.claims import CheckClaims, Finding
@@ -127,18 +125,12 @@ class Study:
 
     def draw(self, tables: "Tables") -> "dict[str, Figure]":
         """Return its figures by file name, without those of which nothing was measured."""
-        with self._code("a drawing"):
-            figures = {drawing.file: drawing.draw(self, tables) for drawing in self.drawings}
+        figures = {drawing.file: drawing.draw(self, tables) for drawing in self.drawings}
         return {file: figure for file, figure in figures.items() if figure is not None}
 
     def check(self, tables: "Tables") -> list[Finding]:
         """Return its claims, checked on its tables."""
-        with self._code("a claim"):
-            return [replace(finding, figure=self.name) for check in self.claims for finding in check(tables)]
-
-    def _code(self, what: str) -> AbstractContextManager[None]:
-        """Return the context that the study's functions run in: those of a user's own study may raise anything."""
-        return own_code(f"{self.name}: {what}") if ":" in self.name else nullcontext()
+        return [replace(finding, figure=self.name) for check in self.claims for finding in check(tables)]
 
 
 def all_cells(studies: Iterable[Study]) -> list[Cell]:
