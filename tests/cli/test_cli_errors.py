@@ -36,9 +36,9 @@ LINES = {
     "run --training.epochs 1e3": "--training.epochs 1e3: expected a whole number",
     "run --training.lr fast": "--training.lr fast: expected a number",
     "run --data.cot maybe": "--data.cot maybe: expected true or false",
-    "run --threads x": "--threads x: expected a whole number of at least 1",
-    "run --threads 0": "--threads 0: expected a whole number of at least 1",
-    "run --threads -2": "--threads -2: expected a whole number of at least 1",
+    "run --threads x": "--threads x: expected a whole number from 1 to 1,024",
+    "run --threads 0": "--threads 0: expected a whole number from 1 to 1,024",
+    "run --threads -2": "--threads -2: expected a whole number from 1 to 1,024",
     "run --seed -1": "seed=-1: expected at least 0",
     "run --model.width 0": "model.width=0: expected at least 1",
     "run --model.heads 3": "model.heads=3: expected a divisor of width=64",
@@ -169,8 +169,8 @@ def test_run_that_another_process_works_on(call, tiny, finished, tmp_path):
 @pytest.mark.parametrize(
     ("option", "expected"),
     [
-        ("--data.max-length 99999999999999999999", "data.max_length=99999999999999999999: expected at most 1024"),
-        ("--model.width 100000000", "model.width=100000000: expected at most 8192"),
+        ("--data.max-length 99999999999999999999", "data.max_length=99999999999999999999: expected at most 1,024"),
+        ("--model.width 100000000", "model.width=100000000: expected at most 8,192"),
         ("--model.layers 97", "model.layers=97: expected at most 96"),
     ],
 )
@@ -179,9 +179,11 @@ def test_settings_beyond_the_limits(call, tiny, option, expected):
 
 
 def test_settings_that_need_too_much_memory(call, tiny):
-    result = call(f"run --quiet {tiny} --data.split iid --data.train-per-length 99999999999999")
+    words = "--data.split iid --data.train-per-length 99999999 --data.max-length 900 --training.batch-size 900"
+    result = call(f"run --quiet {tiny} {words}")
     assert result.code == 2
-    assert result.line.startswith("iterhead: out of memory with these settings")
+    assert result.line.startswith("iterhead: data.train_per_length=99999999: training needs about 1.")
+    assert result.line.endswith("GB: lower data.train_per_length")
 
 
 def test_bugs_keep_their_traceback(call, monkeypatch):
