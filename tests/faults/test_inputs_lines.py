@@ -77,7 +77,7 @@ def _made():
 def named(line):
     """Texts of which a message has one: a word of the line, as the shell or Python would write its beginning."""
     short = [word.partition("=")[0].lstrip("-") or word for word in line[1:]] or line
-    return [word.replace("_", "-")[:12] for word in short] + ["memory", "runs", "expected", "unknown"]
+    return [word.replace("_", "-")[:12] for word in short] + ["memory", "runs", "expected", "unknown", "required"]
 
 
 @generated("command lines", 2000, lines())
