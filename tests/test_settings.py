@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from iterhead.errors import UserError
 from iterhead.settings import DataConfig, ModelConfig, RunConfig, TrainingConfig, option_names, parse_config
-from iterhead.settings.reading import read_toml
 from iterhead.tasks import SequenceLayout
+from iterhead.values import read_toml
 
 OTHER = {
     "task": "parity",

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, cast
 
-from iterhead.errors import UserError
+from iterhead.errors import UserError, shortened
 
 if TYPE_CHECKING:
     import torch
 
 DEVICES = ("auto", "cpu", "cuda", "mps")  # auto takes a GPU where there is one
+MAX_THREADS = 1024  # of PyTorch, and processes at a time
 LEAST_WIDTH_FOR_BFLOAT16 = 64  # a single narrower network is no faster in it, or slower
 
 Precision = Literal["float32", "float64", "bfloat16"]
@@ -37,13 +38,18 @@ def check_compiler(device: str) -> None:
         raise UserError(f"compiled=True: no C++ compiler found: expected one of {', '.join(names)} on the PATH")
 
 
+def check_count(name: str, count: int | None) -> None:
+    """Raise UserError unless a count of threads or processes is absent or sensible."""
+    if count is not None and not 1 <= count <= MAX_THREADS:
+        raise UserError(f"{name}={shortened(count)}: expected 1 to {MAX_THREADS:,}")
+
+
 @contextmanager
 def torch_threads(count: int) -> Iterator[int]:
-    """Let PyTorch use `count` threads within the block; UserError if fewer than one."""
+    """Let PyTorch use `count` threads within the block; UserError if fewer than one, or too many."""
     import torch
 
-    if count < 1:
-        raise UserError(f"threads={count}: expected at least 1")
+    check_count("threads", count)
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

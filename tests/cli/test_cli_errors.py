@@ -36,9 +36,9 @@ LINES = {
     "run --training.epochs 1e3": "--training.epochs 1e3: expected a whole number",
     "run --training.lr fast": "--training.lr fast: expected a number",
     "run --data.cot maybe": "--data.cot maybe: expected true or false",
-    "run --threads x": "--threads x: expected a whole number of at least 1",
-    "run --threads 0": "--threads 0: expected a whole number of at least 1",
-    "run --threads -2": "--threads -2: expected a whole number of at least 1",
+    "run --threads x": "--threads x: expected a whole number from 1 to 1,024",
+    "run --threads 0": "--threads 0: expected a whole number from 1 to 1,024",
+    "run --threads -2": "--threads -2: expected a whole number from 1 to 1,024",
     "run --seed -1": "seed=-1: expected at least 0",
     "run --model.width 0": "model.width=0: expected at least 1",
     "run --model.heads 3": "model.heads=3: expected a divisor of width=64",
@@ -169,8 +169,8 @@ def test_run_that_another_process_works_on(call, tiny, finished, tmp_path):
 @pytest.mark.parametrize(
     ("option", "expected"),
     [
-        ("--data.max-length 99999999999999999999", "data.max_length=99999999999999999999: expected at most 1024"),
-        ("--model.width 100000000", "model.width=100000000: expected at most 8192"),
+        ("--data.max-length 99999999999999999999", "data.max_length=99999999999999999999: expected at most 1,024"),
+        ("--model.width 100000000", "model.width=100000000: expected at most 8,192"),
         ("--model.layers 97", "model.layers=97: expected at most 96"),
     ],
 )

@@ -52,7 +52,7 @@ def test_replacing_needs_force(call, copied):
         ("export parity", "the following arguments are required: --to"),
         ("export parity --to", "--to: expected a value"),
         ("export parity --to a --format onnx", "--format onnx: expected auto, gpt2 or transformer-lens"),
-        ("export parity --to a --epoch -1", "--epoch -1: expected a whole number of at least 0"),
+        ("export parity --to a --epoch -1", "--epoch -1: expected a whole number from 0 to 2,147,483,647"),
         ("export parity --to a --epoch 9", "{run}: no checkpoint of epoch 9: expected one of 0, 1, 2"),
         (
             "export parity --to a --format gpt2",

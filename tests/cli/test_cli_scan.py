@@ -113,7 +113,7 @@ def test_interrupted_it_says_how_to_go_on(call, stored, monkeypatch):
         ("{root}/tiny --form labelled", "token ids have after-input, corrupted and swapped only"),
         ("{root}/tiny --lengths 4,,8", "--lengths 4,,8: expected whole numbers with commas, such as 4,8,16"),
         ("{root}/tiny --lengths 1", "lengths=1: expected from 2"),
-        ("{root}/tiny --prompts 1", "--prompts 1: expected a whole number of at least 2"),
+        ("{root}/tiny --prompts 1", "--prompts 1: expected a whole number from 2 to 2,147,483,647"),
         ("{root}/tiny --dtype float8", "--dtype float8: expected auto, float32, bfloat16 or float16"),
         ("{root}/tiny --device tpu", "device=tpu: expected one of auto"),
         ("{root}/tiny --tokens words", "--tokens words: expected auto, text or ids"),

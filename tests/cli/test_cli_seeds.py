@@ -53,7 +53,7 @@ def test_failed_seed_is_reported_and_gives_exit_code_1(call, tiny, copied):
     ("words", "message"),
     [
         ("--workers 2", "--workers: expected together with --seeds; one run is one process"),
-        ("--seeds 1 --workers 0", "--workers 0: expected a whole number of at least 1"),
+        ("--seeds 1 --workers 0", "--workers 0: expected a whole number from 1 to 1,024"),
         ("--seeds 1 --again", "--again: expected for one run, not with --seeds"),
         ("--device tpu", "device=tpu: expected one of auto, cpu, cuda, mps"),
     ],

@@ -105,7 +105,7 @@ def test_shared_runs_cost_once():
     ("study run", "study run: expected the name of a study, or all (iterhead study list)"),
     ("study rnu figure-7", "study rnu: no such verb: did you mean 'run'?"),
     ("study list --scale huge", "scale=huge: expected one of smoke, laptop, paper"),
-    ("study run figure-7 --workers none", "--workers none: expected a whole number of at least 1"),
+    ("study run figure-7 --workers none", "--workers none: expected a whole number from 1 to 1,024"),
     ("study run figure-7 --redraw", "--redraw: expected with study report, not with study run"),
     ("study report figure-7 --redraw", "runs/study/tiny-smoke/tables: no tables here: iterhead study report makes them "
      "from the runs"),

@@ -62,7 +62,7 @@ def test_json(call, oracle, strict_json):
 def test_bad_numbers_of_sequences(call, oracle, bad):
     output = call(f"verify parity --sequences {bad}")
     assert output.code == 2
-    assert output.line == f"iterhead: --sequences {bad}: expected a whole number of at least 2"
+    assert output.line == f"iterhead: --sequences {bad}: expected a whole number from 2 to 2,147,483,647"
     assert not (oracle / "claims.json").exists()
 
 

@@ -39,8 +39,8 @@ def test_options_are_their_own_keywords():
             "x: no such option: expected one of out, parents, again, threads, default_threads, device, compiled, "
             "kept_checkpoints, skip_locked",
         ),
-        ({"threads": 0}, "threads=0: expected at least 1"),
-        ({"default_threads": -2}, "default_threads=-2: expected at least 1"),
+        ({"threads": 0}, "threads=0: expected 1 to 1,024"),
+        ({"default_threads": -2}, "default_threads=-2: expected 1 to 1,024"),
     ],
 )
 def test_wrong_options_are_refused_in_one_line_before_anything_is_written(tmp_path, keywords, message):

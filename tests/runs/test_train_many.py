@@ -121,7 +121,7 @@ def test_small_networks_are_put_together_and_shared_evenly():
 @pytest.mark.parametrize("options", [{"workers": 0}, {"threads": -1}])
 def test_impossible_numbers_are_refused(tmp_path, options):
     ((name, value),) = options.items()
-    with pytest.raises(UserError, match=f"^{name}={value}: expected at least 1$"):
+    with pytest.raises(UserError, match=f"^{name}={value}: expected 1 to 1,024$"):
         list(train_many([config_of(1)], out=tmp_path, **options))
     assert not list(tmp_path.iterdir())
 

@@ -503,6 +503,6 @@ def test_times_are_shared_among_the_networks_by_hand(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("threads", [-1, -8])
 def test_impossible_threads_are_told_before_anything_is_written(tmp_path, threads):
-    with pytest.raises(UserError, match=f"^threads={threads}: expected at least 1$"):
+    with pytest.raises(UserError, match=f"^threads={threads}: expected 1 to 1,024$"):
         train_population(members(), out=tmp_path / "runs", threads=threads, device="cpu")
     assert not (tmp_path / "runs").exists()

@@ -42,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(words: list[str], interrupts: Interrupts) -> int:
+    from iterhead.values import check_arguments
+
+    check_arguments(words)
     again = command_line(words)
     interrupts.message = lambda: f"Interrupted at the start: nothing is lost. Start again with: {again}"
     asks_for_help = bool({"-h", "--help"}.intersection(words))  # even if other words are mistakes
@@ -115,8 +118,10 @@ def _overview() -> str:
 
 
 def _print_error(line: str) -> None:
-    """Write one line to stderr, with control characters from the input escaped."""
-    print("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line), file=sys.stderr)
+    """Write one line to stderr, cut where it is long, with control characters from the input escaped."""
+    from iterhead.errors import cut
+
+    print("".join(c if c.isprintable() else ascii(c)[1:-1] for c in cut(line)), file=sys.stderr)
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """Options made from the settings: one for each field of `RunConfig`, dotted, read by the field's type."""
 
 import argparse
-import shlex
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +11,14 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from iterhead.cli.parsing import Parser
-from iterhead.errors import UserError
+from iterhead.errors import UserError, quoted
 from iterhead.settings import RunConfig, parse_config
-from iterhead.settings.reading import part_of, read_toml
+from iterhead.settings.reading import part_of
+from iterhead.values import read_toml, whole_number
 
 _READERS: Mapping[Any, tuple[Callable[[str], Any], str]] = {
     bool: ({"true": True, "false": False}.__getitem__, "true or false"),
-    int: (int, "a whole number"),
+    int: (whole_number, "a whole number"),
     float: (float, "a number"),
 }
 
@@ -76,7 +76,7 @@ class Setting:
         try:
             return reader(text)
         except (KeyError, ValueError):
-            raise UserError(f"{self.flag} {shlex.quote(text)}: expected {expected}") from None
+            raise UserError(f"{self.flag} {quoted(text)}: expected {expected}") from None
 
     def declare(self, group: argparse._ArgumentGroup, *, defaults: bool) -> None:
         """Add the option to a group of a parser, with or without its default in the help."""

@@ -2,15 +2,17 @@
 
 import argparse
 import re
-import shlex
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import NoReturn
 
+from iterhead import values
 from iterhead.cli.shell import Interrupts
-from iterhead.errors import UserError
+from iterhead.errors import UserError, cut, quoted, shortened
+from iterhead.machine import MAX_THREADS
 
 WIDTH = 79
 """Columns of the help: it fits a terminal of 80 without wrapping."""
@@ -19,15 +21,14 @@ Examples = Sequence[tuple[str, str]]
 """Commands to type, each with one line about what it does."""
 
 
-def whole_number(*, least: int, most: int | None = None) -> Callable[[str], int]:
+def whole_number(*, least: int, most: int = 2**31 - 1) -> Callable[[str], int]:
     """Return a reader of whole numbers, for argparse's `type`."""
-    expected = f"of at least {least}" if most is None else f"from {least} to {most}"
 
     def read(text: str) -> int:
-        # At most 18 digits: Python refuses to convert thousands of them.
-        if not re.fullmatch(r"[0-9]{1,18}", text) or not least <= int(text) <= (most or int(text)):
-            raise refused(text, f"a whole number {expected}")
-        return int(text)
+        with suppress(ValueError):
+            if least <= (value := values.whole_number(text)) <= most:
+                return value
+        raise refused(text, f"a whole number from {least} to {most:,}")
 
     return read
 
@@ -45,15 +46,25 @@ def one_of(*words: str) -> Callable[[str], str]:
 
 def refused(text: str, expected: str) -> argparse.ArgumentTypeError:
     """Return what a reader raises for a value: the parser turns it into `--option VALUE: expected ...`."""
-    return argparse.ArgumentTypeError(f" {shlex.quote(text)}: expected {expected}")
+    return argparse.ArgumentTypeError(f" {quoted(text)}: expected {expected}")
 
 
 _SHARED_OPTIONS: Mapping[str, tuple[str, str, Callable[[str], object], object]] = {
     "scale": ("WORD", "size of a study: smoke, laptop or paper [default: laptop]", str, None),
     "task": ("TASK", "the task of a run with a task of your own: imports module:name", str, None),
     "out": ("FOLDER", "folder of the runs", str, "runs"),
-    "workers": ("N", "processes at a time [default: one per free core; one on a GPU]", whole_number(least=1), None),
-    "threads": ("N", "PyTorch threads per process [default: the free cores, divided]", whole_number(least=1), None),
+    "workers": (
+        "N",
+        "processes at a time [default: one per free core; one on a GPU]",
+        whole_number(least=1, most=MAX_THREADS),
+        None,
+    ),
+    "threads": (
+        "N",
+        "PyTorch threads per process [default: the free cores, divided]",
+        whole_number(least=1, most=MAX_THREADS),
+        None,
+    ),
     "device": ("NAME", "cpu, cuda, mps or auto", str, "auto"),
 }
 
@@ -114,6 +125,8 @@ def _normalized(words: list[str]) -> list[str]:
     normalized: list[str] = []
     for word in words:
         name, equals, value = word.partition("=")
+        if name.startswith("--") and value == "--":  # argparse gives a list for it
+            raise UserError(f"{name}: expected a value")
         if normalized and normalized[-1].startswith("--") and "=" not in normalized[-1] and _is_negative(word):
             normalized[-1] += f"={word}"
         elif name.startswith("--"):
@@ -162,11 +175,11 @@ class Command:
         if unknown:
             word = next((word for word in unknown if word.startswith("-")), None)
             if word is None:
-                raise UserError(f"unexpected {unknown[0]!r}: see {parser.prog} --help")
+                raise UserError(f"unexpected {shortened(unknown[0])}: see {parser.prog} --help")
             name = word.partition("=")[0]
             near = nearest_option(name, parser._option_string_actions)
             hint = f"did you mean {near}?" if near else f"{parser.prog} --help lists the options"
-            raise UserError(f"unknown option {name}: {hint}")
+            raise UserError(f"unknown option {cut(name)}: {hint}")
         options.typed = [self.name, *words]
         return options
 

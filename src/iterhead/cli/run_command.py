@@ -13,6 +13,7 @@ from iterhead.cli.parsing import Command, Parser, declare, declare_shared, fille
 from iterhead.cli.shell import NEGATIVE_RESULT, Interrupts, command_line, print_json
 from iterhead.errors import UserError
 from iterhead.formatting import duration, out_option, plural
+from iterhead.values import MAX_SEED
 
 if TYPE_CHECKING:
     from iterhead.runs.run import Run
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from iterhead.settings import RunConfig
 
 MOST_SEEDS = 10_000
-"""In one command; a longer range is taken for a typo."""
+"""In one command; more are taken for a typo."""
 
 
 def _declare(parser: Parser) -> None:
@@ -43,16 +44,16 @@ def declare_training(group: argparse._ArgumentGroup, *names: str) -> None:
 
 def seed_list(text: str) -> list[int]:
     """Return the seeds that `0..9`, `3` or `1,4,7..9` stands for; a reader for argparse's `type`."""
-    seeds: list[int] = []
+    seeds: dict[int, None] = {}
     for part in text.split(","):
-        match = re.fullmatch(r"([0-9]+)(?:\.\.([0-9]+))?", part.strip())
+        match = re.fullmatch(r"([0-9]{1,19})(?:\.\.([0-9]{1,19}))?", part.strip())
         if not match:
             raise refused(text, "whole numbers and ranges, such as 0..9 or 1,4,7..9")
         first, last = int(match[1]), int(match[2] or match[1])
-        if not first <= last < first + MOST_SEEDS:
-            raise refused(text, f"a range from low to high of at most {MOST_SEEDS:,} seeds")
-        seeds += range(first, last + 1)
-    return list(dict.fromkeys(seeds))
+        if not first <= last <= min(MAX_SEED, first + MOST_SEEDS - len(seeds) - 1):
+            raise refused(text, f"ranges from low to high, of at most {MOST_SEEDS:,} seeds up to {MAX_SEED:,}")
+        seeds |= dict.fromkeys(range(first, last + 1))
+    return list(seeds)
 
 
 def _run(options: argparse.Namespace, interrupts: Interrupts) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from iterhead.cli.parsing import Command, Parser, declare, declare_shared, filled, one_of, refused, whole_number
 from iterhead.cli.shell import Interrupts, command_line, print_json
 from iterhead.formatting import listed, percent, plural
+from iterhead.values import MAX_SEED
 
 if TYPE_CHECKING:
     from iterhead.scans.result import HeadScore, ScanResult
@@ -35,7 +36,14 @@ def _declare(parser: Parser) -> None:
     declare(what, "--lengths", "LIST", "numbers of inputs [default: those of 4,6,8,11,16 that fit]", length_list)
     declare(what, "--prompts", "N", "prompts of each length", whole_number(least=2), 16)
     declare(what, "--tokens", "KIND", "text, ids (the layout of iterhead's networks) or auto", one_of(*TOKENS), "auto")
-    declare(what, "--seed", "N", "seed of the prompts, permutations and random heads", whole_number(least=0), 0)
+    declare(
+        what,
+        "--seed",
+        "N",
+        "seed of the prompts, permutations and random heads",
+        whole_number(least=0, most=MAX_SEED),
+        0,
+    )
     how = parser.add_argument_group("how")
     declare(how, "--dtype", "NAME", f"{', '.join(DTYPES)}; auto is as saved", one_of(*DTYPES), "auto")
     how.add_argument("--allow-pickle", action="store_true", help="load pickled weights, which can run any code")

@@ -10,11 +10,12 @@ from urllib.request import getproxies
 
 import torch
 from huggingface_hub import constants, try_to_load_from_cache
+from huggingface_hub.errors import HFValidationError
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
-from iterhead.errors import UserError, nearest
+from iterhead.errors import UserError, nearest, shortened
 from iterhead.huggingface import register_architecture
 from iterhead.machine import find_device
 
@@ -71,10 +72,17 @@ def load_pretrained(
 def _check_folder(name: str, *, allow_pickle: bool) -> None:
     """Check what a local folder holds, where transformers would look on the hub or raise a long message."""
     folder = Path(name)
-    if not folder.exists():
+    if not _is_there(folder):
         if name.startswith((".", "/", "~")) or name.count("/") > 1:
             raise UserError(f"{name}: no such folder; expected a folder with config.json, or a name on the hub")
-        if try_to_load_from_cache(name, "config.json") is None and not _hub_is_known():
+        try:
+            is_cached = try_to_load_from_cache(name, "config.json") is not None
+        except HFValidationError:
+            expected = "a folder with config.json, or a name on the hub"
+            raise UserError(
+                f"{shortened(name)}: no such folder, and no name that the hub allows: expected {expected}"
+            ) from None
+        if not is_cached and not _hub_is_known():
             raise UserError(f"{name}: no such folder, and the hub cannot be reached")
         return
     if not (folder / "config.json").is_file():
@@ -88,6 +96,13 @@ def _check_folder(name: str, *, allow_pickle: bool) -> None:
             "if you trust their source, allow it with --allow-pickle"
         )
     raise UserError(f"{name}: no weights here: expected model.safetensors")
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name too long for a file
+        return False
 
 
 def _hub_is_known() -> bool:
@@ -125,7 +140,7 @@ def _explain(error: BaseException, name: str) -> str:
         return "it has no weights in safetensors; if you trust its source, allow pickled ones with --allow-pickle"
     if "does not recognize this architecture" in text:
         return text[: text.index("does not recognize this architecture")] + "does not know it: a newer version may"
-    if isinstance(error, OSError) and not Path(name).exists():
+    if isinstance(error, OSError) and not _is_there(Path(name)):
         return "no such folder, and no such model on the hub"
     text = text if isinstance(error, OSError | ValueError) else f"it cannot be loaded: {type(error).__name__}: {text}"
     return text if len(text) <= 200 else text[:200] + "..."

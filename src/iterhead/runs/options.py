@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypedDict
 import polars as pl
 
 from iterhead.errors import UserError, nearest
+from iterhead.machine import check_count
 from iterhead.measure.records import Scores
 from iterhead.runs.run import Run
 from iterhead.settings import RunConfig
@@ -72,12 +73,6 @@ class ExecutionOptions:
             check_count(name, values.get(name))
         out, parents = values.get("out", "runs"), values.get("parents")
         return cls(**values | {"out": Path(out), "parents": Path(out if parents is None else parents)})
-
-
-def check_count(name: str, count: int | None) -> None:
-    """Raise UserError unless a count is absent or at least 1."""
-    if count is not None and count < 1:
-        raise UserError(f"{name}={count}: expected at least 1")
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from multiprocessing.process import BaseProcess
 from typing import NamedTuple, Unpack
 
 from iterhead.errors import UserError
-from iterhead.machine import find_device, free_cores
-from iterhead.runs.options import ExecutionKeywords, ExecutionOptions, check_count
+from iterhead.machine import check_count, find_device, free_cores
+from iterhead.runs.options import ExecutionKeywords, ExecutionOptions
 from iterhead.runs.paths import parent_name, run_folder_name
 from iterhead.runs.run import Run, is_finished
 from iterhead.runs.storage import RunFolder

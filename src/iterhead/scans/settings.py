@@ -15,6 +15,7 @@ from iterhead.prompts import PromptBatch, make_prompts, make_sequences, single_t
 from iterhead.prompts.forms import form_named
 from iterhead.settings.configs import MAX_LENGTH, StrictConfig
 from iterhead.tasks import IterativeTask, Vocabulary, task
+from iterhead.values import MAX_CHARACTERS, MAX_SEED
 
 FORMAT = 3
 """Of the stored files: a scan that was stored in another format is made again."""
@@ -34,13 +35,15 @@ SAMPLED = 64
 class ScanConfig(StrictConfig):
     """Everything that a scan's result depends on, besides the model; both together name its folder."""
 
-    task: str = Field(default="polynomial", description="the task, as for iterhead run; no mixture")
-    form: str = Field(default="after-input", description="how an example is written")
+    task: str = Field(
+        default="polynomial", max_length=MAX_CHARACTERS, description="the task, as for iterhead run; no mixture"
+    )
+    form: str = Field(default="after-input", max_length=MAX_CHARACTERS, description="how an example is written")
     shots: int | None = Field(default=None, ge=0, le=1000, description="worked examples in each prompt")
-    lengths: tuple[int, ...] | None = Field(default=None, description="numbers of inputs")
+    lengths: tuple[int, ...] | None = Field(default=None, max_length=MAX_LENGTH, description="numbers of inputs")
     prompts: int = Field(default=16, ge=2, le=100_000, description="prompts of each length")
     tokens: Literal["auto", "ids", "text"] = Field(default="auto", description="text, or token ids of our own layout")
-    seed: int = Field(default=0, ge=0, description="of prompts, permutations and random heads")
+    seed: int = Field(default=0, ge=0, le=MAX_SEED, description="of prompts, permutations and random heads")
 
     @field_validator("task")
     @classmethod

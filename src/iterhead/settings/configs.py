@@ -9,9 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from iterhead.errors import UserError, shortened
 from iterhead.tasks import SequenceLayout, Task, Vocabulary, catalogue, task
 from iterhead.tasks.catalogue import NotImportedError
+from iterhead.values import MAX_CHARACTERS, MAX_SEED
 
-MAX_LENGTH, MAX_WIDTH, MAX_LAYERS = 1024, 8192, 96
-"""Limits, so that a typo raises an error instead of exhausting memory."""
+MAX_LENGTH, MAX_WIDTH, MAX_LAYERS, MAX_CONTEXT, MAX_VOCABULARY = 1024, 8192, 96, 2**16, 2**18
+MAX_SEQUENCES, MAX_BATCH, MAX_EPOCHS, MAX_STEPS = 10**8, 2**16, 10**6, 10**9
+"""Limits, so that a typo raises an error at once. Whether a network fits the memory, `settings.memory` says."""
 
 ADDED_LATER = {"training": {"train"}, "model": {"architecture", "kv_heads"}}
 """Settings that `RunConfig.digest` leaves out where they have their defaults, so that older runs keep their names."""
@@ -43,13 +45,13 @@ class StrictConfig(BaseModel):
 class DataConfig(StrictConfig):
     """The training and test sequences (section 2 of the paper)."""
 
-    min_length: int = Field(default=1, ge=1, description="shortest number of inputs L")
+    min_length: int = Field(default=1, ge=1, le=MAX_LENGTH, description="shortest number of inputs L")
     max_length: int = Field(default=16, ge=1, le=MAX_LENGTH, description="longest number of inputs L")
     train_per_length: int = Field(
-        default=1024, ge=1, description="training sequences per length and epoch (1,024 in the paper)"
+        default=1024, ge=1, le=MAX_SEQUENCES, description="training sequences per length and epoch (1,024 in the paper)"
     )
     test_per_length: int = Field(
-        default=1024, ge=1, description="most test sequences of each length (1,024 in the paper)"
+        default=1024, ge=1, le=MAX_SEQUENCES, description="most test sequences of each length (1,024 in the paper)"
     )
     split: Literal["disjoint", "iid"] = Field(
         default="disjoint",
@@ -81,9 +83,14 @@ class ModelConfig(StrictConfig):
     )
     width: int = Field(default=64, ge=1, le=MAX_WIDTH, description="width D of the residual stream")
     layers: int = Field(default=2, ge=1, le=MAX_LAYERS, description="number of layers")
-    heads: int = Field(default=1, ge=1, description="attention heads H in each layer; must divide the width")
+    heads: int = Field(
+        default=1, ge=1, le=MAX_WIDTH, description="attention heads H in each layer; must divide the width"
+    )
     kv_heads: int | None = Field(
-        default=None, ge=1, description="key-value heads of llama, qwen3 and mistral; as many as heads if not set"
+        default=None,
+        ge=1,
+        le=MAX_WIDTH,
+        description="key-value heads of llama, qwen3 and mistral; as many as heads if not set",
     )
     mlp_width: int | None = Field(
         default=None,
@@ -101,13 +108,21 @@ class ModelConfig(StrictConfig):
         default="learned", description="position embedding; frozen: random and not trained"
     )
     position_width: int | None = Field(
-        default=None, ge=1, description="coordinates with positions (of all heads together, for rotary); all if not set"
+        default=None,
+        ge=1,
+        le=MAX_WIDTH,
+        description="coordinates with positions (of all heads together, for rotary); all if not set",
     )
     context: int | None = Field(
-        default=None, ge=4, description="number of positions; if not set, as many as the longest sequence has tokens"
+        default=None,
+        ge=4,
+        le=MAX_CONTEXT,
+        description="number of positions; if not set, as many as the longest sequence has tokens",
     )
     dropout: float = Field(default=0.1, ge=0, lt=1, description="dropout on the embedding while training")
-    vocabulary: int = Field(default=64, ge=4, description="number of token ids: values from 0 up, special tokens last")
+    vocabulary: int = Field(
+        default=64, ge=4, le=MAX_VOCABULARY, description="number of token ids: values from 0 up, special tokens last"
+    )
 
     @model_validator(mode="after")
     def _widths_agree(self) -> "ModelConfig":
@@ -181,21 +196,23 @@ class TrainingConfig(StrictConfig):
     schedule: Literal["constant", "cosine"] = Field(
         default="constant", description="learning rate schedule; cosine falls to zero at the epoch limit"
     )
-    warmup_steps: int = Field(default=0, ge=0, description="steps of linear warm-up")
+    warmup_steps: int = Field(default=0, ge=0, le=MAX_STEPS, description="steps of linear warm-up")
     clip: float | None = Field(default=None, gt=0, description="largest norm of the gradient; no clipping if not set")
     batch_size: int = Field(
-        default=64, ge=1, description="most sequences in a batch, which has equal numbers of each length"
+        default=64, ge=1, le=MAX_BATCH, description="most sequences in a batch, which has equal numbers of each length"
     )
-    epochs: int = Field(default=100, ge=1, description="epoch limit")
-    evaluate_every: int = Field(default=1, ge=1, description="epochs between evaluations")
+    epochs: int = Field(default=100, ge=1, le=MAX_EPOCHS, description="epoch limit")
+    evaluate_every: int = Field(default=1, ge=1, le=MAX_EPOCHS, description="epochs between evaluations")
     evaluation_per_length: int = Field(
-        default=64, ge=1, description="held-out sequences of each length in an evaluation"
+        default=64, ge=1, le=MAX_SEQUENCES, description="held-out sequences of each length in an evaluation"
     )
     early_stop: bool = Field(default=True, description="stop once the head has shown in three evaluations in a row")
     short_epochs: int = Field(
-        default=4, ge=0, description="epochs at the start that train on the shortest lengths only"
+        default=4, ge=0, le=MAX_EPOCHS, description="epochs at the start that train on the shortest lengths only"
     )
-    short_lengths: int = Field(default=3, ge=1, description="number of lengths, from the shortest on, in those epochs")
+    short_lengths: int = Field(
+        default=3, ge=1, le=MAX_LENGTH, description="number of lengths, from the shortest on, in those epochs"
+    )
     precision: Literal["auto", "float32", "float64", "bfloat16"] = Field(
         default="auto",
         description="dtype of the steps; bfloat16 keeps weights in float32; auto: bfloat16 where fast",
@@ -209,8 +226,12 @@ class TrainingConfig(StrictConfig):
 class StartConfig(StrictConfig):
     """A run whose network this one starts from."""
 
-    run: str = Field(description="folder name of the run whose network this one starts from, next to this run's")
-    epoch: int | None = Field(default=None, ge=0, description="which of its checkpoints; the last if not set")
+    run: str = Field(
+        max_length=255, description="folder name of the run whose network this one starts from, next to this run's"
+    )
+    epoch: int | None = Field(
+        default=None, ge=0, le=MAX_EPOCHS, description="which of its checkpoints; the last if not set"
+    )
 
     @model_validator(mode="after")
     def _run_is_a_folder_name(self) -> "StartConfig":
@@ -228,9 +249,10 @@ class RunConfig(StrictConfig):
 
     task: str = Field(
         default="polynomial",
+        max_length=MAX_CHARACTERS,
         description="the iterative task, e.g. parity, polynomial:p=13,f=s*x+1, mix:copy,parity, package.module:name",
     )
-    seed: int = Field(default=0, ge=0, description="the seed of data, weights, batches and dropout")
+    seed: int = Field(default=0, ge=0, le=MAX_SEED, description="the seed of data, weights, batches and dropout")
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()

@@ -1,8 +1,6 @@
-"""Settings from nested values and TOML files; errors of one line about the first thing that is wrong."""
+"""Settings from nested values; errors of one line about the first thing that is wrong."""
 
-import tomllib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -32,16 +30,6 @@ def stored_config(values: Any) -> RunConfig:
     return parse_as(RunConfig, values, STORED)
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """Return the nested settings of a TOML file, unchecked; UserError if it cannot be read or is not TOML."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path}: not TOML: {error}") from None
-
-
 def part_of(field: FieldInfo) -> type[BaseModel] | None:
     """Return the config that a field holds, or may hold, if it holds one."""
     kinds = (field.annotation, *get_args(field.annotation))
@@ -65,10 +53,12 @@ _EXPECTED = {
     "greater_than_equal": "at least {ge:g}",
     "int_type": "a whole number",
     "less_than": "less than {lt:g}",
-    "less_than_equal": "at most {le:g}",
+    "less_than_equal": "at most {le:,}",
     "literal_error": "{expected}",
     "model_type": "a table of settings",
+    "string_too_long": "at most {max_length:,} characters",
     "string_type": "text",
+    "string_unicode": "text in UTF-8",
 }
 """What was expected, for each of pydantic's types of error."""
 
@@ -85,7 +75,7 @@ def _explain(error: ValidationError, kind: type[BaseModel]) -> str:
         return f"{name}.{cause}" if name else str(cause)
     if first["type"] == "extra_forbidden":
         where = " (iterhead run --help lists the settings)" if kind is RunConfig else ""
-        return f"unknown setting {name!r}{nearest(name, option_names(kind)) or where}"
+        return f"unknown setting {shortened(name)}{nearest(name, option_names(kind)) or where}"
     if first["type"] == "missing":
         return f"{name} is missing: expected a value for it"
     message = first["msg"].removeprefix("Input should be ").removeprefix("a valid ")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from iterhead.errors import UserError, nearest
+from iterhead.errors import UserError, nearest, own_code
 from iterhead.studies import architectures
 from iterhead.studies.published import inside_networks, position_embeddings, sgd_and_adam, transfer, width_and_length
 from iterhead.studies.study import SCALES, Scale, Study
@@ -76,14 +76,12 @@ def find_studies(name: str, scale: Scale) -> list[Study]:
 def _own_study(name: str, scale: Scale) -> Study:
     """Return a study of your own, renamed to the text that finds it again."""
     module_name, _, attribute = name.partition(":")
-    value = getattr(import_module(module_name, name), attribute, None)
+    # Neither getattr nor isinstance: a user's own __getattr__ may do anything.
+    value = vars(import_module(module_name, name)).get(attribute)
     if callable(value):
-        try:
+        with own_code(f"{name}: {attribute}({scale!r})"):
             value = value(scale)
-        except Exception as error:  # any exception of a user's function becomes one line
-            reason = " ".join(str(error).split())[:200]
-            raise UserError(f"{name}: {attribute}({scale!r}) failed with {type(error).__name__}: {reason}") from error
-    if not isinstance(value, Study):
+    if not issubclass(type(value), Study):
         problem = "is not there" if value is None else f"has type {type(value).__name__}"
         raise UserError(f"{name}: {attribute} {problem}; expected a Study, or a function from a scale to one")
     return replace(value, name=name)

@@ -17,11 +17,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 
-from iterhead.errors import UserError, nearest
+from iterhead.errors import UserError, nearest, own_code, own_failure, shortened
 from iterhead.tasks.polynomial import polynomial_task
 from iterhead.tasks.task import IterativeTask, Mixture, Task
-
-MAX_SPEC = 2000  # characters
+from iterhead.values import MAX_CHARACTERS, whole_number
 
 
 class NotImportedError(UserError):
@@ -56,7 +55,7 @@ _FACTORIES: Mapping[str, Callable[..., IterativeTask]] = {
 }
 _OPTIONS: Mapping[str, Mapping[str, tuple[Callable[[str], object], str]]] = {
     "polynomial": {
-        "p": (int, "a prime number, e.g. p=13"),
+        "p": (whole_number, "a prime number, e.g. p=13"),
         "f": (str, "a polynomial"),
         "start": (str, "first-input or init"),
         "zero": ({"true": True, "false": False}.__getitem__, "true or false"),
@@ -82,8 +81,10 @@ def task(spec: str, *, imports: bool = True) -> Task:
         UserError: when the text names no task; one line that says what is wrong and which name is near.
     """
     spec = spec.strip()
-    if len(spec) > MAX_SPEC or not spec.isprintable():
-        raise UserError(f"task={spec[:40]!a}...: expected one line of at most {MAX_SPEC} characters, e.g. parity")
+    if len(spec) > MAX_CHARACTERS or not spec.isprintable():
+        raise UserError(
+            f"task={shortened(spec)}: expected one line of at most {MAX_CHARACTERS:,} characters, e.g. parity"
+        )
     head, colon, rest = (part.strip() for part in spec.partition(":"))
     if head == _MIXTURE:
         return _mixture(rest, imports)
@@ -189,9 +190,12 @@ def _own_task(module_name: str, name: str, imports: bool) -> Task:
         )
     module = import_module(module_name, spec, hint=_suggestion(module_name)) if imports or loaded is None else loaded
     value = vars(module).get(name)  # not getattr: __getattr__ of a module may do anything
-    if isinstance(value, IterativeTask | Mixture):
-        return replace(value, name=spec)
-    tasks = [key for key, other in vars(module).items() if isinstance(other, IterativeTask | Mixture)]
+    # Not isinstance, which asks the value itself for its class: it may have a __getattr__ that raises.
+    kinds = {key: type(other) for key, other in vars(module).items()}
+    if issubclass(type(value), IterativeTask | Mixture):
+        with own_code(f"{spec}: copying it"):
+            return replace(value, name=spec)
+    tasks = [key for key, kind in kinds.items() if issubclass(kind, IterativeTask | Mixture)]
     problem = f"has no {name!r}" if value is None else f"has {name!r} of type {type(value).__name__}"
     raise UserError(
         f"{spec}: {module_name} {problem}; expected an IterativeTask or a Mixture (in it: {', '.join(tasks) or 'none'})"
@@ -213,11 +217,10 @@ def import_module(module_name: str, spec: str, hint: str = "") -> ModuleType:
     importlib.invalidate_caches()
     try:
         return importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         if isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}."):
             raise UserError(f"{spec}: no module {error.name!r} among the installed ones or in {folder}{hint}") from None
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{spec}: importing {module_name!r} failed with {type(error).__name__}: {reason}") from error
+        raise own_failure(f"{spec}: importing {module_name!r}", error) from error
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from iterhead.errors import UserError
+from iterhead.errors import UserError, own_failure, shortened
+
+MAX_ALPHABET = 4096
+"""F becomes a table of alphabet * alphabet values."""
 
 
 @dataclass(frozen=True)
@@ -30,14 +33,14 @@ class IterativeTask:
 
     Args:
         name: for display; `iterhead.task` turns it back into the task.
-        alphabet: the number of values; inputs and states are the integers 0 .. alphabet-1.
+        alphabet: the number of values, 1 to 4,096; inputs and states are the integers 0 .. alphabet-1.
         step: F(s, x), the next state.
         init: s_0. None starts at the first input instead: s_1 = x_1, as the authors' code does.
         inputs: the values that inputs are drawn from; None for the whole alphabet.
         formula: F as text, for display.
 
     Raises:
-        UserError: when the alphabet is empty, or a value lies outside it.
+        UserError: when the alphabet is empty or too large, or a value lies outside it.
     """
 
     name: str
@@ -48,8 +51,17 @@ class IterativeTask:
     formula: str = ""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.alphabet, int | np.integer) or self.alphabet > MAX_ALPHABET:
+            expected = f"a whole number, at most {MAX_ALPHABET:,}"
+            raise UserError(f"{self.name}: alphabet={shortened(self.alphabet)}: expected {expected}")
         if self.alphabet < 1:
             raise UserError(f"{self.name}: alphabet={self.alphabet}: expected at least one value")
+        if not callable(self.step):
+            raise UserError(f"{self.name}: step={shortened(self.step)}: expected a function of s and x")
+        if not isinstance(self.inputs, tuple | list | range | None):
+            raise UserError(f"{self.name}: inputs={shortened(self.inputs)}: expected a tuple of values, or None")
+        if len(self.symbols) > self.alphabet:
+            raise UserError(f"{self.name}: inputs={shortened(self.inputs)}: expected each value once")
         if self.init is not None:
             self._check_value(self.init, "init")
         for value in self.symbols:
@@ -57,11 +69,13 @@ class IterativeTask:
         if not self.symbols:
             raise UserError(f"{self.name}: inputs=(): expected at least one input value")
         if len(set(self.symbols)) < len(self.symbols):
-            raise UserError(f"{self.name}: inputs={self.inputs}: expected each value once")
+            raise UserError(f"{self.name}: inputs={shortened(self.inputs)}: expected each value once")
 
     def _check_value(self, value: int, what: str) -> None:
         if not (isinstance(value, int | np.integer) and 0 <= value < self.alphabet):
-            raise UserError(f"{self.name}: {what} is {value!r}: expected an integer in 0 .. {self.alphabet - 1}")
+            raise UserError(
+                f"{self.name}: {what} is {shortened(value)}: expected an integer in 0 .. {self.alphabet - 1}"
+            )
 
     @property
     def symbols(self) -> tuple[int, ...]:
@@ -90,8 +104,8 @@ class IterativeTask:
         for s, x in product(range(self.alphabet), self.symbols):
             try:
                 value = self.step(s, x)
-            except Exception as error:  # a user's own function may raise anything
-                raise UserError(f"{self.name}: F({s}, {x}) failed with {type(error).__name__}: {error}") from error
+            except BaseException as error:  # a user's own function may raise anything
+                raise own_failure(f"{self.name}: F({s}, {x})", error) from error
             self._check_value(value, f"F({s}, {x})")
             table[s, x] = value
         return table
@@ -150,13 +164,17 @@ class Mixture:
     weights: tuple[float, ...]
 
     def __post_init__(self) -> None:
+        if not all(isinstance(component, IterativeTask) for component in self.components):
+            raise UserError(f"{self.name}: components={shortened(self.components)}: expected tasks, none a mixture")
         if len(self.components) < 2:
             raise UserError(f"{self.name}: a mixture needs two tasks or more")
         if len(self.weights) != len(self.components) or not all(w > 0 for w in self.weights):
             expected = f"{len(self.components)} positive numbers, one a task"
-            raise UserError(f"{self.name}: weights={self.weights}: expected {expected}")
+            raise UserError(f"{self.name}: weights={shortened(self.weights)}: expected {expected}")
         if abs(sum(self.weights) - 1) > 1e-9:
-            raise UserError(f"{self.name}: weights={self.weights} sum to {sum(self.weights):.12g}: expected 1")
+            raise UserError(
+                f"{self.name}: weights={shortened(self.weights)} sum to {sum(self.weights):.12g}: expected 1"
+            )
 
     @property
     def alphabet(self) -> int:
