@@ -34,8 +34,45 @@ RAW = {
 
 VALUES = (
     *RAW,
-    *(None, True, False, 0, 1, 2, 3, -1, 7, 0.5, -0.0, 1e308, 10**9, 2**31, 2**63, 10**30, "", "x", "x" * 5000, "a\nb", "é", "../x"),
-    *("/etc/passwd", f"{STRANGER}:t", "<script>", "running", "finished", "diverged", "copy", "polynomial:p=1021", "parity:x", [], {}, [1], {"a": 1}),
+    *(
+        None,
+        True,
+        False,
+        0,
+        1,
+        2,
+        3,
+        -1,
+        7,
+        0.5,
+        -0.0,
+        1e308,
+        10**9,
+        2**31,
+        2**63,
+        10**30,
+        "",
+        "x",
+        "x" * 5000,
+        "a\nb",
+        "é",
+        "../x",
+    ),
+    *(
+        "/etc/passwd",
+        f"{STRANGER}:t",
+        "<script>",
+        "running",
+        "finished",
+        "diverged",
+        "copy",
+        "polynomial:p=1021",
+        "parity:x",
+        [],
+        {},
+        [1],
+        {"a": 1},
+    ),
     *([[0, 0], [0, 0]], [-1, 99], [[]], "cuda", "float64", "bfloat16", "none", "nan", "0" * 64, "bbbb", "1e400"),
 )
 
@@ -56,7 +93,16 @@ class Damage:
             return _BYTES.get(self.how, _flipped)(data, self.place)
         try:
             return kind(data, self)
-        except (ValueError, KeyError, TypeError, RuntimeError, OverflowError, AttributeError, RecursionError, pl.exceptions.PolarsError):
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            RuntimeError,
+            OverflowError,
+            AttributeError,
+            RecursionError,
+            pl.exceptions.PolarsError,
+        ):
             return data  # damaged before, or no such change
 
 
@@ -128,9 +174,15 @@ def _table(data: bytes, damage: Damage) -> bytes:
     column = table.columns[damage.place % len(table.columns)]
     row = damage.place // 7 % max(1, len(table))
     if damage.how == "drop":
-        table = (table.drop(column), table.head(row), table.filter(pl.int_range(pl.len()) != row), table.clear())[damage.place % 4]
+        table = (table.drop(column), table.head(row), table.filter(pl.int_range(pl.len()) != row), table.clear())[
+            damage.place % 4
+        ]
     elif damage.how == "add":
-        table = pl.concat([table, table[row : row + 1]]) if damage.place % 2 else table.with_columns(pl.lit(1).alias("more"))
+        table = (
+            pl.concat([table, table[row : row + 1]])
+            if damage.place % 2
+            else table.with_columns(pl.lit(1).alias("more"))
+        )
     elif damage.how == "key":
         table = table.rename({column: str(damage.value)[:40]})
     elif damage.how == "wrap":
@@ -143,7 +195,12 @@ def _table(data: bytes, damage: Damage) -> bytes:
         elif table.schema[column].is_integer():
             new = new if isinstance(new, int) else (None, -1, 0, 7, 10**9, 1024)[damage.place % 6]
         is_row = pl.int_range(pl.len()) == row
-        table = table.with_columns(pl.when(is_row | (damage.place % 3 == 0)).then(pl.lit(new, dtype=table.schema[column])).otherwise(pl.col(column)).alias(column))
+        table = table.with_columns(
+            pl.when(is_row | (damage.place % 3 == 0))
+            .then(pl.lit(new, dtype=table.schema[column]))
+            .otherwise(pl.col(column))
+            .alias(column)
+        )
     buffer = io.BytesIO()
     table.write_parquet(buffer)
     return buffer.getvalue()
@@ -166,23 +223,38 @@ def _tensors(data: bytes, damage: Damage) -> bytes:
     elif damage.how == "key":
         tensors[str(damage.value)[:40]] = tensors.pop(name)
     elif damage.how == "wrap":
-        tensors[name] = (tensor[None].clone(), tensor.double(), tensor.long(), tensor.bool(), tensor.flatten()[:1].clone(), tensor.flatten()[:0].clone(), tensor.bfloat16())[damage.place // 2 % 7]
+        tensors[name] = (
+            tensor[None].clone(),
+            tensor.double(),
+            tensor.long(),
+            tensor.bool(),
+            tensor.flatten()[:1].clone(),
+            tensor.flatten()[:0].clone(),
+            tensor.bfloat16(),
+        )[damage.place // 2 % 7]
     else:
         new = (math.nan, math.inf, 0.0, 1e30, -1.0, 1e-30, 255.0)[damage.place // 2 % 7]
-        tensors[name] = torch.full_like(tensor, new if tensor.is_floating_point() else min(int(new), 255) if math.isfinite(new) and abs(new) < 256 else 99)
+        tensors[name] = torch.full_like(
+            tensor,
+            new if tensor.is_floating_point() else min(int(new), 255) if math.isfinite(new) and abs(new) < 256 else 99,
+        )
     return save(tensors, metadata)
 
 
 def damage(folder: Path, damage: Damage) -> str:
     """Damage a file of a folder, put its digest into the checksums, and return the file's name."""
-    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    names = sorted(
+        str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")
+    )
     # JSON, tables and tensors more often than pictures and pages, which are not read.
     read = [name for name in names if name.endswith((".json", ".parquet", ".safetensors"))]
     name = (read * 3 + names)[damage.file % len(read * 3 + names)]
     path = folder / name
     data = damage.applied(name, path.read_bytes())
     path.write_bytes(data)
-    checksums = next((parent / "checksums.json" for parent in path.parents if (parent / "checksums.json").exists()), None)
+    checksums = next(
+        (parent / "checksums.json" for parent in path.parents if (parent / "checksums.json").exists()), None
+    )
     if checksums and path != checksums:
         try:
             table = json.loads(checksums.read_bytes())

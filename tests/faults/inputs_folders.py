@@ -1,5 +1,6 @@
 """Folders of every kind, made once for a test process: runs, models, scans and a study; copies of them to damage."""
 
+import atexit
 import contextlib
 import functools
 import io
@@ -16,7 +17,6 @@ from iterhead.cli import main
 from iterhead.runs.paths import run_folder_name
 from iterhead.runs.training import train
 from iterhead.settings import parse_config
-from iterhead.studies.results import report
 from iterhead.studies.runner import kept_checkpoints
 
 STUDY_MODULE = "from helpers.tiny_study import tiny_study\nstudy = tiny_study(4)\n"
@@ -45,8 +45,9 @@ class _Stop:
 
 @functools.cache
 def made() -> Path:
-    """Return a folder with `runs` (two of them), `model`, `scans` and `studied`, the runs of a study; not to be changed."""
+    """Return a folder with `runs`, `model`, `scans` and `studied`, the runs of a study; it must not be changed."""
     folder = Path(tempfile.mkdtemp(prefix="inputs-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     options = {"threads": 1, "device": "cpu"}
     with inside(folder), contextlib.redirect_stdout(io.StringIO()):
         train(parse_config(TINY), **options)
@@ -56,7 +57,6 @@ def made() -> Path:
         assert main(["report", FINISHED]) == 0
         assert main(["export", FINISHED, "--to", "model"]) == 0
         assert main(["scan", "model", *SCAN, "--device", "cpu"]) == 0
-        (scan,) = Path("scans").iterdir()
         Path("mine.py").write_text(STUDY_MODULE)
         studies = [tiny_study(4)]
         kept = kept_checkpoints(studies)

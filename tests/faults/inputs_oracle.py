@@ -26,6 +26,7 @@ from typing import Any
 from unittest import mock
 
 import matplotlib.pyplot
+
 from iterhead.cli import main
 from iterhead.errors import UserError
 
@@ -56,11 +57,11 @@ _clock: list[float] = []
 """When the making of a trainer began."""
 
 
-class Working(BaseException):  # noqa: N818 - no error
+class Working(BaseException):
     """The input is accepted, and work begins."""
 
 
-class Hanging(BaseException):  # noqa: N818
+class Hanging(BaseException):
     """The call takes too long."""
 
 

@@ -1,4 +1,4 @@
-"""Values that a setting may be given: valid ones, those at a bound, just beyond it, far beyond it, and of wrong types."""
+"""Values for a setting: valid ones, those at a bound, just beyond it, far beyond it, and of wrong types."""
 
 import math
 from typing import Any
@@ -23,16 +23,82 @@ SETTINGS = {".".join(setting.path): setting for setting in settings()}
 FIELDS = tuple(name.rpartition(".")[2] for name in SETTINGS)
 
 WORDS = (
-    *("", " ", "none", "true", "null", "-", "--", "=", "\x00", "\n", "a\nb", "\t", "é", "٣", "½", "🙂", "\u202e", "\ud800"),
+    *(
+        "",
+        " ",
+        "none",
+        "true",
+        "null",
+        "-",
+        "--",
+        "=",
+        "\x00",
+        "\n",
+        "a\nb",
+        "\t",
+        "é",
+        "٣",
+        "½",
+        "🙂",
+        "\u202e",
+        "\ud800",
+    ),
     *("a" * 5000, "../..", "/", "%s", "{0}", "{", "$(date)", "<script>", "\x1b[31m", "\x85", "\u2028", "\ufeff"),
 )
 
 COUNTS = (0, 1, 2, 3, 4, 5, 7, 8, 16, 24, 97, 1021, 1024, 1025, 8192, 8193, 32768, 32769)
-INTEGERS = (*COUNTS, -1, -2, 10**6, 2**31 - 1, 2**31, 2**32, 2**53 + 1, 2**63 - 1, 2**63, 2**64, 10**30, -(10**30), 10**4299)
-FLOATS = (0.0, -0.0, 1.0, 0.5, 1e-3, 5e-324, 1e-300, 1e300, 1.7e308, -1e-9, 0.9999999999999999, math.inf, -math.inf, math.nan)
+INTEGERS = (
+    *COUNTS,
+    -1,
+    -2,
+    10**6,
+    2**31 - 1,
+    2**31,
+    2**32,
+    2**53 + 1,
+    2**63 - 1,
+    2**63,
+    2**64,
+    10**30,
+    -(10**30),
+    10**4299,
+)
+FLOATS = (
+    0.0,
+    -0.0,
+    1.0,
+    0.5,
+    1e-3,
+    5e-324,
+    1e-300,
+    1e300,
+    1.7e308,
+    -1e-9,
+    0.9999999999999999,
+    math.inf,
+    -math.inf,
+    math.nan,
+)
 
 NUMBER_TEXTS = (
-    *("1e3", "1.0", "0x10", "1_000", "+3", " 3 ", "-0", "00", "٣", "1e400", "-1e400", "nan", "inf", "-inf", "1e-999", ".5"),
+    *(
+        "1e3",
+        "1.0",
+        "0x10",
+        "1_000",
+        "+3",
+        " 3 ",
+        "-0",
+        "00",
+        "٣",
+        "1e400",
+        "-1e400",
+        "nan",
+        "inf",
+        "-inf",
+        "1e-999",
+        ".5",
+    ),
     *("5.", "1,5", "0b1", "infinity", "1" + "0" * 400, HUGE, f"-{HUGE}", f"0.{HUGE}", f"1e{HUGE}", "1j", "1/2", "--3"),
 )
 
@@ -55,7 +121,25 @@ def integers() -> st.SearchStrategy[int]:
 
 def wrong() -> st.SearchStrategy[Any]:
     """Values of types that no setting has."""
-    fixed = (None, True, False, [], {}, (), b"x", 3j, object(), [1], {"a": 1}, {1: 2}, {"": {}}, range(3), int, 3.0, "3")
+    fixed = (
+        None,
+        True,
+        False,
+        [],
+        {},
+        (),
+        b"x",
+        3j,
+        object(),
+        [1],
+        {"a": 1},
+        {1: 2},
+        {"": {}},
+        range(3),
+        int,
+        3.0,
+        "3",
+    )
     return st.sampled_from(fixed)
 
 
@@ -85,7 +169,9 @@ def text(setting: Setting) -> st.SearchStrategy[str]:
 @st.composite
 def changes(draw: st.DrawFn, of: Any = value) -> dict[str, Any]:
     """One changed setting, or a few; by dotted name."""
-    names = draw(st.lists(st.sampled_from(sorted(SETTINGS)), min_size=1, max_size=draw(st.sampled_from((1, 1, 1, 2, 6)))))
+    names = draw(
+        st.lists(st.sampled_from(sorted(SETTINGS)), min_size=1, max_size=draw(st.sampled_from((1, 1, 1, 2, 6))))
+    )
     return {name: draw(of(SETTINGS[name])) for name in names}
 
 

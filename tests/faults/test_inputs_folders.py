@@ -38,13 +38,20 @@ def check(words: list[str], folder: Path, damaged: Path, harm: list) -> list[str
 
 
 def run_words(name):
-    return st.sampled_from(
-        (["show"], ["show", "--json"], ["show", name], ["show", name, "--json"], ["report", name], RUN if name == FINISHED else CONTINUE)
-        + (["transfer", "--from", name, "--task", "copy", "--threads", "1"], ["export", name, "--to", "new"], ["export", name, "--to", "new", "--epoch", "1"])
+    words = (
+        *(["show"], ["show", "--json"], ["show", name], ["show", name, "--json"], ["report", name]),
+        RUN if name == FINISHED else CONTINUE,
+        ["transfer", "--from", name, "--task", "copy", "--threads", "1"],
+        *(["export", name, "--to", "new"], ["export", name, "--to", "new", "--epoch", "1"]),
     )
+    return st.tuples(st.just(name), st.sampled_from(words), HARM)
 
 
-@generated("damaged runs", 1500, st.sampled_from((FINISHED, HALF)).flatmap(lambda name: st.tuples(st.just(name), run_words(name), HARM)))
+@generated(
+    "damaged runs",
+    1500,
+    st.sampled_from((FINISHED, HALF)).flatmap(run_words),
+)
 def test_runs(example, folder):
     name, words, harm = example
     copied(folder, f"runs/{name}")
@@ -57,7 +64,16 @@ def test_verified(example, folder):
     return check(["verify", FINISHED, "--sequences", "2"], folder, folder / "runs" / FINISHED, example)
 
 
-STUDY_WORDS = st.sampled_from((["status", STUDY], ["status", STUDY, "--json"], ["retry", STUDY], ["run", STUDY], ["report", STUDY, "--redraw"], ["list", STUDY]))
+STUDY_WORDS = st.sampled_from(
+    (
+        ["status", STUDY],
+        ["status", STUDY, "--json"],
+        ["retry", STUDY],
+        ["run", STUDY],
+        ["report", STUDY, "--redraw"],
+        ["list", STUDY],
+    )
+)
 
 
 @generated("damaged studies", 400, st.tuples(STUDY_WORDS, HARM))

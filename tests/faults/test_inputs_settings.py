@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from faults.inputs_harness import generated
 from faults.inputs_oracle import observed, problems, wrong_with
 from faults.inputs_toml import damaged, document
-from faults.inputs_values import FIELDS, SETTINGS, changes, integers, nested, text, value, words, wrong
+from faults.inputs_values import FIELDS, changes, integers, nested, text, value, words, wrong
 from iterhead.cli.options import as_options
 from iterhead.prompts import FORMS
 from iterhead.scans.settings import ScanConfig
@@ -41,17 +41,28 @@ def test_python(example, folder):
 
 WILD = st.recursive(
     st.none() | st.booleans() | integers() | st.floats() | st.text(max_size=5) | wrong(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from((*FIELDS, "data", "model")) | st.text(max_size=4), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from((*FIELDS, "data", "model")) | st.text(max_size=4), inner, max_size=4)
+    ),
     max_leaves=8,
 )
 
 
-@generated("values of any shape in Python", 500, WILD | st.dictionaries(st.sampled_from(("data", "model", "training", "start", "task", "seed")), WILD))
+@generated(
+    "values of any shape in Python",
+    500,
+    WILD | st.dictionaries(st.sampled_from(("data", "model", "training", "start", "task", "seed")), WILD),
+)
 def test_python_shapes(example, folder):
     return problems(observed(lambda: parse_as(type(parse_config({})), example).digest, folder), ("",), folder)
 
 
-@generated("TOML of settings", 800, changes(value).map(nested).map(document).map(lambda text: text.encode("utf-8", "surrogatepass")))
+@generated(
+    "TOML of settings",
+    800,
+    changes(value).map(nested).map(document).map(lambda text: text.encode("utf-8", "surrogatepass")),
+)
 def test_toml(example, folder):
     return toml_called(example, folder)
 
@@ -80,6 +91,12 @@ SCAN = {
 }
 
 
-@generated("settings of scans", 500, st.dictionaries(st.sampled_from((*SCAN, "x")), st.none()).flatmap(lambda names: st.fixed_dictionaries({name: SCAN.get(name, wrong()) | wrong() for name in names})))
+@generated(
+    "settings of scans",
+    500,
+    st.dictionaries(st.sampled_from((*SCAN, "x")), st.none()).flatmap(
+        lambda names: st.fixed_dictionaries({name: SCAN.get(name, wrong()) | wrong() for name in names})
+    ),
+)
 def test_scan_settings(example, folder):
     return problems(observed(partial(parse_as, ScanConfig, example), folder), (*SCAN, "'x'"), folder)
