@@ -242,5 +242,6 @@ def called(words: Sequence[str], folder: Path) -> Outcome:
 
 
 def wrong_with(words: Sequence[str], folder: Path, named: Sequence[str]) -> list[str]:
-    """Return what is wrong with how a command line ends; see `problems`."""
-    return problems(called(words, folder), named, folder, words[0] if words else "")
+    """Return what is wrong with how a command line ends; see `problems`. A message may also name a long word."""
+    long = [repr(word)[1:9] for word in words if len(word) > 4000 or not word.isprintable()]
+    return problems(called(words, folder), (*named, *long), folder, words[0] if words else "")

@@ -14,7 +14,7 @@ from iterhead.scans.settings import ScanConfig
 from iterhead.settings import parse_config
 from iterhead.settings.reading import parse_as
 
-NAMED = (*FIELDS, *(name.replace("_", "-") for name in FIELDS), "setting", "memory", "task", "polynomial", "mix:")
+NAMED = (*FIELDS, *(name.replace("_", "-") for name in FIELDS), "setting", "memory", "polynomial", "mix:", "parity")
 TINY_OPTIONS = as_options(parse_config(nested({})))
 
 

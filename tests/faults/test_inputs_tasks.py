@@ -86,7 +86,7 @@ def test_texts_as_options(example, folder):
     return wrong_with(words, folder, (*NAMED, example[:8].strip() or "task", "vocabulary"))
 
 
-COMMANDS = (["run", *TINY_OPTIONS, "--task"], ["handmade", "--max-length", "3", "--task"], ["scan", "x", "--task"])
+COMMANDS = (["run", *TINY_OPTIONS, "--task"], ["handmade", "--max-length", "3", "--task"], ["scan", "./x", "--task"])
 _OWN = ("hostile:t", "hostile:t", "hostile:t", "hostile:u", "mix:copy,hostile(t)", "hostile.t:t", "hostile:__dict__")
 
 
@@ -94,7 +94,7 @@ _OWN = ("hostile:t", "hostile:t", "hostile:t", "hostile:u", "mix:copy,hostile(t)
 def test_modules(example, folder):
     words, name, module = example
     (folder / "hostile.py").write_text(module, encoding="utf-8", errors="surrogatepass")
-    return wrong_with([*words, name], folder, ("hostile", "mix:", "vocabulary", "x: no such folder"))
+    return wrong_with([*words, name], folder, ("hostile", "mix:", "vocabulary", "./x"))
 
 
 _MODULES = ("os", "sys", "json", "__main__", "iterhead", "numpy", "torch", "a.b", "hostile.x", "os.path", "builtins")
