@@ -15,6 +15,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
@@ -115,6 +116,24 @@ def write(path: Path, data: bytes) -> None:
         pass
 
 
+def read(path: Path, most: int | None = None) -> bytes | None:
+    """Return the content of a file of at most `most` bytes; None if it is not there.
+
+    Raises:
+        UserError: it cannot be read, is larger, or is no regular file: reading a pipe may take forever.
+    """
+    with explained("read", path):
+        try:
+            status = path.stat()
+            if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+                raise UserError(f"{path}: expected a regular file: move what is in its place")
+            if most is not None and status.st_size > most:
+                raise UserError(f"{path} is damaged: expected at most {most:,} bytes, got {status.st_size:,}; {RESCUE}")
+            return path.read_bytes()
+        except FileNotFoundError:
+            return None
+
+
 def is_name(name: str) -> bool:
     """Return whether a run may have a file of this name: relative, no hidden part, not checksums.json."""
     parts = PurePosixPath(name).parts
@@ -125,13 +144,11 @@ def is_name(name: str) -> bool:
 def read_checksums(folder: Path) -> dict[str, list[str]]:
     """Return the accepted digests of each name, the newest last; none without a checksums.json."""
     path = folder / CHECKSUMS
-    with explained("read", path):
-        try:
-            return _parse_checksums(path.read_bytes())
-        except FileNotFoundError:
-            return {}
-        except (ValueError, RecursionError):
-            raise UserError(f"{path} is damaged: expected names and their sha256 digests; {RESCUE}") from None
+    data = read(path)
+    try:
+        return {} if data is None else _parse_checksums(data)
+    except (ValueError, RecursionError):
+        raise UserError(f"{path} is damaged: expected names and their sha256 digests; {RESCUE}") from None
 
 
 def accept(folder: Path, files: Mapping[str, bytes]) -> None:

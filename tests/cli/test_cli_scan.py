@@ -67,7 +67,7 @@ def test_json_and_a_second_call(call, stored, strict_json):
     result = strict_json(first.out)
     assert first.out.count("\n") == 1
     assert result["verdict"] == "iteration-head"
-    stored_result = RunFolder(Path(result["folder"])).read_json("result.json")
+    stored_result = RunFolder(Path(result["folder"])).read_json("result.json", dict)
     assert stored_result == {name: value for name, value in result.items() if name != "folder"}
     assert call(f"scan {stored / 'planted'} {QUICK} --json").out == first.out
 

@@ -17,7 +17,7 @@ from iterhead.report import overview, run_page, scan_page, study_page
 from iterhead.report.assemble import PAGE, assemble, pack, typeset
 from iterhead.report.replay import left_out, plan, replay
 from iterhead.report.run_page import SCRIPTS, STYLES, run_report, write_report
-from iterhead.runs.run import PROVENANCE, load
+from iterhead.runs.run import PROVENANCE, load, provenance
 from iterhead.runs.training import train
 from iterhead.tasks import task
 
@@ -100,8 +100,8 @@ def test_a_folder_in_use_and_one_without_a_network_are_refused(run, tmp_path):
     with run.folder.lock(), pytest.raises(UserError, match="working on this run"):
         write_report(run)
     bare = stored(tmp_path / "bare", untrained(3, width=4), "parity", max_length=3)
-    for place in (bare.folder.path / "checkpoints").iterdir():
-        place.unlink()
+    with bare.folder.lock():
+        bare.folder.remove([name for name in bare.folder.names() if name.startswith("checkpoints/")])
     with pytest.raises(UserError, match="nothing trained yet"):
         run_report(load(bare.folder.path))
 
@@ -188,9 +188,8 @@ def test_a_mixture_asks_which_task(tmp_path, made_page, open_page):
 def test_names_cannot_bring_markup_into_the_page(run, tmp_path, open_page, monkeypatch):
     """A task's name, its formula, a run's folder and its recorded versions, all of them hostile."""
     versions = {"torch": ATTACK, "iterhead": ATTACK}
-    read = run.folder.read_json
-    monkeypatch.setattr(run.folder, "read_json", lambda name: versions if name == PROVENANCE else read(name))
-    monkeypatch.setattr(run.folder, "has", lambda name: name == PROVENANCE or (run.folder.path / name).is_file())
+    with run.folder.lock():
+        run.folder.write_json(PROVENANCE, provenance(run.config) | versions)
     hostile = {
         "name": ATTACK,
         "components": [
@@ -209,6 +208,8 @@ def test_names_cannot_bring_markup_into_the_page(run, tmp_path, open_page, monke
     assert "onerror=alert(1)" in page.locator("#command").inner_text()
     assert "onerror=alert(1)" in page.locator("h1").inner_text()
     assert "onerror=alert(1)" in page.locator("#inputs-help").inner_text()
+    with run.folder.lock():
+        run.folder.remove([PROVENANCE])
 
 
 def test_should_markup_slip_through_the_policy_runs_no_script(written, tmp_path, browser):

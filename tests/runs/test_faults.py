@@ -184,3 +184,12 @@ def test_settings_from_a_folder_import_nothing_in_another_process_either(own, tm
     assert not (tmp_path / "ran").exists()
     subprocess.run([sys.executable, "-c", code], input=pickle.dumps(parse_config({"task": "evil:t"})), check=True)
     assert (tmp_path / "ran").exists()
+
+
+def test_an_export_needs_the_task_by_name_too(own, tmp_path, capsys):
+    pytest.importorskip("transformers")
+    assert main(["export", "own", "--to", "exported"]) == 2
+    assert "--task evil:t" in capsys.readouterr().err
+    assert not (tmp_path / "ran").exists()
+    assert main(["export", "own", "--to", "exported", "--task", "evil:t"]) == 0
+    assert (tmp_path / "exported/model.safetensors").exists()

@@ -12,10 +12,12 @@ import pytest
 import torch
 
 from helpers.messages import message
+from iterhead.contents import Column, TensorSpec
 from iterhead.errors import UserError
 from iterhead.runs.storage import RunFolder, table_bytes, tensor_bytes
 
 WEIGHTS = {"W": torch.arange(6.0).reshape(2, 3), "epoch": torch.tensor(12)}
+COLUMNS = {"epoch": Column(polars.Int64), "name": Column(polars.String), "value": Column(polars.Float64)}
 TABLE = polars.DataFrame({"epoch": [0, 1], "name": ["accuracy", "peakiness"], "value": [0.25, 0.5]})
 NAMES = [
     "checkpoints/epoch-00012.safetensors",
@@ -35,7 +37,7 @@ def run(tmp_path: Path) -> RunFolder:
     folder.write_json("config.json", {"seed": 3})
     folder.write("measurements.parquet", table_bytes(TABLE))
     folder.write("checkpoints/epoch-00012.safetensors", tensor_bytes(WEIGHTS))
-    folder.write("state.safetensors", tensor_bytes(WEIGHTS, {"epoch": "12"}))
+    folder.write("state.safetensors", tensor_bytes(WEIGHTS))
     folder.write_json("status.json", {"done": False})
     folder.write_many({"figure.png": b"\x89PNG", "figure.pdf": b"%PDF"})
     return folder
@@ -43,14 +45,12 @@ def run(tmp_path: Path) -> RunFolder:
 
 def test_what_is_written_comes_back(run: RunFolder):
     assert run.names() == NAMES
-    assert run.read_json("config.json") == {"seed": 3}
+    assert run.read_json("config.json", dict) == {"seed": 3}
     assert run.read("figure.png") == b"\x89PNG"
-    polars.testing.assert_frame_equal(run.read_table("measurements.parquet"), TABLE)
-    tensors, metadata = run.read_tensors("state.safetensors")
-    assert metadata == {"epoch": "12"}
+    polars.testing.assert_frame_equal(run.read_table("measurements.parquet", COLUMNS), TABLE)
+    tensors = run.read_tensors("state.safetensors", TensorSpec.of(WEIGHTS))
     assert tensors.keys() == WEIGHTS.keys()
     assert all(torch.equal(tensors[name], WEIGHTS[name]) for name in WEIGHTS)
-    assert run.read_tensors("checkpoints/epoch-00012.safetensors")[1] == {}
 
 
 def test_json_is_sorted_and_ends_its_line(run: RunFolder):
@@ -61,7 +61,7 @@ def test_json_is_sorted_and_ends_its_line(run: RunFolder):
 def test_json_has_no_nan_and_the_old_file_stays(run: RunFolder):
     with pytest.raises(ValueError, match="not JSON compliant"):
         run.write_json("status.json", {"loss": float("nan")})
-    assert run.read_json("status.json") == {"done": False}
+    assert run.read_json("status.json", dict) == {"done": False}
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,8 @@ def test_json_has_no_nan_and_the_old_file_stays(run: RunFolder):
 )
 def test_any_tensors_come_back(run: RunFolder, tensors):
     run.write("state.safetensors", tensor_bytes(tensors))
-    restored, metadata = run.read_tensors("state.safetensors")
-    assert (restored.keys(), metadata) == (tensors.keys(), {})
+    restored = run.read_tensors("state.safetensors", TensorSpec.of(tensors))
+    assert restored.keys() == tensors.keys()
     for name, tensor in tensors.items():
         assert restored[name].dtype == tensor.dtype
         assert torch.equal(restored[name], tensor)
@@ -88,8 +88,8 @@ def test_any_tensors_come_back(run: RunFolder, tensors):
 
 def test_several_kinds_go_in_one_write(run: RunFolder):
     run.write_many({"measurements.parquet": table_bytes(TABLE[:1]), "state.safetensors": tensor_bytes(WEIGHTS)})
-    assert run.read_table("measurements.parquet").height == 1
-    assert run.read_tensors("state.safetensors")[1] == {}
+    assert run.read_table("measurements.parquet", COLUMNS).height == 1
+    assert run.read_tensors("state.safetensors", TensorSpec.of(WEIGHTS)).keys() == WEIGHTS.keys()
 
 
 def test_files_follow_the_umask(run: RunFolder):
@@ -179,7 +179,7 @@ def test_damaged_checksums_stop_reading_and_writing(run: RunFolder, text: str):
 
 def test_a_file_made_by_hand_has_no_checksum(run: RunFolder):
     (run.path / "notes.json").write_text("{}")
-    assert "notes.json: no checksum in checksums.json" in message(run.read_json, "notes.json")
+    assert "notes.json: no checksum in checksums.json" in message(run.read_json, "notes.json", dict)
     assert run.has("notes.json")
     assert run.names() == NAMES
     (run.path / "checksums.json").unlink()

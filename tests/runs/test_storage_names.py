@@ -27,7 +27,7 @@ def test_runs_are_found_by_path_name_and_beginning(tmp_path: Path, monkeypatch: 
         assert open_run(text, out).path.absolute() == made[0].absolute()
     assert open_run("copy", out).path == open_run("runs/co", Path("elsewhere")).path == out / "copy-77"
     monkeypatch.chdir(made[0])
-    assert open_run(".", out).read_json("config.json") == {}
+    assert open_run(".", out).read_json("config.json", dict) == {}
 
 
 @pytest.mark.parametrize(

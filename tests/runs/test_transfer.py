@@ -10,7 +10,7 @@ from helpers.members import member
 from iterhead.errors import UserError
 from iterhead.runs import checkpointing
 from iterhead.runs.paths import find_runs, run_folder_name
-from iterhead.runs.run import PROVENANCE, STATE, STATUS, checkpoint_name, load, provenance
+from iterhead.runs.run import PROVENANCE, STATE, STATUS, Start, checkpoint_name, load, provenance
 from iterhead.runs.storage import CONFIG, RunFolder
 from iterhead.runs.training import train, train_population
 from iterhead.runs.transfer import from_scratch, transfer
@@ -77,15 +77,15 @@ def test_a_child_begins_with_its_parents_weights_and_records_whose(out, parent):
     assert same_bits(child.weights_at(0), parent.weights_at(3))
     assert not same_bits(child.weights_at(3), parent.weights_at(3))
     checksum = hashlib.sha256((parent.folder.path / checkpoint_name(3)).read_bytes()).hexdigest()
-    assert child.folder.read_json(PROVENANCE)["start"] == {"run": parent.name, "epoch": 3, "sha256": checksum}
-    assert "start" not in parent.folder.read_json(PROVENANCE)
+    assert child.provenance.start.model_dump() == {"run": parent.name, "epoch": 3, "sha256": checksum}
+    assert parent.provenance.start is None
     assert load(child.name, out).config == child.config
 
 
 def test_an_earlier_checkpoint(out, parent):
     child = train(settings("parity", start=parent.name, epoch=1), out=out, **MEANS)
     assert same_bits(child.weights_at(0), parent.weights_at(1))
-    assert child.folder.read_json(PROVENANCE)["start"]["epoch"] == 1
+    assert child.provenance.start.epoch == 1
 
 
 @pytest.mark.parametrize("epoch", [0, 1, 2])
@@ -98,9 +98,9 @@ def test_a_child_goes_on_to_the_same_bits_when_its_parent_is_gone(out, parent, t
     shutil.rmtree(parent.folder.path)
     child = train(config, out=out, **MEANS)
     assert child.status.epoch == 3
-    assert child.folder.read_json(PROVENANCE) == straight.folder.read_json(PROVENANCE)
+    assert child.provenance == straight.provenance
     for name in (STATE, *map(checkpoint_name, range(4))):
-        assert same_bits(child.folder.read_tensors(name)[0], straight.folder.read_tensors(name)[0]), name
+        assert child.folder.read(name) == straight.folder.read(name), name
     assert child.measurements.equals(straight.measurements)
 
 
@@ -140,11 +140,11 @@ def test_what_is_recorded_is_the_start_that_was_made(out, parent):
     config = settings("parity", start=parent.name, epochs=1)
     folder = RunFolder(out / run_folder_name(config))
     with folder.lock():
-        folder.write_json(PROVENANCE, provenance(config, {"run": parent.name, "epoch": 3, "sha256": "another"}))
+        folder.write_json(PROVENANCE, provenance(config, Start(run=parent.name, epoch=3, sha256="another")))
         folder.write_json(CONFIG, config.model_dump(mode="json"))
     child = train(config, out=out, **MEANS)
     checksum = hashlib.sha256(parent.folder.read(checkpoint_name(3))).hexdigest()
-    assert child.folder.read_json(PROVENANCE)["start"]["sha256"] == checksum
+    assert child.provenance.start.sha256 == checksum
 
 
 # Runs and those that start from them in one list

@@ -7,12 +7,14 @@ import pytest
 
 pytest.importorskip("transformers")
 
+import safetensors.torch
 import torch
 
 from helpers.interleaving import previous_token_model
 from helpers.planted import planted_gpt2, planted_llama
 from helpers.tiny_models import ARCHITECTURES, tiny_model
 from helpers.tokenizers_made import byte_level, word_level
+from iterhead.contents import parse_json
 from iterhead.errors import UserError
 from iterhead.huggingface.export import make_tokenizer, to_huggingface
 from iterhead.huggingface.language_model import LanguageModel
@@ -60,9 +62,10 @@ def test_the_planted_circuit_is_found_and_proved(planted, result):
 
 
 def test_json_round_trip(result):
-    values = json.loads(json.dumps(result.as_json(), allow_nan=False))
-    assert ScanResult.from_json(values) == result
-    assert values == RunFolder(result.folder).read_json("result.json")
+    text = json.dumps(result.as_json(), allow_nan=False)
+    assert parse_json(text.encode(), ScanResult) == result
+    values = json.loads(text)
+    assert values == RunFolder(result.folder).read_json("result.json", dict)
     assert {"verdict", "behaviour", "heads", "causal"} <= set(values)
     assert {"teacher_forced", "free"} <= set(values["behaviour"])
     assert {"layer", "head", "role", "score", "low", "high", "competing", "p"} <= set(values["heads"][0])
@@ -76,7 +79,7 @@ def test_what_is_stored(planted, result):
     right = [batch.value_ids[state][0] for state in batch.states_BL[0]]
     assert result.answers["none"]["6"] == right
     assert result.answers["mean ablation"]["6"] != right
-    inputs = folder.read_tensors("scores/6.safetensors")[0]["iteration.inputs"]  # [P, layers, heads, L, L]
+    inputs = safetensors.torch.load(folder.read("scores/6.safetensors"))["iteration.inputs"]  # [P, layers, heads, L, L]
     layer, head = planted[2]
     assert inputs[:, layer, head].argmax(-1).tolist() == [list(range(6))] * len(batch)
 

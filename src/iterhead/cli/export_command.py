@@ -14,7 +14,7 @@ def _declare(parser: Parser) -> None:
     declare(group, "--format", "FORMAT", "auto, gpt2 or transformer-lens", formats, "auto")
     declare(group, "--epoch", "N", "checkpoint of this epoch [default: the last]", whole_number(least=0))
     group.add_argument("--force", action="store_true", help="replace an earlier export in that folder")
-    declare_shared(group, "out")
+    declare_shared(group, "task", "out")
 
 
 def _export(options: argparse.Namespace, interrupts: Interrupts) -> int:
@@ -22,7 +22,7 @@ def _export(options: argparse.Namespace, interrupts: Interrupts) -> int:
     from iterhead.runs.export import export
     from iterhead.runs.run import load
 
-    run = load(options.run, options.out)
+    run = load(options.run, options.out, task=options.task)
     with interrupts.raised():  # the temporary folder is removed
         folder = export(run, options.to, options.format, epoch=options.epoch, force=options.force)
     if options.json:

@@ -3,7 +3,6 @@
 Letters: `P` positions, `C` coordinates that carry positions, `D` width, `V` vocabulary.
 """
 
-import json
 import secrets
 import shutil
 from contextlib import suppress
@@ -17,6 +16,7 @@ from torch.nn import functional as F
 from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel, PreTrainedModel, PreTrainedTokenizerFast
 
 from iterhead import atomic
+from iterhead.contents import MOST_JSON_BYTES, ContentError, parse_json
 from iterhead.errors import UserError, nearest
 from iterhead.huggingface import modeling_iterhead
 from iterhead.huggingface.loading import quiet
@@ -216,9 +216,9 @@ def check_destination(folder: Path, *, force: bool = False) -> None:
 
 
 def _is_export(folder: Path) -> bool:
-    with suppress(OSError, ValueError):
-        config = json.loads((folder / "config.json").read_bytes())
-        return isinstance(config, dict) and ORIGIN in config
+    with suppress(UserError, ContentError):
+        data = atomic.read(folder / "config.json", MOST_JSON_BYTES)
+        return ORIGIN in parse_json(data or b"", dict[str, Any])
     return False
 
 

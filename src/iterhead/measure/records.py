@@ -5,24 +5,32 @@ layer, the mass of a layer has no head, and the mass of the whole network has ne
 """
 
 import html
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from itertools import product
 from typing import Any
 
 import polars as pl
 
+from iterhead.contents import Column, ContentError
 from iterhead.criteria import HEADLINE_FROM
 from iterhead.formatting import head_label, percent
 
-SCHEMA = {
-    "epoch": pl.Int32,
-    "split": pl.String,
-    "length": pl.Int32,
-    "layer": pl.Int32,
-    "head": pl.Int32,
-    "name": pl.String,
-    "value": pl.Float64,
+COLUMNS = {
+    "epoch": Column(pl.Int32, least=0),
+    "split": Column(pl.String),
+    "length": Column(pl.Int32, nullable=True, least=1),
+    "layer": Column(pl.Int32, nullable=True, least=0),
+    "head": Column(pl.Int32, nullable=True, least=0),
+    "name": Column(pl.String),
+    "value": Column(pl.Float64, least=0, nan=True),  # nan: attention overflows just before a training diverges
 }
+
+SCHEMA = {name: column.dtype for name, column in COLUMNS.items()}
+
+TRAIN, SAMPLE, TEST = "train", "sample", "test"
+"""The splits: losses, the evaluations on the first few test sequences of each length, the last one on all of them."""
 
 Record = dict[str, Any]
 """One row, by column."""
@@ -37,6 +45,52 @@ HEAD_SCORES = ("peakiness", "weight", "invariance")
 def table(records: list[Record]) -> pl.DataFrame:
     """Return the tidy table of `records`."""
     return pl.DataFrame(records, schema=SCHEMA)
+
+
+def check_table(measurements: pl.DataFrame, lengths: Iterable[int], layers: int, heads: int, *, cot: bool) -> None:
+    """Check that the table of a run has whole evaluations: every score at every length once, within its range.
+
+    Raises:
+        ContentError: it has not.
+    """
+    losses = measurements.filter(pl.col("split") == TRAIN)
+    scores = measurements.filter(pl.col("split").is_in((SAMPLE, TEST)))
+    if scores.is_empty():
+        raise ContentError("expected an evaluation")
+    if losses.height + scores.height < measurements.height:
+        raise ContentError(f"expected only the splits {TRAIN}, {SAMPLE} and {TEST}")
+    is_loss = (losses["name"] == "loss") & losses["value"].is_finite()
+    if not is_loss.all() or losses["epoch"].n_unique() < losses.height:
+        raise ContentError("expected one finite loss for each epoch of training")
+    expected = _expected_scores(tuple(lengths), layers, heads, cot)
+    place = ["length", "layer", "head", "name"]
+    found = scores.join(expected, on=place, nulls_equal=True)
+    sizes = found.group_by("epoch", "split").agg(pl.len(), pl.struct(place).n_unique().alias("different"))
+    if found.height < scores.height or (sizes.select("len", "different") != expected.height).to_numpy().any():
+        raise ContentError("expected every score of every head at every length once in each evaluation")
+    value, most = pl.col("value"), pl.col("most")
+    if not found.select(((value <= most) | (value.is_nan() & pl.col("may_be_nan"))).all()).item():  # nan is not <= most
+        raise ContentError("column value: expected scores within their ranges, and accuracies that are numbers")
+    if scores.filter(pl.col("split") == TEST)["epoch"].n_unique() > 1:
+        raise ContentError(f"expected one evaluation of the split {TEST}")
+
+
+@cache
+def _expected_scores(lengths: tuple[int, ...], layers: int, heads: int, cot: bool) -> pl.DataFrame:
+    """Return the rows of one evaluation without their values, with the largest possible value of each."""
+    whole, rounding = 1.0, 1e-4
+    rows: list[tuple[str, int | None, int | None, float, bool]] = [
+        (name, None, None, whole, False) for name in ("accuracy", "grammar")
+    ]
+    for role in ("first", "second") if cot else ():
+        rows.append((f"{role}_mass", None, None, layers * heads + rounding, True))
+        for layer in range(layers):
+            rows.append((f"{role}_mass", layer, None, heads + rounding, True))
+            for head, score in product(range(heads), HEAD_SCORES):
+                rows.append((f"{role}_{score}", layer, head, whole + rounding, score != "peakiness"))
+    schema = {"name": pl.String, "layer": pl.Int32, "head": pl.Int32, "most": pl.Float64, "may_be_nan": pl.Boolean}
+    of_length = pl.DataFrame({"length": lengths}, schema={"length": pl.Int32})
+    return pl.DataFrame(rows, schema=schema, orient="row").join(of_length, how="cross")
 
 
 @dataclass(frozen=True)

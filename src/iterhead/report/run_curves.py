@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from iterhead.formatting import finite_or_none
 from iterhead.measure.heads import ROLES
-from iterhead.measure.records import HEAD_SCORES, head_means, headline_lengths
-from iterhead.runs.run import SAMPLE, TEST, Run
+from iterhead.measure.records import HEAD_SCORES, SAMPLE, TEST, head_means, headline_lengths
+from iterhead.runs.run import Run
 
 ROLE_SCORES = tuple(f"{role}_{score}" for role in ROLES for score in HEAD_SCORES)
 """The last axis of `head_scores`."""

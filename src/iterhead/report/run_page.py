@@ -15,7 +15,7 @@ from iterhead.report.interventions import measured_interventions, overall_accura
 from iterhead.report.replay import left_out, plan, replay
 from iterhead.report.run_curves import curves
 from iterhead.report.summary import outcome, sentences
-from iterhead.runs.run import PROVENANCE, Run
+from iterhead.runs.run import Run
 from iterhead.settings.configs import OWN
 from iterhead.studies.verification import read_verification
 from iterhead.tasks import Task, Vocabulary
@@ -110,7 +110,6 @@ def _facts(run: Run, command: str) -> tuple[Facts, Arrays]:
 
 
 def _about(run: Run, command: str) -> Facts:
-    provenance = run.folder.read_json(PROVENANCE) if run.folder.has(PROVENANCE) else {}
     disjoint = run.config.data.split == "disjoint"
     return {
         "name": run.name,
@@ -118,7 +117,7 @@ def _about(run: Run, command: str) -> Facts:
         "epoch": run.checkpoints[-1],
         "seconds": run.status.train_seconds,
         "command": command,
-        "versions": {name: value for name, value in provenance.items() if name not in ("task", "start")},
+        "versions": run.provenance.versions if run.provenance else {},
         "settings": run.config.model_dump(mode="json", exclude={"model": run.config.model.unused}),
         "origin": "never seen in training" if disjoint else "drawn like the training sequences",
     }

@@ -18,10 +18,10 @@ from iterhead.data.splits import Dataset
 from iterhead.figures.run_figure import run_figure_files
 from iterhead.measure.emergence import has_emerged
 from iterhead.measure.evaluate import evaluate_population
-from iterhead.measure.records import Record, Scores, headline, table
+from iterhead.measure.records import SAMPLE, TEST, Record, Scores, headline, table
 from iterhead.model.hooks import HookedModel
 from iterhead.runs.options import Evaluation, Observer, evaluations
-from iterhead.runs.run import MEASUREMENTS, SAMPLE, STATE, STATUS, TEST, Run, Status, checkpoint_name, history
+from iterhead.runs.run import MEASUREMENTS, STATE, STATUS, Run, Status, checkpoint_name, history
 from iterhead.runs.storage import table_bytes, tensor_bytes
 from iterhead.training.trainer import Trainer
 
@@ -60,17 +60,16 @@ class RunWriter:
         training = self.run.config.training
         return epoch % training.evaluate_every == 0 or epoch == training.epochs
 
-    def resume(self, epoch: int, metadata: Mapping[str, str]) -> None:
+    def resume(self, epoch: int) -> None:
         """Continue after `epoch`, the one of the saved state. Rows of later epochs are dropped.
 
-        A kill between the state and the status leaves an older status: it is brought up to date here.
+        A kill between the state and the status leaves an older status: it is brought up to date here, but for the time
+        since then, which is lost. The state holds no time, so that a resumed run ends with the same bytes.
         """
-        rows = self.run.folder.read_table(MEASUREMENTS)
+        rows = self.run.measurements
         self._records = rows.filter((pl.col("epoch") <= epoch) & (pl.col("split") != TEST))
         self._history = history(self._records)
-        self.status = replace(
-            self.status, epoch=epoch, emerged=self._has_emerged(), train_seconds=float(metadata["train_seconds"])
-        )
+        self.status = replace(self.status, epoch=epoch, emerged=self._has_emerged())
         self._save({})
 
     def add_epoch(self, epoch: int, loss: float, seconds: float) -> None:
@@ -92,7 +91,7 @@ class RunWriter:
             {
                 MEASUREMENTS: table_bytes(self._records),
                 checkpoint_name(epoch): tensor_bytes(weights),
-                STATE: tensor_bytes(state, {"train_seconds": repr(self.status.train_seconds)}),
+                STATE: tensor_bytes(state),
             }
         )
 
@@ -177,10 +176,9 @@ class PopulationTraining:
         if not self._writers[0].run.folder.has(STATE):
             self._evaluate(range(len(self._writers)), notify=False)
             return
-        saved = [writer.run.folder.read_tensors(STATE) for writer in self._writers]
-        self._trainer.load_states([state for state, _ in saved])
-        for writer, (_, metadata) in zip(self._writers, saved, strict=True):
-            writer.resume(self._trainer.epoch, metadata)
+        self._trainer.load_states([writer.run.training_state for writer in self._writers])
+        for writer in self._writers:
+            writer.resume(self._trainer.epoch)
 
     def _drop_diverged(self, losses: Sequence[float]) -> None:
         weights = self._trainer.is_finite()

@@ -72,7 +72,7 @@ def _of_run(run: Run, epoch: int | None) -> Exported:
     epoch = last if epoch is None else epoch
     return Exported(
         model=model,
-        task=run.config.iterative_task,
+        task=run.task,
         data=run.config.data,
         scores=run.scores if epoch == last else run.history.get(epoch),
         run=run.name,

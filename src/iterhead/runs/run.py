@@ -10,20 +10,21 @@ from functools import cached_property
 from html import escape
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import polars as pl
 import torch
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field
 from torch import Tensor
 
 from iterhead import atomic
+from iterhead.contents import STRICT
 from iterhead.data.splits import Dataset, make_dataset
 from iterhead.errors import UserError, shortened
 from iterhead.formatting import length_range, percent, plural
 from iterhead.huggingface.network import Network, make_network
 from iterhead.machine import weights_dtype
-from iterhead.measure.records import SCHEMA, Scores, headline
+from iterhead.measure.records import COLUMNS, SAMPLE, TEST, Scores, check_table, headline
 from iterhead.runs.paths import open_run
 from iterhead.runs.storage import CONFIG, RunFolder
 from iterhead.settings import RunConfig
@@ -31,6 +32,7 @@ from iterhead.settings.reading import stored_config
 from iterhead.tasks import Task, Vocabulary
 from iterhead.tasks import task as named_task
 from iterhead.tasks.catalogue import NotImportedError
+from iterhead.training.trainer import state_specs, weight_specs
 
 MEASUREMENTS = "measurements.parquet"
 STATE = "state.safetensors"
@@ -38,12 +40,11 @@ STATUS = "status.json"
 PROVENANCE = "provenance.json"
 FIGURE = "figure.png"
 
-_CHECKPOINT = re.compile(r"checkpoints/epoch-[0-9]{5,9}\.safetensors")
+FORMAT = 2
+"""Of run folders. Folders of iterhead 0.1.0 name none, which counts as 1: their state.safetensors has a time in it.
 
-T = TypeVar("T")
-
-# The splits of the regular evaluations, the first few test sequences of each length, and of the last one, all of them.
-SAMPLE, TEST = "sample", "test"
+A change that makes older versions of iterhead misread a folder makes it larger.
+"""
 
 
 def checkpoint_name(epoch: int) -> str:
@@ -51,17 +52,53 @@ def checkpoint_name(epoch: int) -> str:
     return f"checkpoints/epoch-{epoch:05d}.safetensors"
 
 
-def provenance(config: RunConfig, start: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return what a run's numbers depend on besides its settings: a digest of the task, versions, and its start."""
+class NewerFormatError(UserError):
+    """A later version of iterhead made the folder: nothing is wrong with it."""
+
+
+class _MadeBy(BaseModel):
+    """What is read of the provenance of a run of any version."""
+
+    iterhead: str = "another version"
+    format: int = Field(default=1, ge=1)
+
+
+class Start(BaseModel):
+    """The checkpoint that a run started from."""
+
+    model_config = STRICT
+    run: str
+    epoch: int = Field(ge=0)
+    sha256: str
+
+
+class Provenance(BaseModel):
+    """What a run's numbers depend on besides its settings: a digest of the task, versions, and its start."""
+
+    model_config = STRICT
+    format: int = 1
+    task: str = Field(pattern="^[0-9a-f]{16}$")
+    iterhead: str
+    python: str
+    torch: str
+    numpy: str
+    start: Start | None = None
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """The versions, by name."""
+        return self.model_dump(include={"iterhead", "python", "torch", "numpy"})
+
+
+def provenance(config: RunConfig, start: Start | None = None) -> dict[str, Any]:
+    """Return the provenance of a new run, as JSON values."""
     versions = {name: version(name) for name in ("iterhead", "torch", "numpy")}
-    origin = {"start": start} if start else {}
-    return {"task": config.iterative_task.digest, "python": platform.python_version(), **versions, **origin}
+    made = {"format": FORMAT, "task": config.iterative_task.digest, "python": platform.python_version(), **versions}
+    return made if start is None else {**made, "start": start.model_dump()}
 
 
-class _Provenance(BaseModel):
-    """What is read of provenance.json; it has more."""
-
-    task: str  # its digest
+_Count = Annotated[int, Field(ge=0, lt=10**9)]
+_Seconds = Annotated[float, Field(ge=0)]
 
 
 @dataclass(frozen=True)
@@ -72,17 +109,17 @@ class Status:
     """
 
     state: Literal["running", "finished", "diverged"]  # running or interrupted; diverged: its loss was not finite
-    epoch: int  # trained and saved
+    epoch: _Count  # trained and saved
     emerged: bool  # the head had emerged and stayed for three evaluations
-    threads: int
-    train_seconds: float  # in training steps
-    total_seconds: float  # evaluation and drawing included
+    threads: _Count
+    train_seconds: _Seconds  # in training steps
+    total_seconds: _Seconds  # evaluation and drawing included
     message: str = ""  # why it diverged, if it did
     device: str = "cpu"  # of the last part of the training
-    precision: str = ""  # dtype of the training steps
+    precision: Literal["", "float32", "float64", "bfloat16"] = ""  # dtype of the training steps
     compiled: bool = False
 
-    __pydantic_config__ = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+    __pydantic_config__ = STRICT
 
 
 class Run:
@@ -91,16 +128,32 @@ class Run:
     def __init__(self, folder: RunFolder):
         folder.check()
         self.folder = folder
-        try:
-            self.config: RunConfig = stored_config(folder.read_json(CONFIG))
-        except UserError as error:
-            raise error if "damaged" in str(error) else folder.malformed(CONFIG, str(error)) from None
+        self.provenance = self._read_provenance()
+        self.config = self._read_config()
         self._check_complete()
         with suppress(NotImportedError):
             self._check_task(self.config.iterative_task)
 
+    def _read_provenance(self) -> Provenance | None:
+        if not self.folder.has(PROVENANCE):
+            return None
+        made = self.folder.read_json(PROVENANCE, _MadeBy)
+        if made.format > FORMAT:
+            raise NewerFormatError(
+                f"{self.folder.path}: made by iterhead {shortened(made.iterhead)} in format {made.format}, and this "
+                f"iterhead reads formats up to {FORMAT}: update it (pip install --upgrade iterhead)"
+            )
+        return self.folder.read_json(PROVENANCE, Provenance)
+
+    def _read_config(self) -> RunConfig:
+        values = self.folder.read_json(CONFIG, dict[str, Any])
+        try:
+            return stored_config(values)
+        except UserError as error:
+            raise self.folder.damaged(CONFIG, str(error)) from None
+
     def _check_complete(self) -> None:
-        """Raise UserError if a file is missing that checksums.json names."""
+        """Raise UserError if a file is missing that checksums.json names, or a checkpoint has another name."""
         missing = atomic.missing_files(self.folder.path)
         if STATE in missing and STATUS not in missing and self.status.state != "running":
             # Studies once removed these files, but not their checksums, and kept the last checkpoint.
@@ -108,7 +161,8 @@ class Run:
             missing = [name for name in missing if name != STATE and (name == last or "checkpoints/" not in name)]
         if missing:
             path, why = self.folder.path / missing[0], f"{atomic.CHECKSUMS} names it"
-            raise UserError(f"{path} is missing: {why}; {atomic.RESCUE}")
+            raise UserError(f"{path} is missing: {why}; {self.folder.rescue}")
+        _ = self.checkpoints
 
     @property
     def task(self) -> Task:
@@ -123,24 +177,12 @@ class Run:
         return task
 
     def _check_task(self, task: Task) -> None:
-        if not self.folder.has(PROVENANCE):
-            return
-        expected, digest = self._read(PROVENANCE, _Provenance).task, task.digest
+        expected, digest = self.provenance.task if self.provenance else task.digest, task.digest
         if digest != expected:
             raise UserError(
                 f"{self.folder.path}: the task {self.config.task} has changed since this run was made (digest "
                 f"{digest}, expected {expected}): bring the old one back, or train again with the new one"
             )
-
-    def _read(self, name: str, kind: type[T]) -> T:
-        """Return a JSON file as a `kind`; UserError, in one line, if it is of another shape."""
-        data = self.folder.read(name)
-        try:
-            return TypeAdapter(kind).validate_json(data)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            place = ".".join(map(str, first["loc"]))
-            raise self.folder.malformed(name, f"{place}: {first['msg']}" if place else first["msg"]) from None
 
     @property
     def name(self) -> str:
@@ -152,17 +194,17 @@ class Run:
         """How far the run is now."""
         if not self.folder.has(STATUS):
             return Status("running", 0, False, 0, 0.0, 0.0)
-        return self._read(STATUS, Status)
+        status = self.folder.read_json(STATUS, Status)
+        if status.epoch > (limit := self.config.training.epochs):
+            raise self.folder.damaged(STATUS, f"epoch={status.epoch}: expected at most training.epochs={limit}")
+        return status
 
     @cached_property
     def measurements(self) -> pl.DataFrame:
         """The tidy table: epoch, split, length, layer, head, name, value."""
-        table = self.folder.read_table(MEASUREMENTS)
-        if dict(table.schema) != SCHEMA:
-            raise self.folder.malformed(MEASUREMENTS, f"expected the columns {', '.join(SCHEMA)}")
-        evaluated = table.filter(pl.col("split").is_in((SAMPLE, TEST)) & pl.col("value").is_not_null())
-        if not {"accuracy", "grammar"} <= set(evaluated["name"]):
-            raise self.folder.malformed(MEASUREMENTS, "expected an evaluation, with accuracy and grammar")
+        table, data, model = self.folder.read_table(MEASUREMENTS, COLUMNS), self.config.data, self.config.model
+        with self.folder.checked(MEASUREMENTS):
+            check_table(table, data.lengths, model.layers, model.heads, cot=data.cot)
         return table
 
     @property
@@ -180,10 +222,11 @@ class Run:
     def checkpoints(self) -> list[int]:
         """The epochs whose weights are stored."""
         names = [name for name in self.folder.names() if name.startswith("checkpoints/")]
-        for name in names:
-            if not _CHECKPOINT.fullmatch(name):
-                raise self.folder.malformed(name, f"expected a name such as {checkpoint_name(12)}")
-        return [int(Path(name).stem.removeprefix("epoch-")) for name in names]
+        digits = [Path(name).stem.removeprefix("epoch-") for name in names]
+        for name, number in zip(names, digits, strict=True):
+            if not re.fullmatch("[0-9]{5,9}", number) or name != checkpoint_name(int(number)):
+                raise self.folder.damaged(name, f"expected a name such as {checkpoint_name(12)}")
+        return sorted(map(int, digits))
 
     @cached_property
     def model(self) -> Network:
@@ -192,7 +235,10 @@ class Run:
             raise UserError(
                 f"{self.folder.path}: nothing trained yet: expected a checkpoint (iterhead run continues it)"
             )
-        return self.model_at(self.checkpoints[-1])
+        last, status = self.checkpoints[-1], self.status
+        if status.state == "finished" and status.epoch != last:
+            raise self.folder.damaged(STATUS, f"epoch={status.epoch}: expected that of the last checkpoint, {last}")
+        return self.model_at(last)
 
     def model_at(self, epoch: int) -> Network:
         """Return the network after `epoch` epochs; 0 is before training.
@@ -203,11 +249,7 @@ class Run:
         weights = self.weights_at(epoch)
         model = make_network(self.config.model, self.config.context, [self.config.seed])
         model.to(weights_dtype(self.config.training.precision))
-        try:
-            model.load_state_dict(weights)
-        except RuntimeError:
-            why = "its weights do not fit the settings"
-            raise self.folder.malformed(checkpoint_name(epoch), why) from None
+        model.load_state_dict(weights)
         return model.eval()
 
     def weights_at(self, epoch: int) -> dict[str, Tensor]:
@@ -215,7 +257,26 @@ class Run:
         if epoch not in self.checkpoints:
             epochs = ", ".join(map(str, self.checkpoints))
             raise UserError(f"{self.folder.path}: no checkpoint of epoch {epoch}: expected one of {epochs}")
-        return self.folder.read_tensors(checkpoint_name(epoch))[0]
+        return self.folder.read_tensors(checkpoint_name(epoch), weight_specs(self.config))
+
+    @property
+    def training_state(self) -> dict[str, Tensor]:
+        """All that training changes, as saved last: what `Trainer.load_states` takes."""
+        state = self.folder.read_tensors(STATE, state_specs(self.config))
+        if (epoch := int(state["epoch"])) > (limit := self.config.training.epochs):
+            raise self.folder.damaged(STATE, f"epoch={epoch}: expected at most training.epochs={limit}")
+        return state
+
+    def check(self) -> None:
+        """Read every file that a run has; UserError for the first one that is missing or damaged."""
+        for name in self.folder.names():
+            self.folder.read(name)
+        if self.folder.has(STATUS):
+            _ = self.status, self.measurements
+        if self.folder.has(STATE):
+            _ = self.training_state
+        for epoch in self.checkpoints:
+            self.weights_at(epoch)
 
     @cached_property
     def dataset(self) -> Dataset:

@@ -14,18 +14,29 @@ Nothing is pickled. torch and polars are imported only by the calls that need th
 
 import hashlib
 import io
-import json
 import os
 import re
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from filelock import FileLock, Timeout
+from pydantic import BaseModel, Field
 
 from iterhead import atomic
+from iterhead.contents import (
+    MOST_HEADER_BYTES,
+    MOST_JSON_BYTES,
+    STRICT,
+    Column,
+    ContentError,
+    TensorSpec,
+    parse_json,
+    parse_table,
+    parse_tensors,
+)
 from iterhead.errors import UserError
 from iterhead.formatting import listed
 
@@ -37,11 +48,21 @@ CONFIG = "config.json"
 LOCK = ".lock"
 HOLDER = ".holder.json"
 
+T = TypeVar("T")
+
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 
 
 class LockedError(UserError):
     """Another process, or this one, holds the lock of the run."""
+
+
+class _Holder(BaseModel):
+    """Who holds the lock of a folder."""
+
+    model_config = STRICT
+    pid: int
+    host: str = Field(pattern=r"^[A-Za-z0-9._-]+$", max_length=255)  # it is shown
 
 
 class RunFolder:
@@ -51,11 +72,11 @@ class RunFolder:
 
     Names are relative, with forward slashes: `status.json`, `checkpoints/epoch-00012.safetensors`. Impossible names
     (absolute, with a hidden part, checksums.json itself) raise a plain ValueError. Where a file is missing or damaged,
-    or a file cannot be written, methods raise UserError.
+    or a file cannot be written, methods raise UserError; `rescue` says what to do about damage.
     """
 
-    def __init__(self, path: Path):
-        self.path = Path(path)
+    def __init__(self, path: Path, rescue: str = atomic.RESCUE):
+        self.path, self.rescue = Path(path), rescue
 
     def __repr__(self) -> str:
         return f"RunFolder({str(self.path)!r})"
@@ -79,12 +100,12 @@ class RunFolder:
         """Return the names of the files that exist and have a checksum, sorted."""
         return [name for name in sorted(atomic.read_checksums(self.path)) if self.has(name)]
 
-    def read(self, name: str) -> bytes:
-        """Return a file's content as it was written; UserError unless its checksum is right."""
+    def read(self, name: str, most: int | None = None) -> bytes:
+        """Return a file's content as it was written; UserError unless its checksum is right, or beyond `most` bytes."""
         self.check()
         accepted = self._accepted(name)
         while True:
-            data = self._load(name)
+            data = self._load(name, most)
             digest = hashlib.sha256(data).hexdigest()
             if digest in accepted:
                 return data
@@ -92,8 +113,7 @@ class RunFolder:
             before, accepted = accepted, self._accepted(name)
             if accepted == before:
                 expected = " or ".join(other[:12] for other in accepted)
-                path = self._path_of(name)
-                raise UserError(f"{path} is damaged: sha256 {digest[:12]}, expected {expected}; {atomic.RESCUE}")
+                raise self.damaged(name, f"sha256 {digest[:12]}, expected {expected}")
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file. If the write fails or the process is killed, the old file is intact."""
@@ -109,46 +129,39 @@ class RunFolder:
             with atomic.replacing({self._path_of(name): data for name, data in files.items()}):
                 atomic.accept(self.path, files)
 
-    def read_json(self, name: str) -> Any:
-        """Return the value in a JSON file; the caller checks its shape."""
-        data = self.read(name)
-        try:
-            return json.loads(data)
-        except (ValueError, RecursionError):  # also a number of thousands of digits
-            raise self.malformed(name, "expected JSON") from None
+    def read_json(self, name: str, kind: type[T]) -> T:
+        """Return a JSON file as a `kind`, as `contents.parse_json` does."""
+        data = self.read(name, MOST_JSON_BYTES)
+        with self.checked(name):
+            return parse_json(data, kind)
 
-    def malformed(self, name: str, why: str) -> UserError:
-        """Return the error for a file whose checksum is right and whose content is not."""
-        return UserError(f"{self._path_of(name)} is damaged: {why}; {atomic.RESCUE}")
+    def read_table(self, name: str, columns: Mapping[str, Column]) -> "polars.DataFrame":
+        """Return the table of a Parquet file, as `contents.parse_table` does."""
+        data = self.read(name)
+        with self.checked(name):
+            return parse_table(data, columns)
+
+    def read_tensors(self, name: str, expected: Mapping[str, TensorSpec]) -> "dict[str, torch.Tensor]":
+        """Return the tensors of a safetensors file, as `contents.parse_tensors` does."""
+        data = self.read(name, MOST_HEADER_BYTES + sum(spec.bytes for spec in expected.values()))
+        with self.checked(name):
+            return parse_tensors(data, expected)
+
+    @contextmanager
+    def checked(self, name: str) -> Iterator[None]:
+        """Turn a ContentError about a file into a UserError."""
+        try:
+            yield
+        except ContentError as error:
+            raise self.damaged(name, str(error)) from None
+
+    def damaged(self, name: str, why: str) -> UserError:
+        """Return the error for a file whose content is wrong."""
+        return UserError(f"{self._path_of(name)} is damaged: {' '.join(why.split())[:300]}; {self.rescue}")
 
     def write_json(self, name: str, value: Any) -> None:
         """Write JSON with sorted keys and a final newline; ValueError for NaN and infinity."""
         self.write(name, atomic.json_bytes(value))
-
-    def read_tensors(self, name: str) -> tuple[dict[str, "torch.Tensor"], dict[str, str]]:
-        """Return a safetensors file's tensors, on the CPU, and its metadata."""
-        from safetensors.torch import load
-
-        data = self.read(name)
-        try:
-            tensors = load(data)
-        except Exception as error:  # of many types
-            why = str(error).partition("\n")[0][:200]
-            raise self.malformed(name, f"expected a safetensors file ({why})") from None
-        # The format: 8 bytes with the header's length, little endian, then the header, which is JSON.
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        return tensors, header.get("__metadata__", {})
-
-    def read_table(self, name: str) -> "polars.DataFrame":
-        """Return the table of a Parquet file."""
-        import polars
-
-        data = self.read(name)
-        try:
-            return polars.read_parquet(io.BytesIO(data))
-        except (OSError, polars.exceptions.PolarsError) as error:
-            why = str(error).partition("\n")[0][:200]
-            raise self.malformed(name, f"expected a Parquet table ({why})") from None
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -219,11 +232,11 @@ class RunFolder:
     def _busy(self) -> str:
         """Return in words who holds the lock."""
         who = "another process"
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            holder = json.loads((self.path / HOLDER).read_bytes())
-            if (holder["pid"], holder["host"]) == (os.getpid(), socket.gethostname()):
+        with suppress(UserError, ContentError):
+            holder = parse_json(atomic.read(self.path / HOLDER, MOST_JSON_BYTES) or b"", _Holder)
+            if (holder.pid, holder.host) == (os.getpid(), socket.gethostname()):
                 who = "this very process"
-            who += f" (pid {holder['pid']} on host {holder['host']})"
+            who += f" (pid {holder.pid} on host {holder.host})"
         return f"{who} is working on this run; wait for it, or choose another --out"
 
     def _path_of(self, name: str) -> Path:
@@ -231,25 +244,24 @@ class RunFolder:
             raise ValueError(f"{name!r}: expected a relative name without hidden parts, not {atomic.CHECKSUMS}")
         return self.path / name
 
-    def _load(self, name: str) -> bytes:
+    def _load(self, name: str, most: int | None = None) -> bytes:
         path = self._path_of(name)
-        with atomic.explained("read", path):
-            try:
-                return path.read_bytes()
-            except FileNotFoundError:
-                there = listed(self.names()) or "nothing with a checksum"
-                raise UserError(f"{path}: no such file; this run has {there}; iterhead run continues it") from None
+        data = atomic.read(path, most)
+        if data is None:
+            there = listed(self.names()) or "nothing with a checksum"
+            raise UserError(f"{path}: no such file; this run has {there}; iterhead run continues it")
+        return data
 
     def _accepted(self, name: str) -> list[str]:
         accepted = atomic.read_checksums(self.path).get(name)
         if accepted is None:
             self._load(name)  # raises the better message if there is no file
             reason = f"no checksum in {atomic.CHECKSUMS}, so it is no file of this run"
-            raise UserError(f"{self._path_of(name)}: {reason}; {atomic.RESCUE}")
+            raise UserError(f"{self._path_of(name)}: {reason}; {self.rescue}")
         return [digest for digest in accepted if digest != atomic.ABSENT]
 
 
-def tensor_bytes(tensors: Mapping[str, "torch.Tensor"], metadata: Mapping[str, str] | None = None) -> bytes:
+def tensor_bytes(tensors: Mapping[str, "torch.Tensor"]) -> bytes:
     """Return the content of a safetensors file; tensors may be of any device, share memory or have any strides."""
     import torch
     from safetensors.torch import save
@@ -257,8 +269,7 @@ def tensor_bytes(tensors: Mapping[str, "torch.Tensor"], metadata: Mapping[str, s
     whole = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
     }
-    # safetensors 0.8 writes a broken header for {} tensors with {} metadata.
-    return save(whole, dict(metadata) if metadata else None)
+    return save(whole)
 
 
 def table_bytes(table: "polars.DataFrame") -> bytes:

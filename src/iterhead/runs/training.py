@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Unpack
+from typing import NamedTuple, Unpack
 
 from torch import Tensor
 
@@ -16,7 +16,7 @@ from iterhead.machine import find_device, find_precision, free_cores, keep_freed
 from iterhead.runs.checkpointing import PopulationTraining, RunWriter
 from iterhead.runs.options import ExecutionKeywords, ExecutionOptions, Observer
 from iterhead.runs.paths import open_run, parent_name, run_folder_name
-from iterhead.runs.run import PROVENANCE, STATE, Run, checkpoint_name, is_finished, provenance
+from iterhead.runs.run import PROVENANCE, STATE, Run, Start, checkpoint_name, is_finished, provenance
 from iterhead.runs.storage import CONFIG, LockedError, RunFolder
 from iterhead.settings import RunConfig, StartConfig
 from iterhead.training.initial_weights import check_fit
@@ -92,8 +92,8 @@ def _choose_folder(config: RunConfig, options: ExecutionOptions) -> RunFolder:
 def _is_taken(folder: RunFolder) -> bool:
     """Whether a folder holds a run that is finished, or damaged."""
     try:
-        for name in folder.names():
-            folder.read(name)
+        if folder.has(CONFIG):
+            Run(folder).check()
         return is_finished(folder)
     except UserError:
         return True
@@ -113,7 +113,8 @@ class _SavedProgress:
         if not folder.has(STATE):
             return cls()
         try:
-            status, epoch = Run(folder).status, int(folder.read_tensors(STATE)[0]["epoch"])
+            run = Run(folder)
+            status, epoch = run.status, int(run.training_state["epoch"])
         except UserError:
             if is_finished(folder):  # by another process, just now; such a run may have no state any more
                 return cls()
@@ -122,10 +123,10 @@ class _SavedProgress:
 
 
 class _Start(NamedTuple):
-    """Weights that a run starts from, by name, and their origin for provenance.json (empty once it has begun)."""
+    """Weights that a run starts from, by name, and their origin for provenance.json (None once it has begun)."""
 
     weights: Mapping[str, Tensor]
-    origin: Mapping[str, Any]
+    origin: Start | None
 
 
 def _next_group(waiting: dict[Path, Item]) -> tuple[list[Item], _SavedProgress, int | None]:
@@ -213,7 +214,7 @@ def _find_start(config: RunConfig, folder: RunFolder, parents: Path) -> _Start |
         return None
     if folder.has(STATE):
         run = Run(folder)
-        return _Start(run.weights_at(run.checkpoints[-1]), {})
+        return _Start(run.weights_at(run.checkpoints[-1]), None)
     try:
         return _read_parent(config, config.start, parents)
     except UserError as error:
@@ -235,4 +236,4 @@ def _read_parent(config: RunConfig, start: StartConfig, parents: Path) -> _Start
     epoch = parent.checkpoints[-1] if start.epoch is None else start.epoch
     weights = parent.weights_at(epoch)
     checksum = hashlib.sha256(folder.read(checkpoint_name(epoch))).hexdigest()
-    return _Start(weights, {"run": start.run, "epoch": epoch, "sha256": checksum})
+    return _Start(weights, Start(run=start.run, epoch=epoch, sha256=checksum))

@@ -4,11 +4,14 @@ Letters: `B` prompts, `L` steps, `K` tokens of a value.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import BaseModel, Field
 
+from iterhead.contents import STRICT
 from iterhead.estimates import bootstrap_interval
 from iterhead.huggingface.language_model import LanguageModel
 from iterhead.intervene.effects import best_guess_from_state
@@ -18,26 +21,41 @@ from iterhead.scans.passes import Integers, parts, tokens_of, value_table
 from iterhead.scans.result import Behaviour
 from iterhead.tasks import states_before
 
-Shares = Mapping[str, list[float] | None]
-"""For each prompt, the share of its states that is right: `teacher_forced`, `free`; and `guess`, as expected."""
+_Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Shares(BaseModel):
+    """For each prompt of one length, the share of its states that is right."""
+
+    model_config = STRICT
+    teacher_forced: list[_Share]
+    free: list[_Share] | None
+    guess: list[_Share]  # as expected
+
+    def are_of(self, prompts: int) -> bool:
+        """Whether there is one for each prompt."""
+        return all(len(shares) == prompts for _, shares in self if shares is not None)
 
 
 def measure(model: LanguageModel, batch: PromptBatch) -> Shares:
-    """Return the shares of right states of the prompts of one length, as JSON values."""
+    """Return the shares of right states of the prompts of one length."""
     free = free_states(model, batch)
     guess = best_guess_from_state(batch.task)[0][states_before(batch.task, batch.states_BL)]
-    shares = {"teacher_forced": right_states(model, batch), "free": free, "guess": guess}
-    return {name: None if right is None else right.mean(-1).tolist() for name, right in shares.items()}
+    return Shares(
+        teacher_forced=right_states(model, batch).mean(-1).tolist(),
+        free=None if free is None else free.mean(-1).tolist(),
+        guess=guess.mean(-1).tolist(),
+    )
 
 
 def summarize(by_length: Mapping[int, Shares]) -> Behaviour:
     """Return the means over prompts, with intervals."""
     pooled = {
-        name: [share for shares in by_length.values() for share in shares[name] or ()]
+        name: [share for shares in by_length.values() for share in getattr(shares, name) or ()]
         for name in ("teacher_forced", "free", "guess")
     }
     lengths = {
-        str(length): {name: _mean(shares[name]) for name in ("teacher_forced", "free")}
+        str(length): {name: _mean(getattr(shares, name)) for name in ("teacher_forced", "free")}
         for length, shares in by_length.items()
     }
     forced, free = pooled["teacher_forced"], pooled["free"]

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from iterhead.contents import STRICT
 from iterhead.estimates import bootstrap_interval
 from iterhead.huggingface.language_model import LanguageModel
 from iterhead.intervene.activations import ablate_head, compose, replace
@@ -47,6 +48,7 @@ class Outcome:
         answers: first tokens of the first prompt of each length.
     """
 
+    __pydantic_config__ = STRICT
     accuracy: list[float]
     follows: list[float | None]
     answers: dict[str, list[int]]

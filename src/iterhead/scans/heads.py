@@ -43,6 +43,13 @@ def random_heads(heads: Sequence[Head], per_layer: int, avoid: Sequence[Head], s
 
 
 @torch.no_grad()
+def head_width(model: LanguageModel) -> int:
+    """Return D: configurations have it under many names, so one token goes through the model."""
+    name = "blocks.0.attn.hook_z"
+    return int(model.run_with_cache(np.zeros((1, 1), dtype=np.int64), [name])[1][name].shape[-1])
+
+
+@torch.no_grad()
 def head_means(model: LanguageModel, batches: Iterable[PromptBatch]) -> Tensor:
     """Return the mean output of every head, [layers, H, D], over all tokens of all prompts.
 

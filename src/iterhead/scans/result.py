@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from iterhead.contents import STRICT
+
 Verdict = Literal["iteration-head", "competing-head", "none", "task-not-done"]
 Role = Literal["iteration", "first"]
 """iteration: from the token that writes s_t to x_t. first: from the written states to the end of the input."""
@@ -26,6 +28,7 @@ class Behaviour:
         by_length: teacher_forced and free for each length.
     """
 
+    __pydantic_config__ = STRICT
     teacher_forced: float
     teacher_forced_interval: Interval
     free: float | None
@@ -52,6 +55,7 @@ class HeadScore:
         significant: whether p is small and `low` above 0.
     """
 
+    __pydantic_config__ = STRICT
     layer: int
     head: int
     role: Role
@@ -84,6 +88,7 @@ class CausalRow:
         low, high: 95% interval over prompts of `follows`, or of `accuracy` where that is None.
     """
 
+    __pydantic_config__ = STRICT
     intervention: str
     heads: tuple[tuple[int, int], ...]
     accuracy: float
@@ -109,6 +114,7 @@ class ScanResult:
         folder: where all of it is stored; not part of the JSON.
     """
 
+    __pydantic_config__ = STRICT
     verdict: Verdict
     sentence: str
     behaviour: Behaviour
@@ -129,18 +135,3 @@ class ScanResult:
         values = asdict(self)
         del values["folder"]
         return values
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any], folder: str = "") -> "ScanResult":
-        """Return the result that `as_json` gave, also after a trip through a file."""
-        behaviour = dict(values["behaviour"])
-        for name in ("teacher_forced_interval", "free_interval"):
-            behaviour[name] = behaviour[name] and tuple(behaviour[name])
-        rows = ({**row, "heads": tuple(map(tuple, row["heads"]))} for row in values["causal"])
-        parts = {
-            "behaviour": Behaviour(**behaviour),
-            "heads": tuple(HeadScore(**head) for head in values["heads"]),
-            "causal": tuple(CausalRow(**row) for row in rows),
-            "notes": tuple(values["notes"]),
-        }
-        return cls(**{**values, **parts, "folder": folder})

@@ -14,15 +14,18 @@ The folder of a scan, `scans/MODEL-TASK-FORM-DIGEST`:
 """
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from pydantic import TypeAdapter
 
+from iterhead.contents import TensorSpec
 from iterhead.criteria import MAIN_TARGET_WEIGHT
 from iterhead.figures.scan_figure import scan_figure
 from iterhead.figures.style import render
@@ -33,12 +36,16 @@ from iterhead.prompts import PromptBatch
 from iterhead.runs.storage import RunFolder, tensor_bytes
 from iterhead.scans import behaviour, causal, scores, significance, verdict
 from iterhead.scans.causal import Experiment, Outcome
-from iterhead.scans.heads import head_means, random_heads
+from iterhead.scans.heads import head_means, head_width, random_heads
 from iterhead.scans.result import ROLES, Behaviour, CausalRow, HeadScore, ScanResult, Verdict
 from iterhead.scans.settings import Prompts, ScanConfig, model_digest, prepare
 
 MOST_HEADS = 4
 """Significant heads that are changed together, the best ones."""
+
+RESCUE = "remove the folder, and the same command scans again"
+
+T = TypeVar("T")
 
 Progress = Callable[[int, int, str], None]
 """Is called with the number of steps done, of all steps, and what is done next."""
@@ -48,7 +55,7 @@ def run_scan(model: LanguageModel, config: ScanConfig, out: str | Path, progress
     """Do or continue a scan in its folder within `out`; read it, if it is finished. See `iterhead.scans.scan`."""
     prompts = prepare(config, model)
     digest = model_digest(model)
-    folder = RunFolder(Path(out) / _folder_name(prompts.config, model, digest))
+    folder = RunFolder(Path(out) / _folder_name(prompts.config, model, digest), RESCUE)
     with folder.lock():
         folder.clean()
         return _Scan(prompts, model, digest, folder, progress or (lambda *_: None)).run()
@@ -79,7 +86,21 @@ class _Scan:
         if not self.folder.has("result.json"):
             self._write_config()
             self._write_result()
-        return ScanResult.from_json(self.folder.read_json("result.json"), str(self.folder.path))
+        result = self.folder.read_json("result.json", ScanResult)
+        about = {**result.model, "name": model_name(self.model)}
+        same = about == self._model() and result.settings == self.prompts.config.model_dump(mode="json")
+        if not (same and self._is_complete(result.heads) and all(map(self._fit, result.answers.values()))):
+            raise self.folder.damaged("result.json", "expected the heads and answers of this model with these settings")
+        return replace(result, folder=str(self.folder.path))
+
+    def _is_complete(self, heads: Sequence[HeadScore]) -> bool:
+        """Whether every head of the model is there, once in each role."""
+        everywhere = product(ROLES, range(self.model.layers), range(self.model.heads))
+        return sorted((head.role, *head.place) for head in heads) == sorted(everywhere)
+
+    def _fit(self, answers: Mapping[str, list[int]]) -> bool:
+        """Whether there is an answer for every state of the first prompt of each length."""
+        return {length: len(tokens) for length, tokens in answers.items()} == {str(n): n for n in self.batches}
 
     def _write_result(self) -> None:
         done = self._behaviour()
@@ -104,12 +125,15 @@ class _Scan:
         self._progress(self._done, self._total, text)
         self._done += 1
 
-    def _stored(self, name: str, text: str, compute: Callable[[], Any]) -> Any:
-        """Return the JSON value in a file, computed and written if it is not there."""
+    def _stored(self, name: str, text: str, kind: type[T], compute: Callable[[], T], fits: Callable[[T], bool]) -> T:
+        """Return the value of a JSON file, computed and written if it is not there; UserError unless it `fits`."""
         self._step(text)
         if not self.folder.has(name):
-            self.folder.write_json(name, compute())
-        return self.folder.read_json(name)
+            self.folder.write_json(name, TypeAdapter(kind).dump_python(compute(), mode="json"))
+        value = self.folder.read_json(name, kind)
+        if not fits(value):
+            raise self.folder.damaged(name, "expected numbers for the prompts and heads of this scan")
+        return value
 
     def _model(self) -> dict[str, Any]:
         model = self.model
@@ -130,7 +154,11 @@ class _Scan:
     def _behaviour(self) -> Behaviour:
         shares = {
             length: self._stored(
-                f"behaviour/{length}.json", f"answers, length {length}", partial(behaviour.measure, self.model, batch)
+                f"behaviour/{length}.json",
+                f"answers, length {length}",
+                behaviour.Shares,
+                partial(behaviour.measure, self.model, batch),
+                partial(behaviour.Shares.are_of, prompts=len(batch)),
             )
             for length, batch in self.batches.items()
         }
@@ -143,11 +171,12 @@ class _Scan:
             if not self.folder.has(name):
                 self.folder.write(name, tensor_bytes(scores.measure(self.model, batch, self.offsets)))
 
-        def compute() -> list[dict[str, Any]]:
+        def compute() -> list[HeadScore]:
             names = {role: scores.explanations(self._any_batch, role, self.offsets) for role in ROLES}
-            return [asdict(head) for head in significance.score_heads(self._weights(), names, self._seed)]
+            return list(significance.score_heads(self._weights(), names, self._seed))
 
-        return tuple(HeadScore(**head) for head in self._stored("heads.json", "significance", compute))
+        heads = self._stored("heads.json", "significance", list[HeadScore], compute, self._is_complete)
+        return tuple(heads)
 
     def _weights(self) -> list[significance.Weights]:
         return [
@@ -156,7 +185,8 @@ class _Scan:
         ]
 
     def _tensors(self, length: int) -> dict[str, torch.Tensor]:
-        return self.folder.read_tensors(f"scores/{length}.safetensors")[0]
+        specs = scores.measured_specs(self.model, self.batches[length], self.offsets)
+        return self.folder.read_tensors(f"scores/{length}.safetensors", specs)
 
     @property
     def _any_batch(self) -> PromptBatch:
@@ -193,7 +223,8 @@ class _Scan:
         if not self.folder.has("means.safetensors"):
             means = head_means(self.model, self.batches.values())
             self.folder.write("means.safetensors", tensor_bytes({"z": means}))
-        means = self.folder.read_tensors("means.safetensors")[0]["z"]
+        z = TensorSpec((self.model.layers, self.model.heads, head_width(self.model)), torch.float32)
+        means = self.folder.read_tensors("means.safetensors", {"z": z})["z"]
         inputs = {length: self._tensors(length)["iteration.inputs"] for length in self.batches}
         return Experiment(self.model, self.batches, means, inputs, self._seed)
 
@@ -211,8 +242,12 @@ class _Scan:
     def outcome(self, name: str, compute: Callable[[], Outcome]) -> Outcome:
         """Return the stored outcome of an intervention, computed if it is not there."""
         slug = re.sub(r"[^a-z0-9]+", "-", name.lower().replace("+", " plus ")).strip("-")
-        values = self._stored(f"causal/{slug}.json", name, lambda: asdict(compute()))
-        return Outcome(**values)
+        prompts = sum(map(len, self.batches.values()))
+
+        def fits(outcome: Outcome) -> bool:
+            return len(outcome.accuracy) == len(outcome.follows) == prompts and self._fit(outcome.answers)
+
+        return self._stored(f"causal/{slug}.json", name, Outcome, compute, fits)
 
 
 class _Table:

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from iterhead.contents import TensorSpec
 from iterhead.huggingface.language_model import LanguageModel
 from iterhead.model.hooks import PATTERN_HOOKS, pattern_hook
 from iterhead.prompts import PromptBatch, competing_spans, span_mask
@@ -61,6 +62,19 @@ def offsets_of(batch: PromptBatch) -> int:
 def explanations(batch: PromptBatch, role: Role, offsets: int) -> list[str]:
     """Return the names of the explanations, in the order of the axis E."""
     return [*role_keys(batch)[role].others, *(f"{FIRST_OFFSET + i} tokens back" for i in range(offsets))]
+
+
+def measured_specs(model: LanguageModel, batch: PromptBatch, offsets: int) -> dict[str, TensorSpec]:
+    """Return what `measure` returns, as names, shapes and dtypes."""
+    P, N, H, L = len(batch), model.layers, model.heads, batch.length
+    W = _Windows(batch, slice(None)).count
+    shapes: dict[str, tuple[int, ...]] = {"iteration.inputs": (P, N, H, L, L), "first.windows": (P, N, H, W)}
+    for role, keys in role_keys(batch).items():
+        explained = (P, N, H, len(explanations(batch, role, offsets)))
+        shapes |= {f"{role}.target": (P, N, H, keys.queries_PQ.shape[1])}
+        shapes |= {f"{role}.own": explained, f"{role}.others": explained}
+    may_be_nan = (".own", ".others")
+    return {name: TensorSpec(shape, torch.float32, not name.endswith(may_be_nan)) for name, shape in shapes.items()}
 
 
 def measure(model: LanguageModel, batch: PromptBatch, offsets: int) -> dict[str, Tensor]:
@@ -152,8 +166,8 @@ class _Windows:
         markers = batch.marker_spans_B2
         self._size = int((markers[:, 1] - markers[:, 0]).min())
         # The example begins at different places. All prompts get as many windows, counted from the marker back.
-        count = int((markers[:, 1] - self._size - batch.starts_B).min()) + 1
-        self._starts: NDArray[np.int64] = markers[rows, 1:] - self._size - np.arange(count)[::-1]
+        self.count = int((markers[:, 1] - self._size - batch.starts_B).min()) + 1
+        self._starts: NDArray[np.int64] = markers[rows, 1:] - self._size - np.arange(self.count)[::-1]
 
     def weights(self, mean_BHT: Tensor) -> Tensor:
         """Return the sums over each window, [B, H, W], of maps that are averaged over queries, [B, H, T]."""

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from iterhead.errors import UserError, nearest, shortened
-from iterhead.settings.configs import STORED, RunConfig
+from iterhead.settings.configs import ADDED_LATER, STORED, RunConfig
 
 Config = TypeVar("Config", bound=BaseModel)
 
@@ -26,8 +26,15 @@ def parse_as(kind: type[Config], values: Any, context: Mapping[str, Any] | None 
 
 
 def stored_config(values: Any) -> RunConfig:
-    """Return the settings in a run's folder. As `parse_config`, but a user's module is not imported."""
-    return parse_as(RunConfig, values, STORED)
+    """Return the settings in a run's folder: all of them. As `parse_config`, but a user's module is not imported."""
+    config = parse_as(RunConfig, values, STORED)
+    optional = {"": {"start"}, **ADDED_LATER}
+    for name, part in {"": config, **dict(config)}.items():
+        if isinstance(part, BaseModel):
+            missing = type(part).model_fields.keys() - part.model_fields_set - optional.get(name, set())
+            if missing:
+                raise UserError(f"{name}{'.' * bool(name)}{min(missing)} is missing: expected a value for it")
+    return config
 
 
 def part_of(field: FieldInfo) -> type[BaseModel] | None:

@@ -10,10 +10,10 @@ import torch
 from iterhead.criteria import FAR_APART, LEARNED_ACCURACY, OTHER_CIRCUIT_PEAKINESS, SOLVED_ACCURACY
 from iterhead.errors import UserError
 from iterhead.intervene.circuit import classify_heads, describe_circuit
-from iterhead.measure.records import best_pair, headline_lengths
+from iterhead.measure.records import SAMPLE, TEST, best_pair, headline_lengths
 from iterhead.model.hooks import PATTERN_HOOKS, pattern_hook
 from iterhead.runs.paths import run_folder_name
-from iterhead.runs.run import PROVENANCE, SAMPLE, TEST, Run, is_finished
+from iterhead.runs.run import Run, is_finished
 from iterhead.runs.storage import RunFolder
 from iterhead.studies.study import Cell, Measure, Study
 from iterhead.studies.tables import FULL_EPOCH, Tables
@@ -85,13 +85,11 @@ def _finished(study: Study, out: Path, warn: Callable[[str], None]) -> Iterator[
 
 def _provenance(run: Run) -> list[Row]:
     """Return a row of text: a digest of the task, the versions, and how the run was actually computed."""
-    if not run.folder.has(PROVENANCE):
+    if run.provenance is None:
         return []
-    provenance = run.folder.read_json(PROVENANCE)
-    texts = {name: str(value) for name, value in provenance.items() if isinstance(value, str | int | float)}
     status = run.status
     computed = {"precision": status.precision, "device": status.device, "threads": str(status.threads)}
-    return [{"run": run.name, "task_digest": texts.pop("task", ""), **texts, **computed}]
+    return [{"run": run.name, "task_digest": run.provenance.task, **run.provenance.versions, **computed}]
 
 
 def full_epochs(run: Run, epoch: int) -> float:

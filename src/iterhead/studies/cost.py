@@ -5,7 +5,6 @@ networks of a population share, that of its matrix products, and that of everyth
 three sizes give a, r and m. `iterhead bench study` shows how accurate that is.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -13,12 +12,14 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import scipy  # type: ignore[import-untyped]
+from pydantic import Field
 
 from iterhead import atomic
+from iterhead.contents import MOST_JSON_BYTES, STRICT, ContentError, parse_json
 from iterhead.data.batches import Packing, make_packing
 from iterhead.errors import UserError
 from iterhead.machine import find_device, find_precision, free_cores, torch_threads
@@ -41,13 +42,17 @@ RUN_BYTES = 60_000  # settings, checksums and an empty table of measurements
 EVALUATION_BYTES = 700  # of the table, for each evaluation, as measured at sixteen lengths
 
 
+_Positive = Annotated[float, Field(gt=0)]
+
+
 @dataclass(frozen=True)
 class Calibration:
     """The training speed of this machine, on one thread of `device`."""
 
-    start: float  # seconds of a step of two layers, independent of its size
-    rate: float  # floating-point operations per second in matrix products
-    memory: float  # activations per second
+    __pydantic_config__ = STRICT
+    start: _Positive  # seconds of a step of two layers, independent of its size
+    rate: _Positive  # floating-point operations per second in matrix products
+    memory: _Positive  # activations per second
     device: str
 
 
@@ -63,8 +68,8 @@ class Cost:
 def calibrate(out: Path, device: str = "auto") -> Calibration:
     """Return the calibration noted in a folder of runs; without one, measure in a second or two and note it."""
     device, path = find_device(device), out / FILE
-    with suppress(OSError, ValueError, TypeError):  # missing, or of another version
-        noted = Calibration(**json.loads(path.read_bytes()))
+    with suppress(UserError, ContentError):  # missing, or of another version
+        noted = parse_json(atomic.read(path, MOST_JSON_BYTES) or b"", Calibration)
         if noted.device == device:
             return noted
     measured = _measure(device)

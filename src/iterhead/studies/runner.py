@@ -4,18 +4,20 @@ There is no list of what is done: run folders are named by their settings, so fi
 failures are noted, in a small file for each run that failed, so that it is not tried again forever.
 """
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from time import monotonic
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
+
+from pydantic import BaseModel
 
 from iterhead import atomic
+from iterhead.contents import MOST_JSON_BYTES, STRICT, ContentError, parse_json
 from iterhead.errors import UserError
 from iterhead.runs.paths import run_folder_name
-from iterhead.runs.run import Run, is_finished
+from iterhead.runs.run import NewerFormatError, Run, is_finished
 from iterhead.runs.storage import RunFolder
 from iterhead.runs.worker_pool import Result, train_many
 from iterhead.settings import RunConfig
@@ -171,10 +173,27 @@ def _state(folder: RunFolder, failed: bool) -> State:
 
 def failures(configs: Iterable[RunConfig], out: Path) -> list[Failure]:
     """Return the noted failures of these runs."""
-    notes = {name: _note(name, out) for name in map(run_folder_name, configs)}
-    return [
-        Failure(name, str(json.loads(path.read_bytes())["error"])) for name, path in notes.items() if path.is_file()
-    ]
+    read = ((name, _read_note(_note(name, out))) for name in map(run_folder_name, configs))
+    return [Failure(name, error) for name, error in read if error is not None]
+
+
+class _Note(BaseModel):
+    """Why a run failed, and its settings."""
+
+    model_config = STRICT
+    error: str
+    config: dict[str, Any]
+
+
+def _read_note(path: Path) -> str | None:
+    """Return why a run failed; None without a note. A damaged note says that it is damaged: the run did fail."""
+    try:
+        data = atomic.read(path, MOST_JSON_BYTES)
+        return None if data is None else " ".join(parse_json(data, _Note).error.split())
+    except ContentError as error:
+        return f"{path} is damaged: {error}; iterhead study retry removes it"
+    except UserError as error:
+        return str(error)
 
 
 def _note(name: str, out: Path) -> Path:
@@ -195,15 +214,17 @@ def forget_failures(studies: Sequence[Study], out: Path) -> list[Failure]:
                 aside.mkdir(parents=True, exist_ok=True)
                 names = (f"{failure.name}-{n}" for n in count(1))
                 folder.rename(next(path for path in map(aside.joinpath, names) if not path.exists()))
-        _note(failure.name, out).unlink(missing_ok=True)
+        note = _note(failure.name, out)
+        with atomic.explained("write", note):
+            note.unlink(missing_ok=True)
     return noted
 
 
 def _is_damaged(folder: RunFolder) -> bool:
     try:
-        for name in folder.names():
-            folder.read(name)
-        Run(folder)
+        Run(folder).check()
+    except NewerFormatError:
+        return False
     except UserError:
         return True
     return False

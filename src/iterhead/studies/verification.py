@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import BaseModel, Field
 
 from iterhead import criteria
 from iterhead.atomic import json_bytes
+from iterhead.contents import STRICT
 from iterhead.errors import UserError
 from iterhead.estimates import bootstrap_interval
 from iterhead.figures.bars import effects_figure
@@ -29,7 +31,7 @@ from iterhead.model.handmade import handmade
 from iterhead.model.hooks import pattern_hook
 from iterhead.runs.run import Run
 from iterhead.seeds import named_seed
-from iterhead.studies.claims import Check
+from iterhead.studies.claims import Bound, Check, Verdict
 from iterhead.tasks import SequenceLayout, Vocabulary
 
 CLAIMS = "claims.json"
@@ -39,6 +41,7 @@ CLAIMS = "claims.json"
 class Effect:
     """The answers under one intervention."""
 
+    __pydantic_config__ = STRICT
     name: str
     by_token: float  # mean fraction of correct states
     low: float  # of its 95% interval over sequences
@@ -250,10 +253,34 @@ def write_verification(run: Run, verification: Verification) -> None:
         run.folder.write_many({CLAIMS: json_bytes(verification.as_json()), **render(figure, "verify")})
 
 
+class _StoredCheck(BaseModel):
+    """A check as JSON: None is infinite, or nan."""
+
+    model_config = STRICT
+    id: str
+    claim: str
+    value: float | None
+    low: float | None
+    high: float | None
+    threshold: float
+    bound: Bound
+    verdict: Verdict
+
+
+class _Stored(BaseModel):
+    """What claims.json holds: `Verification.as_json`."""
+
+    model_config = STRICT
+    circuit: str
+    claims: list[_StoredCheck]
+    effects: list[Effect] = Field(min_length=1)
+    chance: float
+
+
 def read_verification(run: Run) -> Verification | None:
     """Return what `write_verification` wrote last, or None."""
     if not run.folder.has(CLAIMS):
         return None
-    fields = run.folder.read_json(CLAIMS)
-    checks, effects = map(Check.from_json, fields["claims"]), (Effect(**effect) for effect in fields["effects"])
-    return Verification(fields["circuit"], list(checks), list(effects), fields["chance"])
+    stored = run.folder.read_json(CLAIMS, _Stored)
+    checks = [Check.from_json(dict(claim)) for claim in stored.claims]
+    return Verification(stored.circuit, checks, stored.effects, stored.chance)

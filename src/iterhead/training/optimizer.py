@@ -28,6 +28,11 @@ def flatten_parameters(parameters: Sequence[Tensor]) -> Tensor:
     return flat
 
 
+def moment_names(config: TrainingConfig) -> tuple[str, ...]:
+    """Return what the optimizer keeps for each weight."""
+    return ("momentum",) if config.optimizer == "sgd" else ("mean", "mean_square")
+
+
 class FlatOptimizer:
     """Adam, AdamW or SGD with `torch.optim`'s arithmetic, on weights [M, W].
 
@@ -43,8 +48,7 @@ class FlatOptimizer:
         rates_and_decays = [[config.lr for config in configs], [config.weight_decay for config in configs]]
         self._rates, self._decay = self.weights.new_tensor(rates_and_decays)[..., None]
         self._decays = any(config.weight_decay for config in configs)
-        names = ("momentum",) if self.config.optimizer == "sgd" else ("mean", "mean_square")
-        self.moments = {name: torch.zeros_like(self.weights) for name in names}
+        self.moments = {name: torch.zeros_like(self.weights) for name in moment_names(self.config)}
 
     def _flatten(self, model: nn.Module) -> None:
         self.parameters = [p for p in model.parameters() if p.requires_grad]

@@ -3,6 +3,7 @@
 Letters: `M` networks, `S` steps, `R` rows, `T` tokens of a row, `Q` of them with a target, `V` vocabulary, `W` weights.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from iterhead.contents import TensorSpec
 from iterhead.data.batches import Batches
 from iterhead.data.splits import make_dataset
 from iterhead.errors import UserError
@@ -23,7 +25,9 @@ from iterhead.settings.configs import OWN
 from iterhead.tasks import Vocabulary
 from iterhead.training.dropout import Dropout, dropout_words
 from iterhead.training.initial_weights import is_trainable
-from iterhead.training.optimizer import FlatOptimizer
+from iterhead.training.optimizer import FlatOptimizer, moment_names
+
+SQUARES = "optimizer.mean_square"
 
 
 def population_key(config: RunConfig) -> RunConfig:
@@ -40,6 +44,29 @@ def population_key(config: RunConfig) -> RunConfig:
     training = config.training.model_copy(update={name: getattr(free.training, name) for name in names})
     own = {"task": free.task, "seed": free.seed, "start": None}
     return config.model_copy(update={**own, "data": data, "training": training})
+
+
+def weight_specs(config: RunConfig) -> dict[str, TensorSpec]:
+    """Return what the weights of one network are, by name."""
+    network = make_network(config.model, config.context, ())  # of no networks, so it takes no memory
+    dtype = weights_dtype(config.training.precision)
+    return {name: TensorSpec((1, *weight.shape[1:]), dtype) for name, weight in network.state_dict().items()}
+
+
+def state_specs(config: RunConfig) -> dict[str, TensorSpec]:
+    """Return what `Trainer.state` gives for one network, by name."""
+    network = make_network(config.model, config.context, ())
+    trained = [
+        math.prod(weights.shape[1:])
+        for name, weights in network.named_parameters()
+        if is_trainable(name, config.training.train, config.model.layers)
+    ]
+    weights = TensorSpec((1, sum(trained)), weights_dtype(config.training.precision))
+    count = TensorSpec((), torch.int64, least=0)
+    optimizer = {f"optimizer.{name}": weights for name in moment_names(config.training)}
+    if SQUARES in optimizer:  # they may overflow: the weights just stay as they are then
+        optimizer[SQUARES] = weights._replace(finite=False, least=0)
+    return {"epoch": count, "weights": weights, "optimizer.steps": count, **optimizer}
 
 
 class Trainer:
