@@ -45,6 +45,9 @@ MOST_MEGABYTES = 1000
 NEGATIVE = {"run", "transfer", "verify", "handmade", "study"}
 """Commands whose exit code may be 1: a result that is not as hoped."""
 
+MOST_BYTES = 3 * 2**30
+"""That a call can take at all."""
+
 STRANGER = "only_a_folder_names_this"
 """A module in the folder of every call. It is never to be imported: no command line names it."""
 
@@ -133,6 +136,19 @@ def no_work() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def limited() -> Iterator[None]:
+    """Give the block a limited amount of memory, so that a greedy call does not take the machine down."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    lines = Path("/proc/self/status").read_text().splitlines()
+    taken = next(int(line.split()[1]) for line in lines if line.startswith("VmData"))
+    resource.setrlimit(resource.RLIMIT_DATA, (taken * 1024 + MOST_BYTES, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+@contextlib.contextmanager
 def inside(folder: Path) -> Iterator[None]:
     """Work in a folder; modules imported from it, and what the call adds to the search path, are forgotten."""
     before, path, bytecode = Path.cwd(), list(sys.path), sys.dont_write_bytecode
@@ -156,7 +172,7 @@ def observed(call: Callable[[], Any], folder: Path) -> Outcome:
     streams = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors=how) for how in ("strict", "backslashreplace")]
     handler = signal.signal(signal.SIGALRM, _stopped)
     memory, clock = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
-    with warnings.catch_warnings(record=True) as warned, inside(folder), no_work():
+    with warnings.catch_warnings(record=True) as warned, inside(folder), no_work(), limited():
         warnings.simplefilter("always")
         warnings.filterwarnings("ignore", category=ResourceWarning)
         with contextlib.redirect_stdout(streams[0]), contextlib.redirect_stderr(streams[1]):

@@ -91,9 +91,8 @@ s = tiny_study(4)
 c = s.cells[0]
 t = s
 """
-_FIELDS = (
-    "name scale title published chosen cells drawings claims measures axes config seeds parent parent_epoch".split()
-)
+_OF_STUDIES = ("name", "scale", "title", "published", "chosen", "cells", "drawings", "claims", "measures")
+_OF_CELLS = ("axes", "config", "seeds", "parent", "parent_epoch")
 _STUDY_VALUES = r"""None
 3
 ''
@@ -140,8 +139,8 @@ _ENDS = (
 
 @st.composite
 def study_modules(draw):
-    value, field = draw(st.sampled_from(_STUDY_VALUES)), draw(st.sampled_from(_FIELDS))
-    made_up = "replace(s, cells=(replace(c, {}={}),))" if field in _FIELDS[9:] else "replace(s, {}={})"
+    value, field = draw(st.sampled_from(_STUDY_VALUES)), draw(st.sampled_from((*_OF_STUDIES, *_OF_CELLS)))
+    made_up = "replace(s, cells=(replace(c, {}={}),))" if field in _OF_CELLS else "replace(s, {}={})"
     ends = st.sampled_from(_ENDS) | ERRORS.map("raise {}".format) | ERRORS.map("t = lambda scale: throw({})".format)
     return f"{_START}t = {made_up.format(field, value)}\n{draw(st.just('') | st.just('') | st.just('') | ends)}\n"
 
