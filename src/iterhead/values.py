@@ -63,7 +63,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         if _depth(values) > MAX_DEPTH:
             raise RecursionError
     except RecursionError:
-        raise UserError(f"{path}: values nested more than {MAX_DEPTH} deep: expected one table for each part") from None
+        raise UserError(f"{path}: tables and lists nested more than {MAX_DEPTH} deep: expected settings") from None
     except ValueError as error:  # no TOML, or a number of thousands of digits
         raise UserError(f"{path}: not TOML: {error}") from None
     return values
@@ -71,12 +71,13 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def _depth(values: object) -> int:
     """Return how deep tables and lists are nested in one another; without recursion, which has a limit."""
-    level, deep = [values], 0
+    level, deep = [values], -1
     while level:
-        inner = [whole.values() if isinstance(whole, Mapping) else whole for whole in level if _has_parts(whole)]
-        level, deep = [part for parts in inner for part in parts], deep + bool(inner)
+        level, deep = [part for value in level for part in _parts(value)], deep + 1
     return deep
 
 
-def _has_parts(value: object) -> bool:
-    return isinstance(value, Mapping | list)
+def _parts(value: object) -> Iterable[object]:
+    if isinstance(value, Mapping):
+        return value.values()
+    return value if isinstance(value, list) else ()

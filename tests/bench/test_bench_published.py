@@ -22,7 +22,7 @@ def test_each_sampled_cell_is_one_cell_of_the_published_grid(name, place):
 def test_an_epoch_by_hand():
     config = parse_config({"model": {"width": 32}, "training": {"precision": "float32"}})
     packing = make_packing(config.data, 4)  # 64 in a batch, 16 lengths
-    operations, numbers = (count(config.model, packing) for count in (step_flops, step_activations))
+    operations, numbers = step_flops(config.model, packing), step_activations(config.model, packing.shape)
     alone = epoch_seconds(config, CALIBRATION)
     assert alone == pytest.approx(256 * (2e-3 + operations / 1e9 + numbers / 1e8))  # 1,024 of each length
     # Starting the operations is shared by the networks of a population; the products are not.
@@ -34,9 +34,9 @@ def test_numbers_of_a_step_by_hand():
     config = ModelConfig(width=8, mlp_width=10, vocabulary=6)
     packing = make_packing(DataConfig(max_length=2, cot=False), 1)
     of_query = 8 * 8 + 2 * 10 + 3 * 9
-    assert step_activations(config, packing) == 2 * (4 * 6 + 9 * 8) + (9 + 4) * of_query
+    assert step_activations(config, packing.shape) == 2 * (4 * 6 + 9 * 8) + (9 + 4) * of_query
     other = config.model_copy(update={"architecture": "gpt2"})  # every query of both layers, twice the vectors
-    assert step_activations(other, packing) == 2 * (4 * 6 + 9 * 8) + 18 * (2 * (8 * 8 + 2 * 10) + 3 * 9)
+    assert step_activations(other, packing.shape) == 2 * (4 * 6 + 9 * 8) + 18 * (2 * (8 * 8 + 2 * 10) + 3 * 9)
 
 
 def test_a_calibration_from_three_steps_by_hand():

@@ -9,9 +9,11 @@ import pytest
 
 from iterhead.cli import main
 from iterhead.cli.main import commands
+from iterhead.cli.options import settings
 from iterhead.errors import UserError
+from iterhead.settings import parse_config
 
-LONGEST_LINE = 2000
+LONGEST_LINE = 1100
 
 NEEDED = {
     "transfer": ["--from", "nothing", "--task", "parity"],
@@ -77,8 +79,8 @@ def spellings(command, flag, nargs, value):
     return [joined] if nargs == 0 else [joined, [command, *needed, flag, value]]
 
 
-@pytest.fixture
-def nothing_heavy(monkeypatch):
+@pytest.fixture(name="nothing_heavy")
+def _nothing_heavy(monkeypatch):
     """Every command ends where training, measuring or the network would begin."""
     pytest.importorskip("transformers")
 
@@ -87,7 +89,7 @@ def nothing_heavy(monkeypatch):
 
     monkeypatch.setattr("iterhead.runs.training.Trainer", stop)
     monkeypatch.setattr("iterhead.runs.worker_pool.WorkerPool", stop)
-    monkeypatch.setattr("iterhead.model.handmade.handmade", stop)
+    monkeypatch.setattr("iterhead.model.handmade.Stream", stop)
     monkeypatch.setattr("iterhead.studies.cost._measure", stop)
     monkeypatch.setattr("iterhead.bench.timing.describe_machine", stop)
     monkeypatch.setattr("iterhead.huggingface.loading._hub_is_known", lambda: False)
@@ -95,7 +97,8 @@ def nothing_heavy(monkeypatch):
 
 
 @pytest.mark.parametrize(("command", "flag", "nargs"), list(cases()))
-def test_a_nasty_value_gives_one_line_at_once(capsys, tmp_path, monkeypatch, nothing_heavy, command, flag, nargs):
+@pytest.mark.usefixtures("nothing_heavy")
+def test_a_nasty_value_gives_one_line_at_once(capsys, tmp_path, monkeypatch, command, flag, nargs):
     monkeypatch.chdir(tmp_path)
     wrong = []
     for name, value in VALUES.items():
@@ -110,3 +113,61 @@ def test_a_nasty_value_gives_one_line_at_once(capsys, tmp_path, monkeypatch, not
             if code not in (0, 2) or err.count("\n") != lines or len(err) > LONGEST_LINE or seconds > 1:
                 wrong.append((name, str(code)[:300], f"{seconds:.1f} s", len(err), err[:300]))
     assert not wrong
+
+
+FILES = {
+    "tables nested 900 deep": ("a = " + "[" * 900 + "]" * 900, "tables and lists nested more than 100 deep"),
+    "tables nested 150 deep": ("a = " + "[" * 150 + "]" * 150, "tables and lists nested more than 100 deep"),
+    "key of 100,000 parts": ("a" + ".a" * 99_999 + " = 1", "more than 65,536 bytes"),
+    "key of 20,000 parts": ("a" + ".a" * 19_999 + " = 1", "a line of 40,003 characters: expected at most 4,096"),
+    "key of 2,000 parts": ("data" + ".a" * 1999 + " = 1", "tables and lists nested more than 100 deep"),
+    "table of 2,000 parts": ("[data" + ".a" * 1999 + "]", "tables and lists nested more than 100 deep"),
+    "megabytes": ("# " + "x" * 5 * 10**6, "more than 65,536 bytes: expected a file of settings"),
+    "zeros": ("\0" * 100, "not TOML: "),
+}
+
+
+@pytest.mark.parametrize(("text", "line"), FILES.values(), ids=FILES)
+def test_files_of_settings_that_are_too_large_or_too_deep(call, tmp_path, text, line):
+    (tmp_path / "file.toml").write_text(text)
+    start = time.process_time()
+    result = call("run --config file.toml")
+    assert (result.code, time.process_time() - start < 1) == (2, True)
+    assert result.line.startswith(f"iterhead: file.toml: {line}")
+
+
+NUMBERS = {
+    "seed = " + "9" * 5000: "file.toml: a line of 5,007 characters: expected at most 4,096",
+    "seed = " + "9" * 4000: "seed=9999",
+    "seed = 0x" + "f" * 4000: "seed=<int>: expected at most 9,223,372,036,854,775,807",
+    "training.lr = " + "9" * 400: "training.lr=9999",
+    "training.lr = 1e400": "training.lr=inf: expected a finite number",
+    "training.batch_size = 1" + "0" * 30: f"training.batch_size={10**30}: expected at most 65,536",
+    "task = '" + "x" * 4000 + "'": "unknown task 'xxxx",
+    "task = '''\n" + "x\n" * 4000 + "'''": r"task='x\nx\n",
+    "start.run = '" + "x" * 300 + "'": "start.run='xxxx",
+    "'" + "x" * 4000 + "' = 1": "unknown setting 'xxxx",
+    "data.max_length.a.a.a.a.a = 1": "data.max_length={'a': {'a': {'a': {'a': {'a': 1}}}}}: expected a whole number",
+}
+
+
+@pytest.mark.parametrize(("text", "line"), NUMBERS.items(), ids=range(len(NUMBERS)))
+def test_values_in_a_file_that_are_too_large(call, tmp_path, text, line):
+    (tmp_path / "file.toml").write_text(text)
+    result = call("run --config file.toml")
+    assert result.code == 2
+    assert result.line.startswith(f"iterhead: {line}")
+    assert len(result.line) < LONGEST_LINE
+
+
+@pytest.mark.parametrize(
+    "setting", [setting for setting in settings() if setting.kinds[0] is int], ids=lambda s: s.flag
+)
+@pytest.mark.parametrize("value", [10**30, 10**5000, -(10**30)], ids=["10^30", "10^5000", "-10^30"])
+def test_every_whole_number_of_the_settings_has_limits(setting, value):
+    values = value
+    for part in reversed(setting.path):
+        values = {part: values}
+    with pytest.raises(UserError, match=r"expected at (most|least) ") as error:
+        parse_config({**values, "start": {"run": "run-1", **values.get("start", {})}})
+    assert len(str(error.value)) < LONGEST_LINE

@@ -3,10 +3,10 @@
 import pytest
 
 from iterhead.errors import UserError
+from iterhead.model.size import parameters
 from iterhead.model.transformer import Transformer
 from iterhead.runs.paths import run_folder_name
 from iterhead.settings import RunConfig, parse_config
-from iterhead.studies.published.recipe import parameters
 from iterhead.studies.published.tasks import random_f
 from iterhead.studies.published.width_and_length import EQUAL_COMPUTE, EQUAL_PARAMETERS
 from iterhead.studies.registry import ALL, OURS, STUDIES, find_scale, find_studies

@@ -17,6 +17,7 @@ sequences of a batch.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -30,6 +31,22 @@ Integers = NDArray[np.int64]
 
 IGNORED = -100
 """PyTorch's index for a target without loss."""
+
+
+class PackedShape(NamedTuple):
+    """R rows of T tokens, of which Q have a target."""
+
+    rows: int
+    tokens: int
+    outputs: int
+
+
+def packed_shape(config: DataConfig, batch_size: int) -> PackedShape:
+    """Return the shape of the batches of at most `batch_size` sequences, without making one."""
+    sequences = len(config.lengths) * (batch_size // len(config.lengths))
+    pair = [config.layout(length) for length in (config.min_length, config.max_length)]
+    targets = sum(len(range(layout.size)[layout.targets]) for layout in pair)
+    return PackedShape((sequences + 1) // 2, sum(layout.input_size for layout in pair), targets)
 
 
 @dataclass(frozen=True)
@@ -52,6 +69,12 @@ class Packing:
     mask_RTT: torch.Tensor
     weights_RQ: torch.Tensor
     counts_RT: torch.Tensor
+
+    @property
+    def shape(self) -> PackedShape:
+        """Rows, tokens of a row, and outputs of a row."""
+        rows, tokens = self.slot_RT.shape
+        return PackedShape(rows, tokens, self.outputs_per_row)
 
     @property
     def outputs_per_row(self) -> int:

@@ -7,6 +7,7 @@ split in proportion.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iterhead.errors import UserError
+from iterhead.memory import check_memory
 from iterhead.seeds import IntegerStream
 from iterhead.settings import DataConfig
 from iterhead.tasks import IterativeTask, Task, Vocabulary
@@ -48,8 +50,10 @@ def make_dataset(task: Task, config: DataConfig, vocabulary: Vocabulary, seed: i
     """Return the training and test sequences of `task`.
 
     Raises:
-        UserError: when the task does not fit the vocabulary, or has too few sequences to split.
+        UserError: when the task does not fit the vocabulary, has too few sequences to split, or more than fit into the
+            memory.
     """
+    check_memory("drawing the sequences", dataset_bytes(task, config))
     vocabulary.check(task.alphabet, len(task.components))
     train: dict[int, Tokens] = {}
     test: dict[int, Tokens] = {}
@@ -69,6 +73,22 @@ def make_dataset(task: Task, config: DataConfig, vocabulary: Vocabulary, seed: i
             for rows in (train, test):
                 rows[length] = rows[length][order.permutation(len(rows[length]))]
     return Dataset(train, test, task.weights)
+
+
+def dataset_bytes(task: Task, config: DataConfig) -> Counter[str]:
+    """Return the bytes of the sequences and of drawing them, by the setting that they depend on most."""
+    needs = Counter[str]()
+    drawn = 0
+    for length in config.lengths:
+        distinct = sum(len(component.symbols) ** length for component in task.components)
+        for name in ("train_per_length", "test_per_length"):
+            asked = getattr(config, name)
+            count = asked if config.split == "iid" else min(asked, distinct)
+            needs[f"data.{name}={asked}"] += 8 * count * config.layout(length).size
+            drawn = max(drawn, 8 * count * length)
+    # numpy finds what was drawn twice in a sorted copy of the inputs of one length, and indices into it.
+    needs[needs.most_common(1)[0][0]] += 5 * drawn
+    return needs
 
 
 def apportion(total: int, weights: tuple[float, ...]) -> list[int]:

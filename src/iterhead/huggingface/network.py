@@ -41,11 +41,11 @@ class ArchitectureNetwork(Population):
         seeds: one for the weights of each network.
 
     Raises:
-        UserError: transformers is not installed.
+        UserError: transformers is not installed, or the networks do not fit into the memory.
     """
 
     def __init__(self, config: ModelConfig, context: int, seeds: Sequence[int] = (0,)):
-        super().__init__(config, context)
+        super().__init__(config, context, len(seeds))
         require_transformers()
         from iterhead.huggingface.architectures import make_model
 

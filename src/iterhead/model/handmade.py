@@ -27,6 +27,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from iterhead.errors import UserError, shortened
 from iterhead.model.layers import NORM_EPSILON
 from iterhead.model.transformer import Transformer
 from iterhead.model.weights import POSITION_TABLE
@@ -35,6 +36,9 @@ from iterhead.tasks import SequenceLayout, Task, Vocabulary
 
 SHARPNESS = 24.0
 """k of the hidden units: GELU(-k / 2) is below 1e-30, and GELU(k / 2) is k / 2 in float64."""
+
+LONGEST = 254
+"""MLP 1 has L (L + 3) / 2 hidden units, 32,639 here, and no MLP may have more than 32,768."""
 
 Subspace = dict[int, int]
 """The coordinate of each value of a subspace, e.g. of each position."""
@@ -96,8 +100,12 @@ def handmade(
     the ideal one have at most `error` of the attention together, 0 < error < 1. `task` may be a mixture.
 
     Raises:
-        UserError: when the task does not fit the vocabulary.
+        UserError: when the task does not fit the vocabulary, `max_length` is not 1 .. 254, or `error` not in its range.
     """
+    if not 1 <= max_length <= LONGEST:
+        raise UserError(f"max_length={shortened(max_length)}: expected 1 to {LONGEST}, for which MLP 1 is wide enough")
+    if not 0 < error < 1:
+        raise UserError(f"error={shortened(error)}: expected a number above 0 and below 1, e.g. 1e-12")
     ids = Vocabulary(vocabulary)
     ids.check(task.alphabet, len(task.components))
     stream = Stream(task, max_length, ids)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from iterhead.model.context import EVERY_POSITION
 from iterhead.model.hooks import ActivationCache, Hook
+from iterhead.model.size import check_network
 from iterhead.settings import ModelConfig
 
 Tokens = Tensor | NDArray[np.int64]
@@ -26,10 +27,15 @@ class Population(nn.Module):
     Args:
         config: settings of each network.
         context: P, the number of positions.
+        networks: M.
+
+    Raises:
+        UserError: the networks do not fit into the memory.
     """
 
-    def __init__(self, config: ModelConfig, context: int):
+    def __init__(self, config: ModelConfig, context: int, networks: int):
         super().__init__()
+        check_network(config, context, networks)
         self.config = config
         self.context = context
 

@@ -59,8 +59,8 @@ class Transformer(Population):
     """M decoders of one shape: see `Population`. `seeds` has one for the weights of each network."""
 
     def __init__(self, config: ModelConfig, context: int, seeds: Sequence[int] = (0,)):
-        super().__init__(config, context)
         networks = len(seeds)
+        super().__init__(config, context, networks)
         self.embed = Embedding(config, networks)
         self.pos_embed = POSITION_ENCODINGS[config.positions](config, networks, context)
         self.blocks = nn.ModuleList([Block(config, networks, layer) for layer in range(config.layers)])

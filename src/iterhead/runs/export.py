@@ -7,6 +7,7 @@ import numpy as np
 from iterhead.errors import UserError
 from iterhead.huggingface import require_transformers
 from iterhead.huggingface.network import Network
+from iterhead.model.size import check_network
 from iterhead.runs.model_card import Exported, model_card
 from iterhead.runs.run import Run, changed_settings
 from iterhead.seeds import IntegerStream
@@ -44,8 +45,8 @@ def export(
         force: replace an earlier export.
 
     Raises:
-        UserError: transformers is not installed, the network does not fit the format, there is no such checkpoint, or
-            the folder is not empty or cannot be written to.
+        UserError: transformers is not installed, the network does not fit the format or the memory, there is no such
+            checkpoint, or the folder is not empty or cannot be written to.
     """
     require_transformers()
     from iterhead.huggingface.export import (
@@ -58,6 +59,9 @@ def export(
 
     format, folder = check_format(format), Path(folder)
     check_destination(folder, force=force)
+    model = network.config.model if isinstance(network, Run) else network.config
+    context = network.config.context if isinstance(network, Run) else network.context
+    check_network(model, context, copies=3)  # as loaded, as exported, and in the file
     exported = _of_run(network, epoch) if isinstance(network, Run) else _of_network(network, task)
     hf = to_huggingface(exported.model, format)
     tokenizer = make_tokenizer(exported.task, Vocabulary(exported.model.config.vocabulary))

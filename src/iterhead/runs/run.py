@@ -25,6 +25,7 @@ from iterhead.formatting import length_range, percent, plural
 from iterhead.huggingface.network import Network, make_network
 from iterhead.machine import weights_dtype
 from iterhead.measure.records import COLUMNS, SAMPLE, TEST, Scores, check_table, headline
+from iterhead.model.size import check_network
 from iterhead.runs.paths import open_run
 from iterhead.runs.storage import CONFIG, RunFolder
 from iterhead.settings import RunConfig
@@ -244,8 +245,9 @@ class Run:
         """Return the network after `epoch` epochs; 0 is before training.
 
         Raises:
-            UserError: there is no checkpoint of that epoch, or it is damaged.
+            UserError: there is no checkpoint of that epoch, it is damaged, or the network does not fit into the memory.
         """
+        check_network(self.config.model, self.config.context, copies=2)  # those of the file, and its own
         weights = self.weights_at(epoch)
         model = make_network(self.config.model, self.config.context, [self.config.seed])
         model.to(weights_dtype(self.config.training.precision))

@@ -23,9 +23,9 @@ from iterhead.contents import MOST_JSON_BYTES, STRICT, ContentError, parse_json
 from iterhead.data.batches import Packing, make_packing
 from iterhead.errors import UserError
 from iterhead.machine import find_device, find_precision, free_cores, torch_threads
+from iterhead.model.size import parameters
 from iterhead.runs.worker_pool import networks_at_once
 from iterhead.settings import DataConfig, RunConfig, parse_config
-from iterhead.studies.published.recipe import parameters
 from iterhead.studies.study import Cell, Study, all_cells
 from iterhead.training.flops import step_activations, step_flops
 from iterhead.training.trainer import Trainer, short_data
@@ -91,7 +91,7 @@ def _measure(device: str) -> Calibration:
             )
             trainer = Trainer([config], device=device)
             packing = trainer.phase(0).batches.packing
-            rows.append((1, step_flops(config.model, packing), step_activations(config.model, packing)))
+            rows.append((1, step_flops(config.model, packing), step_activations(config.model, packing.shape)))
             seconds.append(_fastest_step(trainer))
     return solve(rows, seconds, device)
 
@@ -162,7 +162,7 @@ def epoch_seconds(config: RunConfig, calibration: Calibration, together: int = 1
     precision = find_precision(config.training.precision, calibration.device, model.width)
     faster = (2.0, 1.2) if precision == "bfloat16" else (1.0, 1.0)  # than float32: products, and all else
     products = step_flops(model, packing) / calibration.rate / faster[0]
-    rest = step_activations(model, packing) / calibration.memory / faster[1]
+    rest = step_activations(model, packing.shape) / calibration.memory / faster[1]
     return steps * (calibration.start * model.layers / 2 / together + products + rest)
 
 

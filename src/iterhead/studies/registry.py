@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import cast
 
 from iterhead.errors import UserError, nearest, own_code
 from iterhead.studies import architectures
@@ -84,4 +85,4 @@ def _own_study(name: str, scale: Scale) -> Study:
     if not issubclass(type(value), Study):
         problem = "is not there" if value is None else f"has type {type(value).__name__}"
         raise UserError(f"{name}: {attribute} {problem}; expected a Study, or a function from a scale to one")
-    return replace(value, name=name)
+    return replace(cast(Study, value), name=name)

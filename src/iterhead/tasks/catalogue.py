@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
+from typing import cast
 
 from iterhead.errors import UserError, nearest, own_code, own_failure, shortened
 from iterhead.tasks.polynomial import polynomial_task
@@ -194,7 +195,7 @@ def _own_task(module_name: str, name: str, imports: bool) -> Task:
     kinds = {key: type(other) for key, other in vars(module).items()}
     if issubclass(type(value), IterativeTask | Mixture):
         with own_code(f"{spec}: copying it"):
-            return replace(value, name=spec)
+            return replace(cast(Task, value), name=spec)
     tasks = [key for key, kind in kinds.items() if issubclass(kind, IterativeTask | Mixture)]
     problem = f"has no {name!r}" if value is None else f"has {name!r} of type {type(value).__name__}"
     raise UserError(

@@ -1,6 +1,6 @@
 """How many floating-point operations a training step needs, and how many activations it writes."""
 
-from iterhead.data.batches import Packing
+from iterhead.data.batches import PackedShape, Packing
 from iterhead.model.positions import POSITION_ENCODINGS
 from iterhead.settings import ModelConfig
 from iterhead.settings.configs import GROUPED, OWN
@@ -35,16 +35,16 @@ def step_flops(config: ModelConfig, packing: Packing) -> int:
     return 2 * 3 * total  # a multiplication and an addition; once forward, twice backward
 
 
-def step_activations(config: ModelConfig, packing: Packing) -> int:
+def step_activations(config: ModelConfig, shape: PackedShape) -> int:
     """Return how many numbers a step's forward pass writes: the time of all but the matrix products is fitted to it.
 
     For each query and layer eight vectors of the width, two of the MLP and three maps, masked entries included. Other
     architectures, which go in smaller steps, write about twice as many vectors.
     """
-    rows, per_row = packing.slot_RT.shape
-    total = 2 * rows * (packing.outputs_per_row * config.vocabulary + per_row * config.width)
+    rows, per_row, outputs = shape
+    total = 2 * rows * (outputs * config.vocabulary + per_row * config.width)
     vectors, maps = 8 * config.width + 2 * config.hidden, 3 * config.heads * per_row
     if config.architecture != OWN:
         return total + rows * config.layers * per_row * (2 * vectors + maps)
-    queries = rows * ((config.layers - 1) * per_row + packing.outputs_per_row)
+    queries = rows * ((config.layers - 1) * per_row + outputs)
     return total + queries * (vectors + maps)

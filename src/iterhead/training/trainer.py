@@ -25,6 +25,7 @@ from iterhead.settings.configs import OWN
 from iterhead.tasks import Vocabulary
 from iterhead.training.dropout import Dropout, dropout_words
 from iterhead.training.initial_weights import is_trainable
+from iterhead.training.memory import check_training
 from iterhead.training.optimizer import FlatOptimizer, moment_names
 
 SQUARES = "optimizer.mean_square"
@@ -86,7 +87,8 @@ class Trainer:
         epoch: number of epochs done.
 
     Raises:
-        UserError: when settings differ that must not, a start does not fit, or there is no compiler.
+        UserError: when settings differ that must not, a start does not fit, there is no compiler, or training takes
+            more memory than there is.
     """
 
     def __init__(
@@ -105,6 +107,7 @@ class Trainer:
         self.device = device
         self.precision = precision or find_precision(first.training.precision, device, first.model.width)
         self.epoch = 0
+        check_training(first, len(configs), self.precision, device)
         vocabulary = Vocabulary(first.model.vocabulary)
         self.datasets = [make_dataset(c.iterative_task, c.data, vocabulary, c.seed) for c in configs]
         self.model = make_network(first.model, first.context, [config.seed for config in configs])

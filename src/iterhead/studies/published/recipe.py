@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from iterhead.data.batches import make_packing
-from iterhead.model.positions import POSITION_ENCODINGS
-from iterhead.settings import ModelConfig, RunConfig, parse_config
+from iterhead.model.size import parameters
+from iterhead.settings import RunConfig, parse_config
 from iterhead.studies.study import Scale
 from iterhead.training.flops import step_flops
 
@@ -59,14 +59,6 @@ def make_config(scale: Scale, task: str = "polynomial", **changes: Mapping[str, 
     if scale == "laptop" and width < SMALL:
         parts["training"] = {"lr": float(f"{0.1 / width:.2g}"), **parts["training"]}
     return parse_config({"task": task, **parts})
-
-
-def parameters(model: ModelConfig, context: int) -> int:
-    """Return how many weights a network has: embedding, output, positions, norms, attention and MLPs."""
-    D = model.width
-    norms = 0 if model.norm == "none" else (2 * model.layers + 1) * D
-    positions = POSITION_ENCODINGS[model.positions].weight_count(model, context)
-    return 2 * model.vocabulary * D + positions + norms + model.layers * (4 * D * D + 2 * D * model.hidden)
 
 
 def with_equal_parameters(config: RunConfig) -> RunConfig:
