@@ -130,7 +130,7 @@ def read(path: Path, most: int | None = None) -> bytes | None:
             if most is not None and status.st_size > most:
                 raise UserError(f"{path} is damaged: expected at most {most:,} bytes, got {status.st_size:,}; {RESCUE}")
             return path.read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
 
 

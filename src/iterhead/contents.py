@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -24,6 +24,8 @@ T = TypeVar("T")
 
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 """Of everything that is read from JSON: no other keys, no conversion of types, finite numbers only."""
+
+Share = Annotated[float, Field(ge=0, le=1)]
 
 MOST_JSON_BYTES = 2**28
 """Far more than any of our JSON files has."""
@@ -66,6 +68,8 @@ class Column(NamedTuple):
     least: float = -math.inf
     most: float = math.inf
     nan: bool = False
+    optional: bool = False  # the table may lack it
+    among: tuple[str, ...] = ()  # the only values, if any are given
 
 
 def parse_json(data: bytes, kind: type[T]) -> T:
@@ -104,6 +108,7 @@ def parse_table(data: bytes, columns: Mapping[str, Column], *, most_rows: int = 
     try:
         lazy = pl.scan_parquet(io.BytesIO(data))
         schema = lazy.collect_schema()
+        columns = {name: column for name, column in columns.items() if name in schema or not column.optional}
         for name, column in columns.items():
             if name not in schema:
                 raise ContentError(f"expected a column {name}")
@@ -127,8 +132,9 @@ def _wrong_values(name: str, column: Column) -> "polars.Expr":
 
     values = pl.col(name)
     is_wrong = pl.lit(False) if column.nullable else values.is_null()
-    numeric = column.dtype.is_numeric()
-    if numeric:
+    if column.among:
+        is_wrong = is_wrong | ~values.is_in(column.among)
+    if column.dtype.is_numeric():
         outside = (values < column.least) | (values > column.most)
         if column.dtype.is_float():
             outside = (outside & ~values.is_nan()) if column.nan else (outside | ~values.is_finite())
@@ -137,18 +143,11 @@ def _wrong_values(name: str, column: Column) -> "polars.Expr":
 
 
 class _Entry(BaseModel):
-    """Of one tensor in the header of a safetensors file."""
+    """What is read of a tensor in the header of a safetensors file."""
 
-    model_config = STRICT
+    model_config = ConfigDict(strict=True)
     dtype: str
     shape: list[int]
-    data_offsets: tuple[int, int]
-
-
-class _Header(BaseModel):
-    model_config = ConfigDict(strict=True, extra="allow")
-    __pydantic_extra__: dict[str, _Entry] = Field(init=False)
-    metadata: dict[str, str] = Field(default={}, alias="__metadata__")
 
 
 def parse_tensors(data: bytes, expected: Mapping[str, TensorSpec]) -> "dict[str, torch.Tensor]":
@@ -188,6 +187,7 @@ def _header(data: bytes) -> dict[str, _Entry]:
     if len(data) < 8 or size > min(len(data) - 8, MOST_HEADER_BYTES):
         raise ContentError(f"expected a safetensors file, got {len(data):,} bytes with a header of {size:,}")
     try:
-        return parse_json(data[8 : 8 + size], _Header).__pydantic_extra__
+        entries = parse_json(data[8 : 8 + size], dict[str, _Entry | dict[str, str]])
     except ContentError as error:
         raise ContentError(f"expected a safetensors file: header: {error}") from None
+    return {name: entry for name, entry in entries.items() if isinstance(entry, _Entry)}

@@ -69,8 +69,8 @@ def test_tables_of_another_version_give_one_line(call, tmp_path):
     output = call("study report figure-7 --redraw")
     assert output.code == 2
     assert output.line == (
-        'iterhead: runs/study/tiny-smoke/tables: of another version, unable to find column "accuracy"; valid columns: '
-        '["what", "seed", "precision"]: iterhead study report tiny --scale smoke makes them from the runs'
+        "iterhead: runs/study/tiny-smoke/tables/runs.parquet is damaged, or of another version: expected a column run: "
+        "iterhead study report makes them from the runs"
     )
 
 

@@ -203,7 +203,7 @@ def test_no_tables_and_tables_of_another_version_are_refused(tmp_path):
     tables = made_tables(made_study())
     renamed = {name: frame.rename({"width": "breadth"}) for name, frame in tables.frames.items()}
     write_made(made_study(), tmp_path, Tables("made", renamed))
-    with pytest.raises(UserError, match="stand on other axes: iterhead study report made --scale smoke"):
+    with pytest.raises(UserError, match="of another version: expected a column width: iterhead study report"):
         study_report(measured(made_study(), tmp_path), command_of)
 
 
@@ -258,14 +258,14 @@ def test_provenance_tells_how_a_run_was_computed(tmp_path):
     asked = settings("parity", network.config.model_dump(), **data)
     run = staged(tmp_path / run_folder_name(asked), [network], "parity", **data)
     with run.folder.lock():
-        run.folder.write_json(
-            PROVENANCE, {"task": asked.iterative_task.digest, "torch": "2.13.0", "start": {"run": "p"}}
-        )
+        start = {"run": "p", "epoch": 1, "sha256": "0"}
+        made_by = {"iterhead": "0.1.0", "numpy": "2.4", "python": "3.11", "torch": "2.13.0"}
+        run.folder.write_json(PROVENANCE, {"task": asked.iterative_task.digest, "start": start, **made_by})
         run.folder.write_json(STATUS, {**vars(run.status), "precision": "bfloat16", "device": "cuda", "threads": 3})
     study = made_study(cells=(Cell({"task": "parity"}, asked, (asked.seed,)),), drawings=(), claims=())
     write_tables(collect(study, tmp_path), study_folder(study, tmp_path))
     facts = facts_of(study_report(measured(study, tmp_path), command_of))
-    assert facts["versions"] == [{"torch": "2.13.0", "precision": "bfloat16", "device": "cuda", "threads": "3"}]
+    assert facts["versions"] == [{**made_by, "precision": "bfloat16", "device": "cuda", "threads": "3"}]
     assert facts["settings"]["training.precision"] == "auto"
 
 

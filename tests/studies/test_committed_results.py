@@ -34,7 +34,7 @@ def read(folder):
     """A study, its tables, and its claims.json."""
     name, _, scale = folder.name.rpartition("-")
     (study,) = find_studies(name, scale)
-    return study, read_tables(name, folder), json.loads((folder / CLAIMS_JSON).read_text())
+    return study, read_tables(study, folder), json.loads((folder / CLAIMS_JSON).read_text())
 
 
 def test_what_was_asked_for_is_there():

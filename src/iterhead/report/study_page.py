@@ -18,7 +18,7 @@ from iterhead.report.run_page import REPORT
 from iterhead.settings import RunConfig
 from iterhead.studies.claims import Finding
 from iterhead.studies.drawings import Drawing
-from iterhead.studies.results import command, study_folder
+from iterhead.studies.results import command, of_this_version, study_folder
 from iterhead.studies.study import Scale, Study
 from iterhead.studies.tables import FOLDER, Tables, read_tables
 
@@ -73,8 +73,10 @@ def measured(study: Study, out: Path, findings: Sequence[Finding] | None = None)
     Raises:
         UserError: there are no tables, or one cannot be read.
     """
-    tables = read_tables(study.name, study_folder(study, out))
-    return StudyResult(study, out, tables, study.check(tables) if findings is None else findings)
+    folder = study_folder(study, out)
+    tables = read_tables(study, folder)
+    with of_this_version(study, folder):
+        return StudyResult(study, out, tables, study.check(tables) if findings is None else findings)
 
 
 def no_tables(name: str, scale: Scale, folder: Path, out: Path) -> UserError:
@@ -98,7 +100,9 @@ def write_study_report(result: StudyResult, command_of: CommandOf) -> Path:
         UserError: the tables are from another version of the study, or the file cannot be written.
     """
     path = result.folder / REPORT
-    atomic.write(path, study_report(result, command_of))
+    with of_this_version(result.study, result.folder):
+        page = study_report(result, command_of)
+    atomic.write(path, page)
     return path
 
 

@@ -14,6 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 from torch import Tensor
 
+from iterhead import atomic
 from iterhead.data.splits import Dataset
 from iterhead.figures.run_figure import run_figure_files
 from iterhead.measure.emergence import has_emerged
@@ -70,6 +71,8 @@ class RunWriter:
         self._records = rows.filter((pl.col("epoch") <= epoch) & (pl.col("split") != TEST))
         self._history = history(self._records)
         self.status = replace(self.status, epoch=epoch, emerged=self._has_emerged())
+        # In format 1, studies removed checkpoints without their checksums, which is an error once the run is finished.
+        atomic.allow_removal(self.run.folder.path, atomic.missing_files(self.run.folder.path))
         self._save({})
 
     def add_epoch(self, epoch: int, loss: float, seconds: float) -> None:

@@ -156,10 +156,12 @@ class Run:
     def _check_complete(self) -> None:
         """Raise UserError if a file is missing that checksums.json names, or a checkpoint has another name."""
         missing = atomic.missing_files(self.folder.path)
-        if STATE in missing and STATUS not in missing and self.status.state != "running":
-            # Studies once removed these files, but not their checksums, and kept the last checkpoint.
-            last = checkpoint_name(self.status.epoch)
-            missing = [name for name in missing if name != STATE and (name == last or "checkpoints/" not in name)]
+        if missing and STATUS not in missing and (self.provenance is None or self.provenance.format == 1):
+            # Studies removed these files, but not their checksums, and kept the last checkpoint.
+            last, is_running = checkpoint_name(self.status.epoch), self.status.state == "running"
+            if is_running or STATE in missing:
+                missing = [name for name in missing if name == last or not name.startswith("checkpoints/")]
+                missing = [name for name in missing if name != STATE or is_running]
         if missing:
             path, why = self.folder.path / missing[0], f"{atomic.CHECKSUMS} names it"
             raise UserError(f"{path} is missing: {why}; {self.folder.rescue}")

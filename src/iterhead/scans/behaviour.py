@@ -4,14 +4,13 @@ Letters: `B` prompts, `L` steps, `K` tokens of a value.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
-from iterhead.contents import STRICT
+from iterhead.contents import STRICT, Share
 from iterhead.estimates import bootstrap_interval
 from iterhead.huggingface.language_model import LanguageModel
 from iterhead.intervene.effects import best_guess_from_state
@@ -21,16 +20,14 @@ from iterhead.scans.passes import Integers, parts, tokens_of, value_table
 from iterhead.scans.result import Behaviour
 from iterhead.tasks import states_before
 
-_Share = Annotated[float, Field(ge=0, le=1)]
-
 
 class Shares(BaseModel):
     """For each prompt of one length, the share of its states that is right."""
 
     model_config = STRICT
-    teacher_forced: list[_Share]
-    free: list[_Share] | None
-    guess: list[_Share]  # as expected
+    teacher_forced: list[Share]
+    free: list[Share] | None
+    guess: list[Share]  # as expected
 
     def are_of(self, prompts: int) -> bool:
         """Whether there is one for each prompt."""

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from iterhead.contents import STRICT
+from iterhead.contents import STRICT, Share
 from iterhead.estimates import bootstrap_interval
 from iterhead.huggingface.language_model import LanguageModel
 from iterhead.intervene.activations import ablate_head, compose, replace
@@ -49,8 +49,8 @@ class Outcome:
     """
 
     __pydantic_config__ = STRICT
-    accuracy: list[float]
-    follows: list[float | None]
+    accuracy: list[Share]
+    follows: list[Share | None]
     answers: dict[str, list[int]]
 
 

@@ -245,7 +245,8 @@ class _Scan:
         prompts = sum(map(len, self.batches.values()))
 
         def fits(outcome: Outcome) -> bool:
-            return len(outcome.accuracy) == len(outcome.follows) == prompts and self._fit(outcome.answers)
+            whole = len(outcome.accuracy) == len(outcome.follows) == prompts
+            return whole and (not outcome.answers or self._fit(outcome.answers))
 
         return self._stored(f"causal/{slug}.json", name, Outcome, compute, fits)
 

@@ -77,10 +77,14 @@ def _finished(study: Study, out: Path, warn: Callable[[str], None]) -> Iterator[
     for cell, seed, config in study.runs():
         folder = RunFolder(out / run_folder_name(config))
         try:
-            if is_finished(folder):
-                yield cell, {**cell.axes, "seed": seed}, Run(folder)
+            if not is_finished(folder):
+                continue
+            run = Run(folder)
+            run.check()
         except UserError as error:
             warn(f"left out: {error}")
+        else:
+            yield cell, {**cell.axes, "seed": seed}, run
 
 
 def _provenance(run: Run) -> list[Row]:

@@ -1,7 +1,8 @@
 """The results of a study, written into its folder: tables, figures and claims."""
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,16 @@ def command(study: Study, verb: str = "run") -> str:
     return shlex.join(["iterhead", "study", verb, study.name, "--scale", study.scale])
 
 
+@contextmanager
+def of_this_version(study: Study, folder: Path) -> Iterator[None]:
+    """Turn an error about the columns of a study's tables into a UserError."""
+    try:
+        yield
+    except pl.exceptions.PolarsError as error:
+        missing, again = str(error).partition("\n")[0], command(study, "report")
+        raise UserError(f"{folder / FOLDER}: of another version, {missing}: {again} makes them from the runs") from None
+
+
 def report(
     study: Study, out: Path, *, redraw: bool = False, warn: Callable[[str], None] = lambda _line: None
 ) -> Reported:
@@ -74,15 +85,12 @@ def report(
     """
     folder = study_folder(study, out)
     if redraw:
-        tables = read_tables(study.name, folder)
+        tables = read_tables(study, folder)
     else:
         tables = collect(study, out, warn)
         write_tables(tables, folder)
-    try:
+    with of_this_version(study, folder):
         figures, findings = study.draw(tables), study.check(tables)
-    except pl.exceptions.ColumnNotFoundError as error:
-        missing, again = str(error).partition("\n")[0], command(study, "report")
-        raise UserError(f"{folder / FOLDER}: of another version, {missing}: {again} makes them from the runs") from None
     paths: list[Path] = []
     for name, figure in figures.items():
         add_foot(figure, command(study))

@@ -7,9 +7,10 @@ from pathlib import Path
 import polars as pl
 
 from iterhead import atomic
+from iterhead.contents import Column, ContentError, parse_table
 from iterhead.errors import UserError
 from iterhead.runs.storage import table_bytes
-from iterhead.studies.study import Where
+from iterhead.studies.study import Study, Where
 
 FOLDER = "tables"
 
@@ -58,15 +59,54 @@ def write_tables(tables: Tables, folder: Path) -> None:
         atomic.write(folder / FOLDER / f"{name}.parquet", table_bytes(frame))
 
 
-def read_tables(study: str, folder: Path) -> Tables:
-    """Return what `write_tables` wrote into a folder; raises UserError if there are none, or one cannot be read."""
+_TEXT = Column(pl.String, optional=True)
+_COUNT = Column(pl.Int64, least=0, optional=True)
+_SHARE = Column(pl.Float64, nullable=True, least=0, most=1.001, optional=True)
+_POSITIVE = Column(pl.Float64, nullable=True, least=0, optional=True)
+_WEIGHT = _POSITIVE._replace(nan=True)  # attention may have overflowed
+_NUMBER = Column(pl.Float64, nullable=True, optional=True)
+
+_COLUMNS: Mapping[str, Column] = {
+    **dict.fromkeys(("run", "kind", "circuit", "name", "id", "claim", "bound", "verdict", "token"), _TEXT),
+    **dict.fromkeys(("seed", "epochs", "epoch", "length", "layer", "head", "query", "key"), _COUNT),
+    **dict.fromkeys(("accuracy", "grammar", "first_peakiness", "second_peakiness"), _SHARE),
+    **dict.fromkeys(("by_token", "exact", "chance"), _SHARE),
+    **dict.fromkeys((FULL_EPOCH, "full_epochs", "epochs_to_90", "epochs_below_90"), _POSITIVE),
+    **dict.fromkeys(("loss", "train_seconds", "total_seconds"), _POSITIVE),
+    **{f"{role}_{score}": _WEIGHT for role in ("first", "second") for score in ("weight", "invariance", "mass")},
+    **dict.fromkeys(("best_second_weight", "weight"), _WEIGHT),
+    **dict.fromkeys(("value", "low", "high", "threshold", "apart"), _NUMBER),
+    "emerged": Column(pl.Boolean, optional=True),
+    "state": _TEXT._replace(among=("finished", "diverged")),
+}
+"""What is known of columns, whichever table has them, unless an axis of the study has the name."""
+
+_AXES: Mapping[type, type[pl.DataType]] = {str: pl.String, int: pl.Int64, float: pl.Float64}
+"""Types of the values of axes."""
+
+_NEEDED = {
+    "runs": ("seed", "run", "state", "epochs", "total_seconds", "accuracy"),
+    "curves": ("seed", "epoch", FULL_EPOCH, "loss", "accuracy"),
+}
+
+
+def read_tables(study: Study, folder: Path) -> Tables:
+    """Return what `write_tables` wrote into the folder of a study.
+
+    Raises:
+        UserError: there are no tables, or one cannot be read or is malformed.
+    """
+    again = "iterhead study report makes them from the runs"
+    axes = {name: Column(_AXES[type(value)]) for cell in study.cells[:1] for name, value in cell.axes.items()}
     paths = sorted((folder / FOLDER).glob("*.parquet"))
     if not paths:
-        raise UserError(f"{folder / FOLDER}: no tables here: iterhead study report makes them from the runs")
+        raise UserError(f"{folder / FOLDER}: no tables here: {again}")
     frames = {}
     for path in paths:
+        needed = {name: _COLUMNS[name]._replace(optional=False) for name in _NEEDED.get(path.stem, ())}
+        columns = {**_COLUMNS, **needed, **axes}
         try:
-            frames[path.stem] = pl.read_parquet(path)
-        except (OSError, pl.exceptions.PolarsError) as error:
-            raise UserError(f"{path}: cannot be read: {str(error).partition(chr(10))[0]}") from None
-    return Tables(study, frames)
+            frames[path.stem] = parse_table(atomic.read(path) or b"", columns)
+        except ContentError as error:
+            raise UserError(f"{path} is damaged, or of another version: {error}: {again}") from None
+    return Tables(study.name, frames)
