@@ -24,7 +24,7 @@ def _made():
 
 
 PLACES = (
-    st.sampled_from((FINISHED, HALF, f"runs/{FINISHED}", "runs", "parity", "", ".", "/", "x" * 200, "a/" * 99))
+    st.sampled_from((FINISHED, HALF, f"runs/{FINISHED}", "runs", "parity", "", ".", "/", "a\0b", "x" * 99, "a/" * 99))
     | words()
 )
 
@@ -60,7 +60,20 @@ PROMPTS = st.fixed_dictionaries(
         "words": st.none() | st.lists(words() | st.sampled_from("abc"), max_size=5),
     },
 )
-NAMED = ("length", "count", "form", "shots", "words", "value", "mixture", "token", "memory", "inputs", "vocabulary")
+NAMED = (
+    "length",
+    "count",
+    "form",
+    "shots",
+    "words",
+    "rule",
+    "value",
+    "mixture",
+    "token",
+    "memory",
+    "inputs",
+    "vocabulary",
+)
 
 
 @generated("prompts", 400, st.tuples(TASK, PROMPTS))
