@@ -22,6 +22,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from iterhead.errors import UserError
+from iterhead.explain import explained as explained
 
 CHECKSUMS = "checksums.json"
 ABSENT = "0" * 64
@@ -30,32 +31,6 @@ RESCUE = "train it again with --again, or restore the file"
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EACCES}
-_ELSEWHERE = "choose another folder with --out"
-_ADVICE = {
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), f"free space there, or {_ELSEWHERE}"),
-    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), "choose a folder that you may write to with --out"),
-    **dict.fromkeys((errno.EEXIST, errno.ENOTDIR), f"a file is in the place of a folder: move it, or {_ELSEWHERE}"),
-    errno.EFBIG: f"raise the limit on file sizes (ulimit -f), or {_ELSEWHERE}",
-}
-
-
-@contextmanager
-def explained(action: str, path: Path, option: str = "--out") -> Iterator[None]:
-    """Turn any OSError inside into a UserError: `PATH: cannot ACTION: reason; what to do`.
-
-    Args:
-        action: "read", "write" or "lock".
-        path: as the user knows it, never a temporary name.
-        option: the option that chooses another place to write to.
-    """
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or str(error) or type(error).__name__
-        advice = _ADVICE.get(error.errno or 0, _ELSEWHERE).replace("--out", option)
-        if action == "read":
-            advice = "check its permissions and its disk"
-        raise UserError(f"{path}: cannot {action}: {reason}; {advice}") from error
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Many runs side by side: every one of them, whatever happens to the processes."""
 
+import multiprocessing
 import os
 import signal
 
@@ -61,14 +62,14 @@ def test_failed_runs_are_reported_and_the_others_continue(tmp_path):
 
 
 def killing(times, tmp_path):
-    """Return a tick that kills the first worker that it sees, a few times."""
-    left = [times]
+    """Return a tick that kills the first workers that it sees, each once."""
+    killed = set()
 
     def tick():
-        for child in worker_pool.multiprocessing.active_children():
-            if left[0] and list(tmp_path.glob("*/state.safetensors")):
+        for child in multiprocessing.active_children():
+            if len(killed | {child.pid}) <= times and list(tmp_path.glob("*/state.safetensors")):
                 os.kill(child.pid, signal.SIGKILL)
-                left[0] -= 1
+                killed.add(child.pid)
 
     return tick
 
@@ -101,7 +102,7 @@ def test_who_stops_listening_stops_the_processes_and_keeps_what_was_saved(tmp_pa
 
     with pytest.raises(KeyboardInterrupt):
         trained([config_of(1, epochs=2000)], tmp_path, workers=1, tick=stop)
-    assert worker_pool.multiprocessing.active_children() == []
+    assert multiprocessing.active_children() == []
     (folder,) = tmp_path.iterdir()
     with load(folder).folder.lock():  # nobody holds it any more
         assert load(folder).status.state == "running"

@@ -1,13 +1,11 @@
 """The entry point: from command-line arguments to an exit code."""
 
-import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from iterhead.cli.shell import BAD_INPUT, CLOSED_PIPE, INTERRUPTED, Interrupts, command_line
+from iterhead.cli.streams import StdoutError, standard_error, standard_output
 
 # Everything else is imported inside the functions: no signal is handled before `main` runs.
 if TYPE_CHECKING:
@@ -15,27 +13,27 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return the exit code. `arguments` follow `iterhead`; by default those of this process."""
+    """Run a command and return the exit code. `arguments` follow `iterhead`; by default those of this process.
+
+    Without `arguments`, the process is expected to end next: it ignores signals from then on.
+    """
     words = list(sys.argv[1:] if arguments is None else arguments)
     interrupts = Interrupts()
-    with interrupts.handled():
+    with interrupts.handled(to_the_end=arguments is None), standard_error():
         try:
-            with _output():
+            with standard_output(), interrupts.raised(unless_importing=True):
                 return _dispatch(words, interrupts)
-        except BrokenPipeError:
-            return CLOSED_PIPE
-        except KeyboardInterrupt:
-            _print_error(interrupts.message())
-            return INTERRUPTED
-        except (ValueError, MemoryError, OverflowError, RuntimeError) as error:
-            from iterhead.errors import UserError
+        except BaseException as error:
+            # A library may turn the interrupt into another exception, and a closed terminal into one of stdout.
+            if interrupts.arrived or isinstance(error, KeyboardInterrupt):
+                _print_error(interrupts.message())
+                return INTERRUPTED
+            if isinstance(error, StdoutError) and isinstance(error.error, BrokenPipeError):
+                return CLOSED_PIPE
+            from iterhead.explain import in_one_line
 
-            if isinstance(error, UserError):
-                line = str(error)
-            # PyTorch raises a RuntimeError when it gets no memory.
-            elif isinstance(error, MemoryError | OverflowError) or "allocate memory" in str(error):
-                line = "out of memory with these settings: try a smaller width, length or number of sequences"
-            else:  # a bug, which deserves its traceback
+            line = str(error) if isinstance(error, StdoutError) else in_one_line(error)
+            if line is None:  # a bug, which deserves its traceback
                 raise
             _print_error(f"iterhead: {line}")
             return BAD_INPUT
@@ -122,33 +120,3 @@ def _print_error(line: str) -> None:
     from iterhead.errors import cut
 
     print("".join(c if c.isprintable() else ascii(c)[1:-1] for c in cut(line)), file=sys.stderr)
-
-
-@contextmanager
-def _output() -> Iterator[None]:
-    """Flush stdout at the end of the block, so that a write error is handled here and not at exit.
-
-    Raises:
-        BrokenPipeError: nobody reads stdout any more.
-        UserError: stdout cannot be written, e.g. because the disk is full.
-    """
-    if sys.stdout is None:  # closed by the parent: iterhead tasks >&-
-        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - it stays open to the end
-    reconfigure = getattr(sys.stdout, "reconfigure", None)
-    if reconfigure:
-        reconfigure(errors="backslashreplace")  # a task's name may have characters that the encoding lacks
-    try:
-        try:
-            yield
-        finally:
-            sys.stdout.flush()
-    except OSError as error:
-        if error.filename is not None:
-            raise
-        # Point stdout at nothing, so that Python's own flush at exit does not fail as well.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if isinstance(error, BrokenPipeError):
-            raise
-        from iterhead.errors import UserError
-
-        raise UserError(f"standard output cannot be written: {error.strerror or error}") from None

@@ -5,12 +5,12 @@ import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iterhead.cli.parsing import Command, Parser, declare, declare_shared, filled, refused
-from iterhead.cli.shell import NEGATIVE_RESULT, Interrupts, command_line, print_json
+from iterhead.cli.shell import BAD_INPUT, NEGATIVE_RESULT, Interrupts, command_line, print_json
 from iterhead.errors import UserError
 from iterhead.formatting import duration, out_option, plural
 from iterhead.values import MAX_SEED
@@ -169,6 +169,8 @@ def _run_seeds(config: "RunConfig", options: argparse.Namespace, interrupts: Int
     for result in results:
         if result.run is None:
             print(f"seed {result.config.seed} failed: {result.error}", file=sys.stderr)
+    if any(result.is_bad_input for result in results):
+        return BAD_INPUT
     return NEGATIVE_RESULT if any(result.run is None or exit_code(result.run) for result in results) else 0
 
 
@@ -182,13 +184,15 @@ def _train_seeds(config: "RunConfig", options: argparse.Namespace) -> list["Resu
     workers = worker_count(options.workers, find_device(options.device))
     execution = {"out": options.out, "threads": options.threads, "device": options.device}
     results: list[Result] = []
-    with RunsBar(silent=options.quiet or options.json) as bar:
+    found = train_many(configs, workers=options.workers, **execution)
+    # Closed at once, whatever happens: the workers end with it.
+    with closing(found), RunsBar(silent=options.quiet or options.json) as bar:
         bar.write(
             f"Training {plural(len(configs), 'network')} on {config.task}; processes at a time: {workers}. Every "
             "network is saved as it trains: Ctrl-C pauses, and the same command resumes."
         )
         bar.show(0, len(configs))
-        for result in train_many(configs, workers=options.workers, **execution):
+        for result in found:
             results.append(result)
             bar.show(len(results), len(configs))
             bar.write(f"seed {result.config.seed}: {_result_text(result)}", "  ")

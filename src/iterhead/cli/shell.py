@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -28,60 +29,94 @@ INTERRUPTED = 130
 CLOSED_PIPE = 141
 """128 + SIGPIPE: nobody reads stdout any more."""
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_SAME_PRESS = 1.0
-"""A second signal within this many seconds counts as the first, so that it does not interrupt the cleanup."""
+_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Ctrl-C, kill, and a terminal that is closed."""
+
+PATIENCE = 3.0
+"""Seconds that the cleanup after a signal may take before another signal ends the process."""
 
 
 class Interrupts:
-    """What Ctrl-C and SIGTERM do: end the process at once or, inside `raised`, raise KeyboardInterrupt.
+    """What Ctrl-C, kill and a closed terminal do. The first signal counts, and those that follow it do nothing.
 
-    Start-up is mostly imports, and a library may swallow an exception that is raised while it is imported. Ending the
-    process is safe there, since nothing is open yet.
+    It ends the process at once or, inside `raised`, raises KeyboardInterrupt, for code that has to clean up.
 
     Attributes:
         message: returns the line to print.
+        arrived: when the first signal came, in seconds of `time.monotonic`; None before that.
     """
 
     def __init__(self) -> None:
         self.message: Callable[[], str] = lambda: "Interrupted."
-        self._raises = False
-        self._last = -_SAME_PRESS
+        self.arrived: float | None = None
+        self._raises: Callable[[FrameType | None], bool] = lambda _frame: False
 
     @contextmanager
-    def handled(self) -> Iterator[None]:
-        """Handle signals inside the block. Signals that the parent process ignores (nohup) stay ignored."""
+    def handled(self, *, to_the_end: bool = False) -> Iterator[None]:
+        """Handle signals inside the block. Signals that the parent process ignores (nohup) stay ignored.
+
+        Args:
+            to_the_end: ignore them after the block, for a process that has nothing to do but end.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield  # Python handles signals in the main thread only
             return
         replaced = {n: handler for n in _SIGNALS if (handler := signal.getsignal(n)) is not signal.SIG_IGN}
+        hook = sys.unraisablehook
+        sys.unraisablehook = partial(self._redeliver, hook)
         for number in replaced:
             signal.signal(number, self._handle)
         try:
             yield
         finally:
             for number, handler in replaced.items():
-                signal.signal(number, handler or signal.SIG_DFL)
+                signal.signal(number, signal.SIG_IGN if to_the_end else handler or signal.SIG_DFL)
+            sys.unraisablehook = hook
 
     @contextmanager
-    def raised(self) -> Iterator[None]:
-        """Raise KeyboardInterrupt inside the block, for code that has to clean up."""
-        self._raises = True
+    def raised(self, *, unless_importing: bool = False) -> Iterator[None]:
+        """Raise KeyboardInterrupt inside the block, at its end if a library swallows it.
+
+        Args:
+            unless_importing: end the process at once while a module is imported. Libraries swallow exceptions there,
+                and outside another `raised` nothing is open then.
+        """
+        before = self._raises
+        self._raises = (lambda frame: not _is_importing(frame)) if unless_importing else lambda _frame: True
         try:
             yield
         finally:
-            self._raises = False
+            self._raises = before
+        if self.arrived is not None:
+            raise KeyboardInterrupt
 
-    def _handle(self, _number: int, _frame: FrameType | None) -> None:
-        if self._raises:
-            since, self._last = time.monotonic() - self._last, time.monotonic()
-            if since >= _SAME_PRESS:
+    def _handle(self, _number: int, frame: FrameType | None) -> None:
+        if self.arrived is None:
+            self.arrived = time.monotonic()
+            if self._raises(frame):
                 raise KeyboardInterrupt
+        elif time.monotonic() - self.arrived < PATIENCE:
             return
         with suppress(OSError):
             start = "\r" if os.isatty(2) else ""  # over the ^C that the terminal shows
             os.write(2, f"{start}{self.message()}\n".encode(errors="backslashreplace"))
         os._exit(INTERRUPTED)
+
+    def _redeliver(self, hook: Callable[[Any], object], dropped: Any) -> None:
+        """Send the signal again if its KeyboardInterrupt came where Python drops exceptions, as in a `__del__`."""
+        if issubclass(dropped.exc_type, KeyboardInterrupt):
+            self.arrived = None
+            threading.Timer(0.05, signal.raise_signal, [signal.SIGINT]).start()
+        else:
+            hook(dropped)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def print_json(value: Mapping[str, Any]) -> None:

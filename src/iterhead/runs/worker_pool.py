@@ -5,25 +5,23 @@ little. So runs are spread over processes. Each process trains one job, that is 
 What it saved is in the run folders, so a job whose process dies is simply started again, and continues.
 """
 
-import multiprocessing
-import os
-import signal
-import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from typing import NamedTuple, Unpack
 
 from iterhead.errors import UserError
+from iterhead.explain import explained
 from iterhead.machine import check_count, find_device, free_cores
 from iterhead.runs.options import ExecutionKeywords, ExecutionOptions
 from iterhead.runs.paths import parent_name, run_folder_name
 from iterhead.runs.run import Run, is_finished
-from iterhead.runs.storage import RunFolder
-from iterhead.runs.training import MAX_NETWORKS, train_population
+from iterhead.runs.storage import CONFIG, RunFolder
+from iterhead.runs.training import MAX_NETWORKS
+from iterhead.runs.worker_process import process_context, start_process, start_server, work
 from iterhead.settings import RunConfig
 from iterhead.training.trainer import population_key
 
@@ -35,11 +33,16 @@ TICK = 1.0  # seconds between two calls of `tick`, and between two looks at runs
 
 @dataclass(frozen=True)
 class Result:
-    """One of many runs: its settings, the finished or diverged run, or None and in one line why it failed."""
+    """One of many runs: its settings, the finished or diverged run, or None and in one line why it failed.
+
+    With `is_bad_input` the cause is one that a person can mend, such as a full disk or a damaged folder: where the run
+    is trained alone, `train` raises UserError.
+    """
 
     config: RunConfig
     run: Run | None
     error: str = ""
+    is_bad_input: bool = False
 
 
 def train_many(
@@ -49,7 +52,7 @@ def train_many(
     tick: Callable[[], None] = lambda: None,
     on_start: Callable[[Sequence[RunConfig]], None] = lambda _job: None,
     **options: Unpack[ExecutionKeywords],
-) -> Iterator[Result]:
+) -> Generator[Result]:
     """Train runs side by side, and yield the result of each as soon as it is known, finished runs first.
 
     Failed runs are reported, and the others continue. A run that another process is using is left to it, and resumed
@@ -65,9 +68,12 @@ def train_many(
             new runs share the free cores unless given.
 
     Raises:
-        UserError: the device is missing, an option is unknown, or there are no workers or threads.
+        UserError: the device is missing, an option is unknown, there are no workers or threads, or `out` cannot be a
+            folder.
     """
     chosen = ExecutionOptions.from_keywords(options)
+    with explained("write", chosen.out), suppress(FileNotFoundError):
+        (chosen.out / CONFIG).stat()
     device = find_device(chosen.device)
     check_count("workers", workers)
     for name in ("again", "compiled"):
@@ -79,7 +85,7 @@ def train_many(
         try:
             finished = is_finished(folder)
         except UserError as error:  # damaged
-            yield Result(config, None, str(error))
+            yield Result(config, None, str(error), is_bad_input=True)
             continue
         if finished:
             yield Result(config, Run(folder))
@@ -147,7 +153,7 @@ class _Job:
 class _Worker(NamedTuple):
     job: _Job
     process: BaseProcess
-    reports: Connection
+    connection: Connection
 
 
 class WorkerPool:
@@ -158,36 +164,39 @@ class WorkerPool:
         self._locked: list[_Job] = []  # by other processes
         self._processes = processes
         self._options = options
-        self._context = _process_context()
+        self._context = process_context()
+        self._working: list[_Worker] = []
 
     def results(self, tick: Callable[[], None], on_start: Callable[[Sequence[RunConfig]], None]) -> Iterator[Result]:
         """Do every job; the processes end with this generator, however it ends."""
-        working: list[_Worker] = []
+        working = self._working
         try:
+            start_server()
             while self._queue or self._locked or working:
-                while len(working) < self._processes and (index := self._next(working)) is not None:
+                while len(working) < self._processes and (index := self._next()) is not None:
                     job = self._queue.pop(index)
                     finished, left = self._sort(job)
                     yield from finished
                     if free := self._put_locked_aside(job, left):
                         job = job.select(free, job.attempt)
                         on_start(list(job.runs.values()))
-                        working.append(self._start(job))
+                        yield from self._start(job)
                 ended = wait([worker.process.sentinel for worker in working], timeout=TICK)
                 tick()
                 for worker in [worker for worker in working if worker.process.sentinel in ended]:
+                    self._tidy(worker)
                     working.remove(worker)
                     yield from self._end(worker)
                 self._requeue_unlocked()
         finally:
             for worker in working:
-                worker.process.terminate()
+                worker.process.kill()  # SIGKILL, which ends a stopped process too
             for worker in working:
-                worker.process.join()
+                self._tidy(worker)
 
-    def _next(self, working: Sequence[_Worker]) -> int | None:
+    def _next(self) -> int | None:
         """Return the index of the first job in the queue whose runs start from none that is still to be trained."""
-        undone = [*self._queue, *self._locked, *(worker.job for worker in working)]
+        undone = [*self._queue, *self._locked, *(worker.job for worker in self._working)]
         names = {name for job in undone for name in job.runs}
         return next((index for index, job in enumerate(self._queue) if not job.parents & names), None)
 
@@ -220,58 +229,54 @@ class WorkerPool:
             self._locked.append(job.select(locked))
         return [name for name in names if name not in locked]
 
-    def _start(self, job: _Job) -> _Worker:
-        reports, sender = self._context.Pipe(duplex=False)
+    def _start(self, job: _Job) -> Iterator[Result]:
+        """Start a process for a job; yield the job's results if that failed again and again."""
         configs, options = list(job.runs.values()), self._options
         if (kept := options.kept_checkpoints) is not None:  # of thousands of runs a process needs few
             options = replace(options, kept_checkpoints={config: kept.get(config, ()) for config in configs})
-        process = self._context.Process(target=_work, args=(configs, options, sender), daemon=True)
-        process.start()
-        sender.close()
-        return _Worker(job, process, reports)
+        connection, other_end = self._context.Pipe()
+        process = self._context.Process(target=work, args=(other_end,), daemon=True)
+        try:
+            start_process(process)
+        except (EOFError, ConnectionError):  # the server of processes was killed; the next start brings a new one
+            yield from self._settle(job, "its process could not be started", has_died=True)
+            return
+        other_end.close()
+        self._working.append(_Worker(job, process, connection))
+        with suppress(ConnectionError):  # it has ended already, which is noticed soon
+            connection.send((configs, options))
+
+    def _tidy(self, worker: _Worker) -> None:
+        """Wait for the end of a process; if it was killed, remove its temporary files."""
+        worker.process.join()
+        if worker.process.exitcode == 0:
+            return
+        for name in worker.job.runs:
+            folder = RunFolder(self._options.out / name)
+            with suppress(UserError):  # another process has it, or it is damaged
+                if folder.path.is_dir():
+                    with folder.lock():
+                        folder.clean()
 
     def _end(self, worker: _Worker) -> Iterator[Result]:
-        """Yield the results of a job; runs whose process died are queued again, a few times."""
-        worker.process.join()
+        """Yield the results of a job whose process has ended."""
         job = worker.job
         try:
-            error = str(worker.reports.recv())
-        except EOFError:
+            error, is_bad_input = worker.connection.recv()
+        except (EOFError, OSError):
             error = f"its process ended with exit code {worker.process.exitcode}, {job.attempt} times in a row"
+            is_bad_input = False
+        yield from self._settle(job, error, has_died=worker.process.exitcode != 0, is_bad_input=is_bad_input)
+
+    def _settle(self, job: _Job, error: str, *, has_died: bool, is_bad_input: bool = False) -> Iterator[Result]:
+        """Yield the results of a job; its runs are queued again a few times if its process has died."""
         finished, left = self._sort(job)
         yield from finished
-        if left and worker.process.exitcode != 0 and job.attempt < MAX_ATTEMPTS:
+        if left and has_died and job.attempt < MAX_ATTEMPTS:
             self._queue.append(job.select(left, job.attempt + 1))
         elif left and not error:  # another process was quicker to take them
             self._locked.append(job.select(left))
         elif len(left) > 1:  # one of them may be what fails: each by itself
             self._queue += [job.select([name]) for name in left]
         else:
-            yield from (Result(job.runs[name], None, error) for name in left)
-
-
-def _process_context() -> ForkServerContext | SpawnContext:
-    """Return how processes are started: from a server that has PyTorch loaded, on systems that have such."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["__main__", "iterhead.runs.training"])
-    return context
-
-
-def _work(job: Sequence[RunConfig], options: ExecutionOptions, reports: Connection) -> None:
-    """Train one job. The entry point of a worker process, which ends when its parent does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the first process ends the others
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    try:
-        train_population(job, **vars(options))
-        reports.send("")
-    except (UserError, ValueError, RuntimeError, MemoryError, OSError) as error:
-        reports.send(str(error).partition("\n")[0] or repr(error))
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    os._exit(1)
+            yield from (Result(job.runs[name], None, error, is_bad_input) for name in left)
