@@ -35,7 +35,7 @@ _TMPDIR = "set TMPDIR to a folder with a shorter path"
 
 @contextmanager
 def explained(action: str, path: Path, option: str = "--out") -> Iterator[None]:
-    """Turn any OSError inside into a UserError: `PATH: cannot ACTION: reason; what to do`.
+    """Turn any OSError, or an impossible name, inside into a UserError: `PATH: cannot ACTION: reason; what to do`.
 
     Args:
         action: "read", "write" or "lock".
@@ -44,6 +44,10 @@ def explained(action: str, path: Path, option: str = "--out") -> Iterator[None]:
     """
     try:
         yield
+    except ValueError as error:
+        if isinstance(error, UnicodeEncodeError) or "null byte" in str(error):
+            raise UserError(f"{path}: cannot {action}: no name that a file can have; expected UTF-8") from None
+        raise
     except OSError as error:
         number = error.errno or 0
         advice = "check its permissions and its disk"
