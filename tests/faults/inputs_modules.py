@@ -95,8 +95,7 @@ numpy.bitwise_xor
 lambda s, x: random.randrange(2)
 lambda s, x: next(COUNTER) % 2
 lambda s, x: time.sleep(0.0001) or s
-lambda s, x: print(s) or s
-lambda s, x: sys.stdout.close() or s"""
+lambda s, x: print(s) or s"""
 
 _ENDS = r"""def __getattr__(name): raise ValueError(name)
 def __getattr__(name): raise SystemExit(3)
