@@ -10,6 +10,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from faults.inputs_oracle import inside
 from faults.inputs_values import TINY, nested
 from helpers.tiny_study import tiny_study
@@ -18,6 +20,8 @@ from iterhead.runs.paths import run_folder_name
 from iterhead.runs.training import train
 from iterhead.settings import parse_config
 from iterhead.studies.runner import kept_checkpoints
+
+pytest.importorskip("transformers")  # for exports and scans
 
 STUDY_MODULE = "from helpers.tiny_study import tiny_study\nstudy = tiny_study(4)\n"
 """A user's module, `mine.py`."""

@@ -27,6 +27,7 @@ from unittest import mock
 
 import matplotlib.pyplot
 
+import faults.preload  # noqa: F401 - so that no import is timed
 from iterhead.cli import main
 from iterhead.errors import UserError
 

@@ -49,7 +49,7 @@ def run_words(name):
 
 @generated(
     "damaged runs",
-    1500,
+    900,
     st.sampled_from((FINISHED, HALF)).flatmap(run_words),
 )
 def test_runs(example, folder):
@@ -58,7 +58,7 @@ def test_runs(example, folder):
     return check(words, folder, folder / "runs" / name, harm)
 
 
-@generated("damaged runs, verified", 60, HARM)
+@generated("damaged runs, verified", 30, HARM)
 def test_verified(example, folder):
     copied(folder, f"runs/{FINISHED}")
     return check(["verify", FINISHED, "--sequences", "2"], folder, folder / "runs" / FINISHED, example)
@@ -76,21 +76,21 @@ STUDY_WORDS = st.sampled_from(
 )
 
 
-@generated("damaged studies", 400, st.tuples(STUDY_WORDS, HARM))
+@generated("damaged studies", 250, st.tuples(STUDY_WORDS, HARM))
 def test_studies(example, folder):
     words, harm = example
     copied(folder, "studied", "mine.py")
     return check(["study", *words, "--out", "studied", "--workers", "1"], folder, folder / "studied", harm)
 
 
-@generated("damaged scans", 60, HARM)
+@generated("damaged scans", 30, HARM)
 def test_scans(example, folder):
     copied(folder, "scans", "model")
     (scan,) = (folder / "scans").iterdir()
     return check(["scan", "model", *SCAN, "--device", "cpu"], folder, scan, example)
 
 
-@generated("damaged models", 150, HARM)
+@generated("damaged models", 100, HARM)
 def test_models(example, folder):
     copied(folder, "model")
     return check(["scan", "model", *SCAN, "--device", "cpu"], folder, folder / "model", example)

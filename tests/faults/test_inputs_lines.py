@@ -123,7 +123,7 @@ def named(line):
     return [word.replace("_", "-")[:12] for word in short] + ["memory", "runs", "expected", "unknown", "required"]
 
 
-@generated("command lines", 2000, lines())
+@generated("command lines", 1300, lines())
 def test_lines(example, folder):
     copied(folder, "runs", "mine.py", *("model", "scans") * (example[0] == "scan"))
     (folder / "mine.toml").write_text("seed = 3\n")
@@ -133,7 +133,7 @@ def test_lines(example, folder):
 
 @generated(
     "first words",
-    100,
+    50,
     st.lists(words() | st.sampled_from((*PARSERS, "--help", "-h", "--version", "--json", *EVERY)), max_size=3).filter(
         lambda line: line[:1] not in (["bench"], ["run"], ["scan"])
     ),
@@ -153,7 +153,7 @@ SEED = (
 )
 
 
-@generated("lists of seeds", 300, SEED)
+@generated("lists of seeds", 150, SEED)
 def test_seeds(example, folder):
     outcome = observed(lambda: wrong_with(["run", *TINY_OPTIONS, f"--seeds={example}"], folder, ("--seeds",)), folder)
     return outcome.wrong + (outcome.value or [])

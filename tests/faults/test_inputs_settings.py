@@ -29,12 +29,12 @@ def option_words(draw, commands=("run",)):
     return [draw(st.sampled_from(commands)), *TINY_OPTIONS, *(word for words in written for word in words)]
 
 
-@generated("settings by option", 2000, option_words())
+@generated("settings by option", 1500, option_words())
 def test_options(example, folder):
     return wrong_with(example, folder, NAMED)
 
 
-@generated("settings in Python", 2000, changes(value))
+@generated("settings in Python", 1200, changes(value))
 def test_python(example, folder):
     return problems(observed(lambda: parse_config(nested(example)).digest, folder), NAMED, folder)
 
@@ -51,7 +51,7 @@ WILD = st.recursive(
 
 @generated(
     "values of any shape in Python",
-    500,
+    300,
     WILD | st.dictionaries(st.sampled_from(("data", "model", "training", "start", "task", "seed")), WILD),
 )
 def test_python_shapes(example, folder):
@@ -60,7 +60,7 @@ def test_python_shapes(example, folder):
 
 @generated(
     "TOML of settings",
-    800,
+    500,
     changes(value).map(nested).map(document).map(lambda text: text.encode("utf-8", "surrogatepass")),
 )
 def test_toml(example, folder):
@@ -70,7 +70,7 @@ def test_toml(example, folder):
 DOCUMENTS = st.sampled_from((document(nested({})), "", "seed = 3\n")) | changes(value).map(nested).map(document)
 
 
-@generated("damaged TOML", 1200, damaged(DOCUMENTS))
+@generated("damaged TOML", 800, damaged(DOCUMENTS))
 def test_damaged_toml(example, folder):
     return toml_called(example, folder)
 
@@ -93,7 +93,7 @@ SCAN = {
 
 @generated(
     "settings of scans",
-    500,
+    300,
     st.dictionaries(st.sampled_from((*SCAN, "x")), st.none()).flatmap(
         lambda names: st.fixed_dictionaries({name: SCAN.get(name, wrong()) | wrong() for name in names})
     ),

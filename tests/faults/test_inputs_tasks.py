@@ -69,7 +69,7 @@ TEXTS = st.sampled_from(TASKS) | LETTERS | mutated(st.sampled_from(TASKS) | POLY
 NAMED = ("task", "polynomial", "mix:", "copy", "parity")
 
 
-@generated("texts of tasks", 2500, TEXTS)
+@generated("texts of tasks", 1800, TEXTS)
 def test_texts(example, folder):
     outcome = observed(lambda: task(example), folder)
     if outcome.code == 0:
@@ -80,7 +80,7 @@ def test_texts(example, folder):
     return problems(outcome, NAMED, folder)
 
 
-@generated("texts of tasks as options", 400, TEXTS.filter(lambda text: "\0" not in text))
+@generated("texts of tasks as options", 250, TEXTS.filter(lambda text: "\0" not in text))
 def test_texts_as_options(example, folder):
     words = ["run", *TINY_OPTIONS, f"--task={example}"]
     return wrong_with(words, folder, (*NAMED, example[:8].strip() or "task", "vocabulary"))
@@ -90,7 +90,7 @@ COMMANDS = (["run", *TINY_OPTIONS, "--task"], ["handmade", "--max-length", "3", 
 _OWN = ("hostile:t", "hostile:t", "hostile:t", "hostile:u", "mix:copy,hostile(t)", "hostile.t:t", "hostile:__dict__")
 
 
-@generated("modules of users", 1500, st.tuples(st.sampled_from(COMMANDS), st.sampled_from(_OWN), modules()))
+@generated("modules of users", 1000, st.tuples(st.sampled_from(COMMANDS), st.sampled_from(_OWN), modules()))
 def test_modules(example, folder):
     words, name, module = example
     (folder / "hostile.py").write_text(module, encoding="utf-8", errors="surrogatepass")
@@ -101,7 +101,7 @@ _MODULES = ("os", "sys", "json", "__main__", "iterhead", "numpy", "torch", "a.b"
 _NAMES = ["t", "dumps", "task", "IterativeTask", "__name__", "_"]
 
 
-@generated("modules of others", 150, st.tuples(*map(st.sampled_from, (COMMANDS, _MODULES, _NAMES))))
+@generated("modules of others", 100, st.tuples(*map(st.sampled_from, (COMMANDS, _MODULES, _NAMES))))
 def test_other_modules(example, folder):
     words, module, name = example
     return wrong_with([*words, f"{module}:{name}"], folder, (module,))
