@@ -12,8 +12,12 @@ MAX_LINE = 1000
 class UserError(ValueError):
     """Bad input, in one line: the value, what was expected and what to do.
 
-    The command line prints the message without a traceback and exits with code 2.
+    The command line prints the message without a traceback and exits with code 2. Characters that cannot be printed,
+    line breaks and lone surrogates among them, are escaped, and a message that is too long is cut.
     """
+
+    def __init__(self, line: str):
+        super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in cut(line)))
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

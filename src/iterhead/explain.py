@@ -37,7 +37,7 @@ _TMPDIR = "set TMPDIR to a folder with a shorter path"
 
 @contextmanager
 def explained(action: str, path: Path, option: str = "--out") -> Iterator[None]:
-    """Turn any OSError inside into a UserError: `PATH: cannot ACTION: reason; what to do`.
+    """Turn any OSError, or an impossible name, inside into a UserError: `PATH: cannot ACTION: reason; what to do`.
 
     Args:
         action: "read", "write" or "lock".
@@ -49,6 +49,8 @@ def explained(action: str, path: Path, option: str = "--out") -> Iterator[None]:
     except UserError:
         raise
     except Exception as raised:
+        if isinstance(raised, UnicodeEncodeError) or (isinstance(raised, ValueError) and "null byte" in str(raised)):
+            raise UserError(f"{path}: cannot {action}: no name that a file can have; expected UTF-8") from None
         # Libraries in Rust (safetensors, tokenizers) raise errors of their own types.
         named = re.search(r"\(os error (\d+)\)", str(raised))
         error = OSError(int(named[1]), os.strerror(int(named[1]))) if named else raised

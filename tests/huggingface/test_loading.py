@@ -95,6 +95,10 @@ def truncate_weights(folder):
     path.write_bytes(path.read_bytes()[:500])
 
 
+def damage_tokenizer(folder):
+    (folder / "tokenizer.json").write_text('{"version": "1.0"')
+
+
 def change_config(**values):
     def change(folder):
         path = folder / "config.json"
@@ -112,6 +116,10 @@ def change_config(**values):
     (change_config(num_hidden_layers=4), "the weight model.layers.3.input_layernorm.weight is missing"),
     (change_config(hidden_size=48), "the weight"),
     (truncate_weights, "its weights cannot be read"),
+    (change_config(tie_word_embeddings="p"), "'tie_word_embeddings' expected bool, got str"),
+    (change_config(num_attention_heads="3"), "'num_attention_heads' expected int, got str"),
+    (change_config(id2label="p"), "it cannot be loaded: AttributeError: 'str' object has no attribute 'items'"),
+    (damage_tokenizer, "its tokenizer cannot be read"),
     (
         change_config(model_type="odd", auto_map={"AutoConfig": "evil.Config", "AutoModelForCausalLM": "evil.Model"}),
         "it needs code that comes with it: if you trust its source, allow it with --trust-remote-code",

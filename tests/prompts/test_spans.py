@@ -145,9 +145,13 @@ def test_a_mixture_is_refused():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"length": 0}, "length=0: expected 1 or more"),
+        ({"length": 0}, "length=0: expected from 1 to 1,024"),
         ({"count": 0}, "count=0"),
-        ({"shots": -1}, "shots=-1: expected 0 or more"),
+        ({"shots": -1}, "shots=-1: expected from 0 to 1,000"),
+        ({"length": 2**63}, "length=9223372036854775808: expected from 1 to 1,024"),
+        ({"count": 10**30}, "count=10{30}: expected from 1 to 100,000"),
+        ({"shot_lengths": [2, 10**9]}, "shot_lengths=10{9}: expected from 1 to 1,024"),
+        ({"length": 1024, "count": 30, "shots": 1000}, "length 1024 with 1,000 shots have 30,750,720 in"),
         ({"shot_lengths": (3, 0)}, "shot_lengths=0"),
         ({"shot_lengths": ()}, "shot_lengths=0"),
     ],

@@ -6,7 +6,10 @@ import pytest
 
 from helpers.messages import message
 from iterhead.runs.paths import find_runs, open_run
+from iterhead.runs.run import load
 from iterhead.runs.storage import RunFolder
+from iterhead.runs.training import train
+from iterhead.settings import parse_config
 
 
 def make_run(path: Path) -> Path:
@@ -58,3 +61,15 @@ def test_long_lists_are_cut_and_a_file_is_no_out_folder(tmp_path: Path):
     assert "11 runs" in (text := message(open_run, "a", tmp_path))
     assert "a07 and 3 more;" in text
     assert "cannot read: Not a directory" in message(find_runs, tmp_path / "a00" / "config.json")
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800"])
+@pytest.mark.parametrize(
+    ("call", "action"),
+    [
+        (lambda out: load("x", out), "read"),
+        (lambda out: train(parse_config({"task": "parity", "data": {"train_per_length": 64}}), out=out), "lock"),
+    ],
+)
+def test_a_name_that_no_file_can_have(call, action, name):
+    assert f"cannot {action}: no name that a file can have; expected UTF-8" in message(call, name)

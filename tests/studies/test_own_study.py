@@ -91,3 +91,49 @@ def test_names_of_studies(name):
 @pytest.mark.parametrize("name", ["figure-77", "parity", "runs/a:b", "a:", ":b", "polynomial:p=7"])
 def test_other_names(name):
     assert not is_study(name)
+
+
+WRONG = """
+from dataclasses import replace
+from helpers.tiny_study import tiny_study
+study = tiny_study(4)
+cell = study.cells[0]
+seeds = lambda scale: replace(cell, seeds=(-1,))
+axes = lambda scale: replace(cell, axes={"width": None})
+parent = lambda scale: replace(cell, parent=())
+config = lambda scale: replace(cell, config=None)
+cells = lambda scale: replace(study, cells=(study,))
+measures = lambda scale: replace(study, measures=("nothing",))
+title = lambda scale: replace(study, title="\\ud800")
+claims = replace(study, claims=(lambda tables: 1 / 0,))
+exits = replace(study, claims=(lambda tables: exit(),))
+findings = replace(study, claims=(lambda tables: [3],))
+drawings = replace(study, drawings=(3,))
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("seeds", "failed with ValidationError: 1 validation error for Cell seeds.0 Input should be greater than or"),
+        ("axes", "for Cell axes.width"),
+        ("parent", "for Cell parent Input should be"),
+        ("config", "for Cell config"),
+        ("cells", "for Study cells.0"),
+        ("measures", "for Study measures.0"),
+        ("title", "for Study title"),
+        ("claims", "wrong_studies:claims: checking a claim failed with ZeroDivisionError: division by zero"),
+        ("exits", "wrong_studies:exits: checking a claim failed with SystemExit"),
+        ("findings", "wrong_studies:findings: checking a claim failed with TypeError"),
+        ("drawings", "wrong_studies:drawings: a drawing failed with AttributeError: 'int' object has no attribute"),
+    ],
+)
+def test_what_is_wrong_with_a_study_in_one_line(tmp_path, monkeypatch, capsys, name, problem):
+    (tmp_path / "wrong_studies.py").write_text(WRONG)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert main(["study", "report", f"wrong_studies:{name}"]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"iterhead: wrong_studies:{name}: ")
+    assert problem in captured.err
+    assert captured.err.count("\n") == 1

@@ -301,3 +301,10 @@ def test_tasks_are_listed_without_torch():
     code = "import sys, iterhead.tasks as t; t.catalogue(); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+@pytest.mark.parametrize("text", ["mix:,", "mix:(", "mix:copy:x", "mix:copy:weights=", "parity:", "polynomial:p="])
+def test_long_texts_are_not_repeated_whole(text):
+    with pytest.raises(UserError) as raised:
+        task(text + "x" * 3000)
+    assert len(str(raised.value)) < 300

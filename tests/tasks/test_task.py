@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers.messages import message
 from helpers.polynomial_cases import CASES
 from iterhead.errors import UserError
 from iterhead.tasks import IterativeTask, Mixture, catalogue, task
@@ -195,3 +196,14 @@ def test_a_step_that_raises_is_told_with_its_arguments():
     broken = IterativeTask(name="broken", alphabet=3, step=lambda s, x: s // (x - 2), init=0)
     with pytest.raises(UserError, match=r"broken: F\(0, 2\) failed with ZeroDivisionError"):
         _ = broken.table
+
+
+class Odd:
+    """As a step may answer: even its class cannot be asked for."""
+
+    __class__ = property(lambda self: 1 / 0)
+
+
+def test_a_step_that_answers_with_an_odd_object():
+    odd = IterativeTask("odd", 2, lambda s, x: Odd(), init=0)
+    assert message(lambda: odd.table).startswith("odd: F(0, 0) is <")

@@ -97,7 +97,7 @@ class Parser(argparse.ArgumentParser):
         """Raise argparse's message as a UserError, in our words."""
         match = re.match(r"argument (\S+): (.*)", message)
         name, problem = match.groups() if match else ("", message)
-        name = name.split("/")[0]
+        name = name.split("/")[-1]
         if problem.startswith(" "):  # from `refused`
             raise UserError(f"{name}{problem}")
         if problem.startswith("ignored explicit argument"):

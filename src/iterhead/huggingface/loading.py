@@ -122,11 +122,13 @@ def _hub_is_known() -> bool:
 def _load(factory: Any, name: str, **options: Any) -> Any:
     try:
         return factory.from_pretrained(name, **options)
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
+    except MemoryError:
+        raise
+    except (Exception, SystemExit) as error:  # of many types: transformers checks little of what is in config.json
         raise UserError(f"{name}: {_explain(error, name)}") from None
 
 
-def _explain(error: Exception, name: str) -> str:
+def _explain(error: BaseException, name: str) -> str:
     """Return in one line why a model cannot be loaded; transformers' messages have many."""
     text = " ".join(str(error).split())
     if isinstance(error, SafetensorError):
@@ -141,6 +143,7 @@ def _explain(error: Exception, name: str) -> str:
         return text[: text.index("does not recognize this architecture")] + "does not know it: a newer version may"
     if isinstance(error, OSError) and not _is_there(Path(name)):
         return "no such folder, and no such model on the hub"
+    text = text if isinstance(error, OSError | ValueError) else f"it cannot be loaded: {type(error).__name__}: {text}"
     return text if len(text) <= 200 else text[:200] + "..."
 
 
@@ -148,7 +151,11 @@ def _tokenizer(name: str, *, trust_remote_code: bool) -> PreTrainedTokenizerBase
     """Return the tokenizer, or None if there is none: for some models transformers then makes one without words."""
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
-    except (OSError, ValueError, KeyError, ImportError, TypeError, AttributeError):
+    except MemoryError:
+        raise
+    except (Exception, SystemExit) as error:
+        if any(Path(name).glob("tokenizer*")):
+            raise UserError(f"{name}: its tokenizer cannot be read: {_explain(error, name)}") from None
         return None
     has_words = set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)
     return tokenizer if has_words else None

@@ -36,15 +36,25 @@ class Page:
 
     def __init__(self, words: Sequence[str]):
         self.words = words
-        self.text = ""
+        self._parts: list[str] = []  # joined at the end: adding to a long text copies it each time
+        self._size = 0
+
+    @property
+    def text(self) -> str:
+        """What is written."""
+        return "".join(self._parts)
 
     def write(self, text: str) -> CharacterSpan:
         """Append `text`, after a space unless it begins a line; return its characters without that space."""
-        if self.text and not self.text.endswith("\n"):
-            self.text += " "
-        start = len(self.text)
-        self.text += text
-        return start, len(self.text)
+        if self._parts and self._parts[-1] != "\n":
+            self._append(" ")
+        start = self._size
+        self._append(text)
+        return start, self._size
+
+    def _append(self, text: str) -> None:
+        self._parts.append(text)
+        self._size += len(text)
 
     def write_value(self, value: int) -> CharacterSpan:
         """Append a value of the alphabet."""
@@ -52,7 +62,7 @@ class Page:
 
     def end_line(self) -> None:
         """Append a line break."""
-        self.text += "\n"
+        self._append("\n")
 
 
 class ExampleSpans(NamedTuple):

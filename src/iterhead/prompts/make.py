@@ -7,14 +7,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from iterhead.errors import UserError
+from iterhead.errors import UserError, shortened
+from iterhead.formatting import plural
 from iterhead.prompts.batch import PromptBatch, Renderer
 from iterhead.prompts.draw import draw_examples
 from iterhead.prompts.forms import after_input, form_named
 from iterhead.prompts.sequences import TokenRenderer
 from iterhead.prompts.text import TextRenderer
 from iterhead.seeds import IntegerStream
+from iterhead.settings.configs import MAX_LENGTH
 from iterhead.tasks import IterativeTask, Task, Vocabulary
+
+MAX_PROMPTS, MAX_SHOTS, MAX_VALUES = 100_000, 1000, 10**7
+"""Limits, so that a typo raises an error instead of exhausting memory; the last one is of all inputs together."""
 
 
 def make_prompts(
@@ -37,10 +42,10 @@ def make_prompts(
     Args:
         task: an iterative task; mixtures have no text.
         tokenizer: a fast tokenizer of transformers. Special tokens (BOS) are added as it does by default.
-        length: L, the inputs of the test example, at least 1.
-        count: how many prompts, at least 1.
+        length: L, the inputs of the test example, 1 to 1,024.
+        count: how many prompts, 1 to 100,000.
         form: a name in `FORMS`.
-        shots: worked examples in each prompt, 0 or more.
+        shots: worked examples in each prompt, 0 to 1,000.
         shot_lengths: the lengths that shots are drawn from; None: ceil(L/2) .. L. Mixed lengths are the default since
             otherwise x_t is at one distance from s_t throughout, and copying at that distance looks like counting.
         seed: of all draws.
@@ -64,8 +69,8 @@ def make_sequences(
     Args:
         task: an iterative task, no mixture.
         vocabulary: of the network.
-        length: L, the inputs, at least 1.
-        count: how many sequences, at least 1; at most as many as exist.
+        length: L, the inputs, 1 to 1,024.
+        count: how many sequences, 1 to 100,000; at most as many as exist.
         form: `after-input`, `corrupted` or `swapped`; the others do not exist as sequences.
         seed: of all draws. Inputs are the same as those of `make_prompts`.
 
@@ -97,15 +102,21 @@ def _draw(
     seed: int,
 ) -> PromptBatch:
     """Return the prompts of drawn examples, edited if the form is an edit."""
-    lengths = (1,) if shot_lengths is None else tuple(shot_lengths)
-    for name, value, least in (
-        ("length", length, 1),
-        ("count", count, 1),
-        ("shots", shots, 0),
-        ("shot_lengths", min(lengths, default=0), 1),
+    lengths = (length,) if shot_lengths is None else tuple(shot_lengths)
+    for name, value, least, most in (
+        ("length", length, 1, MAX_LENGTH),
+        ("count", count, 1, MAX_PROMPTS),
+        ("shots", shots, 0, MAX_SHOTS),
+        ("shot_lengths", min(lengths, default=0), 1, MAX_LENGTH),
+        ("shot_lengths", max(lengths, default=0), 1, MAX_LENGTH),
     ):
-        if value < least:
-            raise UserError(f"{name}={value}: expected {least} or more")
+        if not least <= value <= most:
+            raise UserError(f"{name}={shortened(value)}: expected from {least} to {most:,}")
+    if (values := count * (length + shots * max(lengths))) > MAX_VALUES:
+        raise UserError(
+            f"count={count}: prompts of length {length} with {plural(shots, 'shot')} have {values:,} inputs in all: "
+            f"expected at most {MAX_VALUES:,}"
+        )
     batch = renderer.render(draw_examples(task, length, count, shots, shot_lengths, seed))
     edited = form_named(form).edit(batch, IntegerStream(seed, "prompts", length, form))
     return replace(edited, form=form)

@@ -13,6 +13,7 @@ from iterhead.errors import UserError
 from iterhead.huggingface.language_model import LanguageModel
 from iterhead.prompts import PromptBatch, make_prompts, make_sequences, single_task
 from iterhead.prompts.forms import form_named
+from iterhead.prompts.make import MAX_PROMPTS, MAX_SHOTS
 from iterhead.settings.configs import MAX_LENGTH, StrictConfig
 from iterhead.tasks import IterativeTask, Vocabulary, task
 from iterhead.values import MAX_CHARACTERS, MAX_SEED
@@ -39,9 +40,9 @@ class ScanConfig(StrictConfig):
         default="polynomial", max_length=MAX_CHARACTERS, description="the task, as for iterhead run; no mixture"
     )
     form: str = Field(default="after-input", max_length=MAX_CHARACTERS, description="how an example is written")
-    shots: int | None = Field(default=None, ge=0, le=1000, description="worked examples in each prompt")
+    shots: int | None = Field(default=None, ge=0, le=MAX_SHOTS, description="worked examples in each prompt")
     lengths: tuple[int, ...] | None = Field(default=None, max_length=MAX_LENGTH, description="numbers of inputs")
-    prompts: int = Field(default=16, ge=2, le=100_000, description="prompts of each length")
+    prompts: int = Field(default=16, ge=2, le=MAX_PROMPTS, description="prompts of each length")
     tokens: Literal["auto", "ids", "text"] = Field(default="auto", description="text, or token ids of our own layout")
     seed: int = Field(default=0, ge=0, le=MAX_SEED, description="of prompts, permutations and random heads")
 

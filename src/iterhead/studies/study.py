@@ -5,20 +5,29 @@ start from the networks of another cell, seed by seed. Two studies that need the
 folders are named by settings.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args
 
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from iterhead.errors import own_code
 from iterhead.runs.paths import run_folder_name
 from iterhead.settings import RunConfig, StartConfig
-from iterhead.studies.claims import CheckClaims, Finding
+from iterhead.studies.claims import Finding
+from iterhead.values import MAX_CHARACTERS, MAX_SEED
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from iterhead.studies.claims import CheckClaims
     from iterhead.studies.drawings import Drawing
     from iterhead.studies.tables import Tables
+else:  # pydantic needs values; `drawings` imports this module
+    CheckClaims, Drawing = Callable[..., Any], Any
 
 Scale: TypeAlias = Literal["smoke", "laptop", "paper"]
 
@@ -28,8 +37,15 @@ SCALES: tuple[Scale, ...] = get_args(Scale)
 AxisValue: TypeAlias = str | int | float  # all values of an axis have one type
 Where: TypeAlias = Mapping[str, AxisValue]  # selects cells: some axes, with the value wanted on each
 
+Text: TypeAlias = Annotated[str, Field(max_length=MAX_CHARACTERS)]
 
-@dataclass(frozen=True)
+Seed: TypeAlias = Annotated[int, Field(ge=0, le=MAX_SEED)]
+
+STRICT = ConfigDict(strict=True, allow_inf_nan=False)
+"""Studies may be a user's own, so types are checked; a wrong one raises ValidationError, a ValueError."""
+
+
+@dataclass(frozen=True, config=STRICT)
 class Cell:
     """Runs that differ only in the seed, of a study in which `axes` are its coordinates.
 
@@ -39,9 +55,9 @@ class Cell:
 
     axes: Mapping[str, AxisValue]
     config: RunConfig
-    seeds: tuple[int, ...]
+    seeds: tuple[Seed, ...]
     parent: "Cell | None" = None
-    parent_epoch: int | None = None
+    parent_epoch: Annotated[int, Field(ge=0)] | None = None
 
     def run_config(self, seed: int) -> RunConfig:
         """Return the settings of the run with this seed."""
@@ -64,7 +80,7 @@ Measure: TypeAlias = Literal["circuits", "interventions", "maps"]
 """What is measured on the finished networks themselves; see `studies.collect`."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Study:
     """One figure of the published study, or several of one kind.
 
@@ -80,11 +96,11 @@ class Study:
         measures: what drawings and claims need besides the tables of runs.
     """
 
-    name: str
+    name: Text
     scale: Scale
-    title: str
-    published: str
-    chosen: tuple[str, ...]
+    title: Text
+    published: Text
+    chosen: tuple[Text, ...]
     cells: tuple[Cell, ...]
     drawings: "tuple[Drawing, ...]"
     claims: tuple[CheckClaims, ...] = ()
@@ -125,12 +141,23 @@ class Study:
 
     def draw(self, tables: "Tables") -> "dict[str, Figure]":
         """Return its figures by file name, without those of which nothing was measured."""
-        figures = {drawing.file: drawing.draw(self, tables) for drawing in self.drawings}
+        figures: dict[str, Figure | None] = {}
+        for drawing in self.drawings:
+            with self._own("a drawing"):
+                figures[drawing.file] = drawing.draw(self, tables)
         return {file: figure for file, figure in figures.items() if figure is not None}
 
     def check(self, tables: "Tables") -> list[Finding]:
         """Return its claims, checked on its tables."""
-        return [replace(finding, figure=self.name) for check in self.claims for finding in check(tables)]
+        findings: list[Finding] = []
+        for check in self.claims:
+            with self._own("checking a claim"):
+                findings += [replace(finding, figure=self.name) for finding in check(tables)]
+        return findings
+
+    def _own(self, what: str) -> AbstractContextManager[None]:
+        """Return what turns an exception in a user's own study into one line."""
+        return own_code(f"{self.name}: {what}") if ":" in self.name else nullcontext()
 
 
 def all_cells(studies: Iterable[Study]) -> list[Cell]:

@@ -18,10 +18,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import cast
 
-from iterhead.errors import UserError, nearest, own_code, own_failure, shortened
+from iterhead.errors import UserError, cut, nearest, own_code, own_failure, shortened
 from iterhead.tasks.polynomial import polynomial_task
 from iterhead.tasks.task import IterativeTask, Mixture, Task
 from iterhead.values import MAX_CHARACTERS, whole_number
+
+MOST_SHOWN = 80
+"""Characters of a text that an error repeats."""
 
 
 class NotImportedError(UserError):
@@ -93,7 +96,7 @@ def task(spec: str, *, imports: bool = True) -> Task:
         return _with_options(head, _split(rest, ",") if colon else [])
     if rest.isidentifier() and all(part.isidentifier() for part in head.split(".")):
         return _own_task(head, rest, imports)
-    raise UserError(f"unknown task {head!r}{_suggestion(head)} (iterhead tasks lists them)")
+    raise UserError(f"unknown task {shortened(head)}{_suggestion(head)} (iterhead tasks lists them)")
 
 
 def _suggestion(name: str) -> str:
@@ -121,14 +124,18 @@ def _with_options(name: str, assignments: list[str]) -> IterativeTask:
         if option not in options:
             listing = f"options: {', '.join(options)}" if options else f"{name} has no options"
             hint = nearest(option.lower(), options)
-            raise UserError(f"{name}:{assignment}: unknown option {option!r}{hint} ({listing})")
+            raise UserError(
+                f"{name}:{cut(assignment, MOST_SHOWN)}: unknown option {shortened(option)}{hint} ({listing})"
+            )
         if option in values:
-            raise UserError(f"{name}:{assignment}: option {option!r} is given twice; give it once")
+            raise UserError(
+                f"{name}:{cut(assignment, MOST_SHOWN)}: option {shortened(option)} is given twice; give it once"
+            )
         read, expected = options[option]
         try:
             values[option] = read(text)
         except (KeyError, ValueError):
-            raise UserError(f"{name}:{assignment}: {option} must be {expected}") from None
+            raise UserError(f"{name}:{cut(assignment, MOST_SHOWN)}: {option} must be {expected}") from None
     return _FACTORIES[name](**values)
 
 
@@ -137,13 +144,15 @@ def _mixture(text: str, imports: bool) -> Mixture:
     listing, *assignments = _split(text, ":")
     texts = _split(listing, ",")
     if not all(texts):
-        raise UserError(f"mix:{text}: expected tasks joined by commas, e.g. mix:copy,parity")
+        raise UserError(f"mix:{cut(text, MOST_SHOWN)}: expected tasks joined by commas, e.g. mix:copy,parity")
     components = tuple(_component(part, imports) for part in texts)
     names = [component.name for component in components]
     names = [f"{name.replace(':', '(', 1)})" if ":" in name else name for name in names]
     for name in names:
         if names.count(name) > 1:
-            raise UserError(f"mix:{text}: {name} stands in it twice; give its weight once")
+            raise UserError(
+                f"mix:{cut(text, MOST_SHOWN)}: {cut(name, MOST_SHOWN)} stands in it twice; give its weight once"
+            )
     equal = (1 / len(components),) * len(components)
     weights = _weights(text, assignments, equal)
     shares = "" if weights == equal else f":weights={','.join(map(repr, weights))}"
@@ -155,10 +164,10 @@ def _component(text: str, imports: bool) -> IterativeTask:
     head, opening, rest = text.partition("(")
     is_mixture = head.strip() == _MIXTURE
     if opening and not rest.endswith(")") and not is_mixture:
-        raise UserError(f"{text}: ')' is missing; write a component with options as polynomial(p=5)")
+        raise UserError(f"{cut(text, MOST_SHOWN)}: ')' is missing; write a component with options as polynomial(p=5)")
     component = None if is_mixture else task(f"{head}:{rest[:-1]}" if opening else text, imports=imports)
     if not isinstance(component, IterativeTask):
-        raise UserError(f"{text}: a mixture cannot stand in a mixture; list all the tasks in one")
+        raise UserError(f"{cut(text, MOST_SHOWN)}: a mixture cannot stand in a mixture; list all the tasks in one")
     return component
 
 
@@ -169,13 +178,13 @@ def _weights(text: str, assignments: list[str], equal: tuple[float, ...]) -> tup
     option, equals, values = assignments[0].partition("=")
     if len(assignments) > 1 or option.strip() != "weights" or not equals:
         raise UserError(
-            f"mix:{text}: after the tasks only weights may stand, e.g. mix:copy,parity:weights=0.3,0.7; "
-            "write a component with options as polynomial(p=5)"
+            f"mix:{cut(text, MOST_SHOWN)}: after the tasks only weights may stand, e.g. "
+            "mix:copy,parity:weights=0.3,0.7; write a component with options as polynomial(p=5)"
         )
     try:
         weights = tuple(float(value) for value in values.split(","))
     except ValueError:
-        raise UserError(f"mix:{text}: weights must be numbers, e.g. weights=0.3,0.7") from None
+        raise UserError(f"mix:{cut(text, MOST_SHOWN)}: weights must be numbers, e.g. weights=0.3,0.7") from None
     is_equal = len(set(weights)) == 1 and len(weights) == len(equal) and abs(sum(weights) - 1) < 1e-9
     return equal if is_equal else weights
 

@@ -72,7 +72,8 @@ class IterativeTask:
             raise UserError(f"{self.name}: inputs={shortened(self.inputs)}: expected each value once")
 
     def _check_value(self, value: int, what: str) -> None:
-        if not (isinstance(value, int | np.integer) and 0 <= value < self.alphabet):
+        # Not isinstance, which asks the value itself for its class: it may be of a user's own.
+        if not (issubclass(type(value), int | np.integer) and 0 <= value < self.alphabet):
             raise UserError(
                 f"{self.name}: {what} is {shortened(value)}: expected an integer in 0 .. {self.alphabet - 1}"
             )

@@ -118,7 +118,9 @@ class Trainer:
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(is_trainable(name, first.training.train, first.model.layers))
         self._short, self._full = (Phase(self, data) for data in (short_data(first), first.data))
-        total_steps = sum(self.phase(epoch).batches.steps for epoch in range(first.training.epochs))
+        short_epochs = min(first.training.short_epochs, first.training.epochs)
+        full_epochs = first.training.epochs - short_epochs
+        total_steps = short_epochs * self._short.batches.steps + full_epochs * self._full.batches.steps
         self.optimizer = FlatOptimizer(self.model, [config.training for config in configs], total_steps)
         if compiled and first.model.architecture != OWN:
             raise UserError(f"compiled=True: only for model.architecture={OWN}, not {first.model.architecture}")
