@@ -9,7 +9,7 @@ PYTEST_ARGS ?= -n auto --maxprocesses 8
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow smoke lint bench docs clean
+.PHONY: help run test test-slow test-faults smoke lint bench docs clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
@@ -25,6 +25,9 @@ test: .venv/.dev  ## run the tests, except the slow ones: about three minutes on
 
 test-slow: .venv/.dev  ## run the tests that take minutes each
 	@$(PYTEST) -m slow --timeout 3600
+
+test-faults: .venv/.dev  ## kill, stop and starve it by the thousand, and count what is lost: under 20 minutes on two cores
+	@$(PYTEST) -m faults --timeout 1200 --dist worksteal tests/faults
 
 smoke: .venv/.dev  ## run the whole published study at its smallest scale: every figure and claim, in minutes
 	@$(BIN)/python -m pytest -m slow tests/studies/test_smoke_study.py --timeout 600

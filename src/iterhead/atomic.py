@@ -6,9 +6,13 @@ is replaced first and then accepts both the old file and the new one; only then 
 accepted one at every moment. Until a new file is surely there, and before a file is removed, ABSENT is among its
 digests: such a file may be missing, any other one may not. Functions raise UserError if a file cannot be read or
 written, or if checksums.json is damaged.
+
+A temporary file or folder is locked by its writer, as long as that lives. So the next write of the same path removes
+what a killed process left, and nothing that another one is just writing.
 """
 
 import errno
+import glob
 import hashlib
 import json
 import os
@@ -16,12 +20,15 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from iterhead.errors import UserError
 from iterhead.explain import explained as explained
+
+if os.name != "nt":
+    import fcntl
 
 CHECKSUMS = "checksums.json"
 ABSENT = "0" * 64
@@ -40,42 +47,92 @@ def replacing(files: Mapping[Path, bytes]) -> Iterator[None]:
     Temporary files are always removed.
     """
     temporaries: dict[Path, Path] = {}
+    with ExitStack() as locks:
+        try:
+            for path, data in files.items():
+                with explained("write", path):
+                    make_folder(path.parent)
+                    temporaries[path] = locks.enter_context(temporary(path))
+                    with temporaries[path].open("r+b") as file:
+                        file.write(data)
+                        file.flush()
+                        os.fsync(file.fileno())
+            yield
+            for path, made in temporaries.items():
+                with explained("write", path):
+                    made.replace(path)
+                    _sync_folder(path.parent)
+        finally:
+            for made in temporaries.values():
+                with suppress(OSError):
+                    made.unlink()
+
+
+@contextmanager
+def temporary(path: Path, *, is_folder: bool = False) -> Iterator[Path]:
+    """Make an empty file or folder next to a path, under a name that `sweep` knows, and lock it during the block."""
+    with ExitStack() as lock:
+        while True:
+            made = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+            if is_folder:
+                made.mkdir()
+            else:  # not by tempfile.mkstemp: its files are readable by their owner only, regardless of the umask
+                made.touch(exist_ok=False)
+            try:
+                lock.enter_context(_locked(made))
+            except (BlockingIOError, FileNotFoundError):  # another process is sweeping it
+                continue
+            except OSError:  # there are no locks here, so it will not be swept
+                break
+            if made.exists():
+                break
+        yield made
+
+
+def sweep(path: Path) -> None:
+    """Remove the temporary files and folders that killed processes left when they wrote to a path.
+
+    If a process was killed when the old folder was gone and the new one not yet in its place, the old one comes back.
+    """
+    name = f".{glob.escape(path.name)}.{'[0-9a-f]' * 8}.tmp"
+    for left in [*path.parent.glob(name), *path.parent.glob(f"{name}.old")]:
+        with suppress(OSError), _locked(left):
+            if left.suffix == ".old" and not path.exists():
+                left.rename(path)
+            elif left.is_dir():
+                shutil.rmtree(left)
+            else:
+                left.unlink()
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Lock a file or folder; raises BlockingIOError if another process has, OSError where there are no locks."""
+    if os.name == "nt":
+        raise OSError("an open file cannot be renamed")
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        for path, data in files.items():
-            with explained("write", path):
-                make_folder(path.parent)
-                # Not tempfile.mkstemp: its files are readable by their owner only, regardless of the umask.
-                temporaries[path] = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-                with temporaries[path].open("xb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
-        for path, temporary in temporaries.items():
-            with explained("write", path):
-                temporary.replace(path)
-                _sync_folder(path.parent)
     finally:
-        for temporary in temporaries.values():
-            with suppress(OSError):
-                temporary.unlink()
+        os.close(descriptor)
 
 
-def replace_folder(folder: Path, temporary: Path) -> None:
+def replace_folder(folder: Path, new: Path) -> None:
     """Put a complete folder in the place of another one, or of none, and remove the old one; raises OSError.
 
-    `temporary` is next to `folder`. Its files are synced first. A process that is killed leaves the old folder or the
-    new one, in its place or under a temporary name.
+    `new` is from `temporary`. Its files are synced first. A process that is killed leaves the old folder or the new
+    one, in its place or where `sweep` finds it.
     """
-    for path in temporary.iterdir():
+    for path in new.iterdir():
         with path.open("rb") as file:
             os.fsync(file.fileno())
-    _sync_folder(temporary)
-    old = temporary.with_name(f"{temporary.name}.old")
+    _sync_folder(new)
+    old = new.with_name(f"{new.name}.old")
     if folder.exists():
         folder.rename(old)
     try:
-        temporary.rename(folder)
+        new.rename(folder)
     except OSError:
         if old.exists():
             old.rename(folder)
@@ -86,6 +143,7 @@ def replace_folder(folder: Path, temporary: Path) -> None:
 
 def write(path: Path, data: bytes) -> None:
     """Replace the content of a file by `data`. If the write fails, the file is unchanged and UserError is raised."""
+    sweep(path)
     with replacing({path: data}):
         pass
 

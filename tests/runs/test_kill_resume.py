@@ -15,7 +15,9 @@ from iterhead.figures.run_figure import run_figure_files
 from iterhead.runs import checkpointing
 from iterhead.runs.paths import run_folder_name
 from iterhead.runs.run import MEASUREMENTS, STATE, checkpoint_name, load
+from iterhead.runs.storage import RunFolder
 from iterhead.runs.training import train
+from iterhead.runs.worker_pool import train_many
 from iterhead.settings import parse_config
 from iterhead.training.trainer import Trainer
 
@@ -176,6 +178,46 @@ def test_a_second_process_on_the_same_run_is_told_so(tmp_path):
     finally:
         process.kill()
         process.join()
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_killed_before_it_removed_what_is_not_kept(tmp_path, monkeypatch, many):
+    config = small_config(epochs=3)
+    kept = {config: (1,)}
+
+    def stop(folder, names):
+        if STATE in names and load(folder.path).status.state == "finished":
+            raise KeyboardInterrupt
+        remove(folder, names)
+
+    remove = RunFolder.remove
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "remove", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train(config, out=tmp_path, threads=1, kept_checkpoints=kept)
+    folder = RunFolder(tmp_path / run_folder_name(config))
+    (folder.path / ".holder.json").write_text("{}")
+    (folder.path / ".checksums.json.0123abcd.tmp").touch()
+    assert folder.has(STATE)
+    if many:
+        assert [result.error for result in train_many([config], out=tmp_path, kept_checkpoints=kept)] == [""]
+    else:
+        train(config, out=tmp_path, threads=1, kept_checkpoints=kept)
+    assert load(folder.path).checkpoints == [1, 3]
+    assert {path.name for path in folder.path.iterdir()} == {
+        *(".lock", "checkpoints", "checksums.json", "config.json", "measurements.parquet", "provenance.json"),
+        "status.json",
+    }
+
+
+def test_a_finished_run_that_keeps_everything_is_left_as_it_is(tmp_path):
+    config = small_config(epochs=3)
+    run = train(config, out=tmp_path, threads=1)
+    (run.folder.path / ".holder.json").write_text("{}")
+    names = run.folder.names()
+    train(config, out=tmp_path, threads=1, kept_checkpoints={})
+    assert run.folder.names() == names
+    assert not (run.folder.path / ".holder.json").exists()
 
 
 def test_a_loss_that_is_not_finite_stops_and_the_last_good_checkpoint_stays(tmp_path):

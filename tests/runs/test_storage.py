@@ -227,12 +227,13 @@ def test_a_name_stays_inside_and_off_the_books(run: RunFolder, name: str):
         assert not isinstance(caught.value, UserError)
 
 
-def test_clean_removes_temporary_files_only(run: RunFolder):
+def test_the_lock_removes_temporary_files_only(run: RunFolder):
     left = [".state.safetensors.0123abcd.tmp", "checkpoints/.a.fedcba98.tmp", "..holder.json.00000000.tmp"]
     mine = ["notes.tmp", ".notes.tmp", ".hidden", "checkpoints/a.0123abcd.tmp"]
     for name in left + mine:
         (run.path / name).touch()
-    run.clean()
+    with run.lock():
+        pass
     assert not any((run.path / name).exists() for name in left)
     assert all((run.path / name).exists() for name in mine)
     assert run.names() == NAMES

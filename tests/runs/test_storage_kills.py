@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from iterhead import atomic
 from iterhead.errors import UserError
 from iterhead.runs.storage import RunFolder
 
@@ -115,7 +116,6 @@ def say(text):
 
 def save_forever(folder):
     with folder.lock():
-        folder.clean()
         n = folder.read_json("status.json")["n"] if folder.has("status.json") else 0
         while True:
             n += 1
@@ -253,3 +253,50 @@ def test_the_lock_goes_with_the_block_and_makes_its_folder(tmp_path: Path):
     with run.lock():
         assert run.names() == []
     assert not run.has("config.json")
+
+
+@posix
+def test_the_next_write_removes_what_a_killed_one_left_and_not_what_is_being_written(tmp_path: Path):
+    path = tmp_path / "claims.json"
+    left, other = tmp_path / ".claims.json.0123abcd.tmp", tmp_path / ".claims.md.0123abcd.tmp"
+    for abandoned in (left, other):
+        abandoned.write_bytes(b"half of it")
+    with atomic.temporary(path) as living:
+        atomic.write(path, b"new")
+        assert living.exists()
+    assert not left.exists()
+    assert other.exists()
+    assert path.read_bytes() == b"new"
+
+
+@posix
+def test_an_export_killed_between_its_two_renames_comes_back(tmp_path: Path):
+    folder, new = tmp_path / "net", tmp_path / ".net.0123abcd.tmp"
+    old = tmp_path / ".net.0123abcd.tmp.old"
+    for path in (old, new):
+        path.mkdir()
+        (path / "config.json").write_text(path.name)
+    atomic.sweep(folder)
+    assert (folder / "config.json").read_text() == old.name
+    assert list(tmp_path.iterdir()) == [folder]
+    new.mkdir()
+    old.mkdir()  # killed while it removed the old one
+    atomic.sweep(folder)
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+@posix
+def test_a_temporary_file_that_was_swept_before_it_was_locked_is_made_again(tmp_path: Path, monkeypatch):
+    path, touch, made = tmp_path / "claims.json", Path.touch, []
+
+    def touch_and_sweep(self: Path, **options: bool) -> None:
+        touch(self, **options)
+        made.append(self)
+        if len(made) == 1:
+            atomic.sweep(path)
+
+    monkeypatch.setattr(Path, "touch", touch_and_sweep)
+    with atomic.replacing({path: b"new"}):
+        assert made[1].exists()
+    assert path.read_bytes() == b"new"
+    assert len(made) == 2

@@ -4,7 +4,6 @@ Letters: `P` positions, `C` coordinates that carry positions, `D` width, `V` voc
 """
 
 import json
-import secrets
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -245,6 +244,7 @@ def write_folder(
         UserError: the place is taken, or cannot be written to.
     """
     folder = folder.resolve()
+    atomic.sweep(folder)
     check_destination(folder, force=force)
     end = tokenizer.eos_token_id
     hf.config.eos_token_id = hf.config.pad_token_id = end
@@ -258,17 +258,16 @@ def write_folder(
             "AutoConfig": f"{MODELING_FILE.stem}.{IterheadConfig.__name__}",
             "AutoModelForCausalLM": f"{MODELING_FILE.stem}.{IterheadForCausalLM.__name__}",
         }
-    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
     with atomic.explained("write", folder, option="--to"):
-        try:
-            atomic.make_folder(folder.parent)
-            temporary.mkdir()
-            with quiet():
-                hf.save_pretrained(temporary)
-            tokenizer.save_pretrained(temporary)
-            (temporary / "README.md").write_text(card, encoding="utf-8")
-            if is_own:
-                shutil.copyfile(MODELING_FILE, temporary / MODELING_FILE.name)
-            atomic.replace_folder(folder, temporary)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+        atomic.make_folder(folder.parent)
+        with atomic.temporary(folder, is_folder=True) as temporary:
+            try:
+                with quiet():
+                    hf.save_pretrained(temporary)
+                tokenizer.save_pretrained(temporary)
+                (temporary / "README.md").write_text(card, encoding="utf-8")
+                if is_own:
+                    shutil.copyfile(MODELING_FILE, temporary / MODELING_FILE.name)
+                atomic.replace_folder(folder, temporary)
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)

@@ -7,6 +7,7 @@ that the status speaks of is on the disk. A killed run continues from there.
 import math
 import time
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -15,14 +16,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from iterhead.data.splits import Dataset
+from iterhead.errors import UserError
 from iterhead.figures.run_figure import run_figure_files
 from iterhead.measure.emergence import has_emerged
 from iterhead.measure.evaluate import evaluate_population
 from iterhead.measure.records import Record, Scores, headline, table
 from iterhead.model.hooks import HookedModel
 from iterhead.runs.options import Evaluation, Observer, evaluations
-from iterhead.runs.run import MEASUREMENTS, SAMPLE, STATE, STATUS, TEST, Run, Status, checkpoint_name, history
-from iterhead.runs.storage import table_bytes, tensor_bytes
+from iterhead.runs.run import FIGURE, MEASUREMENTS, SAMPLE, STATE, STATUS, TEST, Run, Status, checkpoint_name, history
+from iterhead.runs.storage import RunFolder, table_bytes, tensor_bytes
 from iterhead.training.trainer import Trainer
 
 Sequences = Mapping[int, NDArray[np.int64]]
@@ -130,13 +132,30 @@ class RunWriter:
 
     def _save(self, files: Mapping[str, bytes]) -> None:
         """Write files, then the status; then remove the checkpoints and the state that are not to be kept."""
-        folder = self.run.folder
-        folder.write_many(files)
-        folder.write_json(STATUS, vars(self.status))
-        if self._kept_checkpoints is not None:
-            old = {epoch for epoch in self.run.checkpoints if epoch < self.status.epoch} - set(self._kept_checkpoints)
-            state = [STATE] if self.status.state != "running" else []
-            folder.remove([*map(checkpoint_name, sorted(old)), *state])
+        self.run.folder.write_many(files)
+        self.run.folder.write_json(STATUS, vars(self.status))
+        _remove_unkept(self.run, self.status, self._kept_checkpoints)
+
+
+def tidy(folder: RunFolder, kept_checkpoints: Collection[int] | None) -> None:
+    """Do what a process that was killed at the very end of a finished run has left undone, if one was.
+
+    Nothing is done where that is not possible: another process works there, or the folder cannot be written to. A run
+    with a figure was trained to keep everything.
+    """
+    if folder.was_abandoned():
+        with suppress(UserError), folder.lock():
+            run = Run(folder)
+            if run.status.state == "finished" and not folder.has(FIGURE):
+                _remove_unkept(run, run.status, kept_checkpoints)
+
+
+def _remove_unkept(run: Run, status: Status, kept: Collection[int] | None) -> None:
+    """Remove the checkpoints before the last one that are not to be kept, and the state of a run that has ended."""
+    if kept is not None:
+        old = {epoch for epoch in run.checkpoints if epoch < status.epoch} - set(kept)
+        state = [STATE] if status.state != "running" else []
+        run.folder.remove([*map(checkpoint_name, sorted(old)), *state])
 
 
 class PopulationTraining:

@@ -59,6 +59,10 @@ class ExecutionOptions:
     kept_checkpoints: KeptCheckpoints | None = None
     skip_locked: bool = False
 
+    def kept_of(self, config: RunConfig) -> Collection[int] | None:
+        """Return the checkpoints to keep of a run; None for all."""
+        return None if self.kept_checkpoints is None else self.kept_checkpoints.get(config, ())
+
     @classmethod
     def from_keywords(cls, keywords: ExecutionKeywords) -> "ExecutionOptions":
         """Return the options that keyword arguments give; UserError for an unknown one, or fewer than one thread."""

@@ -154,6 +154,8 @@ class RunFolder:
     def lock(self) -> Iterator[None]:
         """Lock the folder, made if need be, until the block or the process ends, killed or not.
 
+        Temporary files that a killed holder left are removed.
+
         Raises:
             LockedError: another holder works on it.
             UserError: it cannot be written to.
@@ -169,6 +171,7 @@ class RunFolder:
             # The lock decides; this text, which a killed holder leaves behind, only informs.
             holder = atomic.json_bytes({"pid": os.getpid(), "host": socket.gethostname()})
             atomic.write(self.path / HOLDER, holder)
+            self.clean()
             yield
         finally:
             with suppress(UserError):
@@ -195,6 +198,10 @@ class RunFolder:
         probe.release()
         return False
 
+    def was_abandoned(self) -> bool:
+        """Return whether a holder of the lock was killed since the last one released it, or one works here now."""
+        return (self.path / HOLDER).exists()
+
     def remove(self, names: Iterable[str]) -> None:
         """Remove files, if they exist; checksums.json first. Call it only under the lock."""
         names = [name for name in names if self.has(name)]
@@ -206,7 +213,7 @@ class RunFolder:
                 path.unlink(missing_ok=True)
 
     def clean(self) -> None:
-        """Remove the temporary files of a killed process, from subfolders too. Call it only under the lock."""
+        """Remove the temporary files of a killed process, from subfolders too; `lock` does so."""
         with atomic.explained("write", self.path):
             for path in self.path.rglob(".*.tmp"):
                 if _TEMPORARY.fullmatch(path.name):

@@ -13,7 +13,7 @@ from torch import Tensor
 from iterhead import atomic
 from iterhead.errors import UserError
 from iterhead.machine import find_device, find_precision, free_cores, keep_freed_memory, torch_threads
-from iterhead.runs.checkpointing import PopulationTraining, RunWriter
+from iterhead.runs.checkpointing import PopulationTraining, RunWriter, tidy
 from iterhead.runs.options import ExecutionKeywords, ExecutionOptions, Observer
 from iterhead.runs.paths import open_run, parent_name, run_folder_name
 from iterhead.runs.run import PROVENANCE, STATE, Run, checkpoint_name, is_finished, provenance
@@ -73,6 +73,9 @@ def train_population(
     keep_freed_memory()
     folders = [_choose_folder(config, chosen) for config in configs]
     waiting = {folder.path: (config, folder) for config, folder in zip(configs, folders, strict=True)}
+    for config, folder in waiting.values():
+        if is_finished(folder):
+            tidy(folder, chosen.kept_of(config))
     while waiting := {path: item for path, item in waiting.items() if not is_finished(item[1])}:
         group, progress, until = _next_group(waiting)
         locked = _train_group(group, progress, until, chosen, observer)
@@ -185,8 +188,7 @@ def _train_group(
             if is_finished(folder) or _SavedProgress.of(folder) != progress:
                 continue
             status = replace(run.status, threads=threads, device=options.device, precision=precision, compiled=compiled)
-            kept = None if options.kept_checkpoints is None else options.kept_checkpoints.get(config, ())
-            writers[network] = RunWriter(run, status, kept)
+            writers[network] = RunWriter(run, status, options.kept_of(config))
         if writers:
             if len(writers) < len(group):
                 trainer.select(list(writers))
@@ -196,7 +198,6 @@ def _train_group(
 
 def _prepare(config: RunConfig, folder: RunFolder, start: _Start | None) -> Run:
     """Return the run of a folder whose lock is held; its settings and their provenance are written if it is new."""
-    folder.clean()
     if not folder.has(CONFIG) or (start and not folder.has(STATE)):
         origin = atomic.json_bytes(provenance(config, start.origin if start else None))
         folder.write_many({PROVENANCE: origin, CONFIG: atomic.json_bytes(config.model_dump(mode="json"))})

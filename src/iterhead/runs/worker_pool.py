@@ -16,6 +16,7 @@ from typing import NamedTuple, Unpack
 from iterhead.errors import UserError
 from iterhead.explain import explained
 from iterhead.machine import find_device, free_cores
+from iterhead.runs.checkpointing import tidy
 from iterhead.runs.options import ExecutionKeywords, ExecutionOptions, check_count
 from iterhead.runs.paths import parent_name, run_folder_name
 from iterhead.runs.run import Run, is_finished
@@ -88,6 +89,7 @@ def train_many(
             yield Result(config, None, str(error), is_bad_input=True)
             continue
         if finished:
+            tidy(folder, chosen.kept_of(config))
             yield Result(config, Run(folder))
         else:
             waiting.append(config)
@@ -210,6 +212,7 @@ class WorkerPool:
             except UserError:  # damaged: its process will report what is wrong with it
                 is_done = False
             if is_done:
+                tidy(folder, self._options.kept_of(config))
                 finished.append(Result(config, Run(folder)))
             else:
                 left.append(name)

@@ -50,7 +50,6 @@ def run_scan(model: LanguageModel, config: ScanConfig, out: str | Path, progress
     digest = model_digest(model)
     folder = RunFolder(Path(out) / _folder_name(prompts.config, model, digest))
     with folder.lock():
-        folder.clean()
         return _Scan(prompts, model, digest, folder, progress or (lambda *_: None)).run()
 
 
