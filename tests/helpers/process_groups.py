@@ -22,7 +22,7 @@ class Ended:
     seconds: float
 
 
-def signalled(words: Sequence[str], folder: Path, *signals: tuple[float, int], program: Sequence[str] = ()) -> Ended:
+def signalled(words: Sequence[str], folder: Path, *signals: tuple[float, int], after: str = "") -> Ended:
     """Start a command in a new session, and send signals to its group.
 
     Args:
@@ -30,15 +30,15 @@ def signalled(words: Sequence[str], folder: Path, *signals: tuple[float, int], p
         folder: where it runs, and where its temporary files go.
         signals: for each one the pause before it, in seconds, and its number. The first pause begins when the command
             handles signals; sending ends when the command has.
-        program: in place of `python -m iterhead`.
+        after: the first pause begins when this is on stdout.
     """
     temporary = folder / "tmp"
     temporary.mkdir(parents=True, exist_ok=True)
-    command = [*(program or (sys.executable, "-m", "iterhead")), *words]
+    command = [sys.executable, "-m", "iterhead", *words]
     env = os.environ | {"TMPDIR": str(temporary)}
     with (folder / "out").open("w") as out, (folder / "err").open("w") as err:
         process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=err, start_new_session=True, env=env)
-    while process.poll() is None and not _handles(process.pid, signal.SIGTERM):
+    while process.poll() is None and not (handles_signals(process.pid) and after in (folder / "out").read_text()):
         time.sleep(0.001)
     start = None
     for pause, number in signals:
@@ -49,7 +49,7 @@ def signalled(words: Sequence[str], folder: Path, *signals: tuple[float, int], p
     code = process.wait(60)
     seconds = time.monotonic() - (start or 0.0)
     orphans = _members(process.pid)
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60  # the server of workers imports PyTorch before it notices that it is alone
     while orphans and time.monotonic() < end:
         time.sleep(0.02)
         orphans = _members(process.pid)
@@ -58,13 +58,14 @@ def signalled(words: Sequence[str], folder: Path, *signals: tuple[float, int], p
     return Ended(code, *texts, orphans, [str(path.relative_to(folder)) for path in left], seconds)
 
 
-def _handles(pid: int, number: int) -> bool:
+def handles_signals(pid: int) -> bool:
+    """Return whether a process has a handler for SIGTERM, which Python does not have by itself."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return False
     caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))
-    return bool(int(caught, 16) >> (number - 1) & 1)
+    return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
 
 
 def _members(session: int) -> list[str]:

@@ -51,10 +51,10 @@ class _Guarded(io.RawIOBase):
         return True
 
     def fileno(self) -> int:
-        return int(self._raw.fileno())
+        return self._stream.fileno()
 
     def isatty(self) -> bool:
-        return bool(self._raw.isatty())
+        return self._stream.isatty()
 
 
 @contextmanager

@@ -259,7 +259,7 @@ class WorkerPool:
             with suppress(UserError):  # another process has it, or it is damaged
                 if folder.path.is_dir():
                     with folder.lock():
-                        folder.clean()
+                        pass  # the lock does it
 
     def _end(self, worker: _Worker) -> Iterator[Result]:
         """Yield the results of a job whose process has ended."""

@@ -5,6 +5,7 @@ failures are noted, in a small file for each run that failed, so that it is not 
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -97,7 +98,7 @@ def train_studies(
         progress.seconds_left = max(0.0, left * pace / workers)
         on_progress(progress)
 
-    for result in train_many(
+    results = train_many(
         wanted,
         workers=workers,
         tick=tick,
@@ -106,20 +107,22 @@ def train_studies(
         threads=threads,
         device=device,
         kept_checkpoints=kept,
-    ):
-        trained_here = result.config in running
-        running.discard(result.config)
-        left -= seconds[result.config]
-        estimated += seconds[result.config] if trained_here else 0.0
-        if result.run is None:
-            progress.failed += 1
-            note = {"error": result.error, "config": result.config.model_dump(mode="json")}
-            atomic.write(_note(run_folder_name(result.config), out), atomic.json_bytes(note))
-        else:
-            progress.done += 1
-        if trained_here or result.run is None:
-            on_result(result)
-            tick()
+    )
+    with closing(results):  # whatever happens below, the processes end at once
+        for result in results:
+            trained_here = result.config in running
+            running.discard(result.config)
+            left -= seconds[result.config]
+            estimated += seconds[result.config] if trained_here else 0.0
+            if result.run is None:
+                progress.failed += 1
+                note = {"error": result.error, "config": result.config.model_dump(mode="json")}
+                atomic.write(_note(run_folder_name(result.config), out), atomic.json_bytes(note))
+            else:
+                progress.done += 1
+            if trained_here or result.run is None:
+                on_result(result)
+                tick()
     tick()
     return progress
 
