@@ -11,8 +11,9 @@ import polars as pl
 from faults.contents import TEMPORARY
 from iterhead import atomic
 from iterhead.errors import UserError
+from iterhead.runs.notes import PROVENANCE
 from iterhead.runs.paths import find_runs
-from iterhead.runs.run import MEASUREMENTS, PROVENANCE, Run, is_finished
+from iterhead.runs.run import MEASUREMENTS, Run, is_finished
 from iterhead.runs.storage import CONFIG, RunFolder
 
 _EPOCH = re.compile(r"^epoch ([0-9]+)/", re.MULTILINE)

@@ -19,7 +19,8 @@ from iterhead.model.hooks import ActivationCache
 from iterhead.report import overview, run_page, scan_page, study_page
 from iterhead.report.run_page import run_report
 from iterhead.report.study_page import measured, study_report
-from iterhead.runs.run import PROVENANCE, STATUS, load
+from iterhead.runs.notes import PROVENANCE, STATUS
+from iterhead.runs.run import load
 from iterhead.runs.storage import CONFIG
 from iterhead.studies.claims import Check
 from iterhead.studies.drawings import HeatMaps, Panel
@@ -201,7 +202,7 @@ def strangers_study(out):
     panel = Panel(HOSTILE, "accuracy", {axis: value + CHAIN})
     study = replace(
         made,
-        **{"name": "made<svg onload=taken=1>", "title": HOSTILE, "published": HOSTILE, "chosen": (HOSTILE,)},
+        **{"name": "made<svg onload=taken=1>", "title": FILED, "published": FILED, "chosen": (FILED,)},
         cells=tuple(replace(cell, axes=renamed(cell.axes)) for cell in made.cells),
         drawings=(HeatMaps("made-maps", HOSTILE, "longest", "width", (panel,)),),
         claims=(lambda _tables: [finding(HOSTILE, claim=HOSTILE, sentence=HOSTILE, figure=HOSTILE)],),
