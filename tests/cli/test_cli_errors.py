@@ -1,8 +1,10 @@
 """Every bad input gives one line on stderr and exit code 2."""
 
+import errno
 import io
 import json
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -161,6 +163,16 @@ def test_json_list_of_runs_says_what_is_damaged(call, copied):
     assert row["accuracy"] is None
 
 
+def test_folder_that_cannot_be_read_is_in_the_list(call, copied):
+    # As with a folder without permission, of which root would see nothing: looking into it fails.
+    (copied.parent / "loop").symlink_to("loop")
+    rows = json.loads(call("show --json").out)["runs"]
+    assert [Path(row["run"]).name for row in rows] == ["loop", copied.name]
+    assert rows[0]["problem"].startswith("runs/loop: cannot read: Too many levels of symbolic links; ")
+    assert rows[1]["problem"] is None
+    assert "loop" in call("show").out
+
+
 def test_run_that_another_process_works_on(call, tiny, finished, tmp_path):
     with RunFolder(tmp_path / "runs" / finished.name).lock():
         assert "is working on this run" in call(f"run --quiet {tiny}").line
@@ -242,3 +254,26 @@ def test_task_name_that_the_encoding_lacks(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding="ascii"))
     assert main(["handmade", "--task", "höchstes:T", "--max-length", "2"]) == 0
     assert b"Every weight set by hand: h\\xf6chstes:T, " in written.getvalue()
+
+
+def test_memory_limit_too_low_for_pytorch(tmp_path):
+    def limited():
+        resource.setrlimit(resource.RLIMIT_AS, (300_000_000, 300_000_000))
+
+    command = [sys.executable, "-m", "iterhead", "run"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, preexec_fn=limited)
+    assert (done.returncode, done.stdout) == (2, "")
+    beginning = "iterhead: this process may use 0.30 GB of memory: expected at least "
+    assert done.stderr.startswith(beginning)
+    assert done.stderr.endswith(" GB, to load PyTorch; raise the limit with ulimit -v\n")
+    assert done.stderr.count("\n") == 1
+
+
+def test_error_of_a_socket_is_not_blamed_on_standard_output(call, monkeypatch):
+    def refused(*_: object) -> None:
+        raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+
+    monkeypatch.setattr("iterhead.tasks.catalogue", refused)
+    result = call("tasks")
+    assert result.code == 2
+    assert result.err.startswith("iterhead: Connection refused; ")

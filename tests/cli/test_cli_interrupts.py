@@ -1,13 +1,16 @@
 """Ctrl-C and kill, on real processes."""
 
+import contextlib
 import shlex
 import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
+from helpers.process_groups import signalled
 from iterhead.cli.shell import Interrupts
 
 LONG = ["--training.epochs", "100000", "--training.early-stop", "false"]
@@ -93,21 +96,27 @@ def test_signals_that_the_parent_ignores_stay_ignored():
 
 
 def test_handlers_are_restored():
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
     with Interrupts().handled():
-        assert signal.getsignal(signal.SIGINT) is not before[0]
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+        assert not set(before) & {signal.getsignal(number) for number in numbers}
+    assert [signal.getsignal(number) for number in numbers] == before
 
 
 def test_second_signal_does_not_interrupt_the_cleanup():
+    cleaned = []
+
+    def work():
+        with interrupts.raised():
+            try:
+                signal.raise_signal(signal.SIGINT)
+            finally:
+                signal.raise_signal(signal.SIGINT)
+                cleaned.append(True)
+
     interrupts = Interrupts()
-    cleaned = False
-    with interrupts.handled(), interrupts.raised():
-        try:
-            signal.raise_signal(signal.SIGINT)
-        except KeyboardInterrupt:
-            signal.raise_signal(signal.SIGINT)
-            cleaned = True
+    with interrupts.handled(), pytest.raises(KeyboardInterrupt):
+        work()
     assert cleaned
 
 
@@ -117,3 +126,71 @@ def test_other_threads_may_call_the_command_line(call):
     thread.start()
     thread.join()
     assert results == [0]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_two_signals_to_the_group_while_workers_start(tmp_path, tiny, number):
+    words = ["run", *tiny.split(), *LONG, "--seeds", "0..3", "--workers", "2"]
+    ended = signalled(words, tmp_path, (0.3, number), (0.1, number), after="Training 4 networks")
+    assert ended.code == 130
+    assert ended.err.startswith("Interrupted: what was saved is kept. Resume with: ")
+    assert ended.err.count("\n") == 1
+    assert (ended.orphans, ended.temporaries) == ([], [])
+    assert ended.seconds < 20  # not the time that the workers need to import PyTorch, on a busy machine either
+
+
+SIGNAL_AT_EXIT = """
+import atexit, os, signal, sys, time
+atexit.register(lambda: (os.kill(os.getpid(), {number}), time.sleep(0.01)))
+sys.argv = ["iterhead", "tasks"]
+from iterhead.cli import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_after_the_command_changes_nothing(number):
+    code = SIGNAL_AT_EXIT.format(number=int(number))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_signal_that_a_library_swallows_is_raised_at_the_end():
+    def work():
+        with interrupts.raised(), contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+    interrupts = Interrupts()
+    with interrupts.handled(), pytest.raises(KeyboardInterrupt):
+        work()
+
+
+class InterruptedAtItsEnd:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_signal_where_python_drops_exceptions_is_raised_soon(capsys):
+    def work():
+        with interrupts.raised():
+            InterruptedAtItsEnd()
+            time.sleep(30)
+
+    interrupts, start = Interrupts(), time.monotonic()
+    with interrupts.handled(), pytest.raises(KeyboardInterrupt):
+        work()
+    assert time.monotonic() - start < 20
+    assert capsys.readouterr().err == ""
+
+
+def test_signal_that_a_library_turns_into_another_exception(call, monkeypatch):
+    def broken(*_: object) -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise ValueError("initialization failed") from None
+
+    monkeypatch.setattr("iterhead.tasks.catalogue", broken)
+    result = call("tasks")
+    assert result.code == 130
+    assert result.err == "Interrupted at the start: nothing is lost. Start again with: iterhead tasks\n"

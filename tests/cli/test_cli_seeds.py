@@ -1,6 +1,10 @@
 """`iterhead run --seeds`: several networks side by side."""
 
 import json
+import os
+import resource
+import subprocess
+import sys
 
 import pytest
 
@@ -38,11 +42,11 @@ def test_every_seed_is_trained_and_reported(call, tiny, tmp_path):
     assert results["failed"] == []
 
 
-def test_failed_seed_is_reported_and_gives_exit_code_1(call, tiny, copied):
+def test_failed_seed_is_reported_and_gives_the_exit_code_of_a_single_run(call, tiny, copied):
     (copied / "status.json").unlink()
     (copied / "state.safetensors").write_bytes(b"?")
     output = call(f"run --seeds 0 {tiny}")
-    assert output.code == 1
+    assert (output.code, call(f"run {tiny}").code) == (2, 2)
     assert "seed 0: failed: " in output.out
     assert output.err.startswith("seed 0 failed: ")
     failed = json.loads(call(f"run --seeds 0 {tiny} --json").out)["failed"]
@@ -61,3 +65,37 @@ def test_failed_seed_is_reported_and_gives_exit_code_1(call, tiny, copied):
 def test_mistakes_give_one_line(call, tiny, tmp_path, words, message):
     assert call(f"run {words} {tiny}").line == f"iterhead: {message}"
     assert not list(tmp_path.iterdir())
+
+
+def test_file_in_the_place_of_the_folder_is_one_line(call, tiny, tmp_path):
+    (tmp_path / "file").touch()
+    result = call(f"run --seeds 0..3 --out file {tiny}")
+    assert result.code == 2
+    assert result.err == (
+        "iterhead: file: cannot write: Not a directory; a file is in the place of a folder: move it, or choose "
+        "another folder with --out\n"
+    )
+
+
+def program(words, folder, **how):
+    command = [sys.executable, "-m", "iterhead", *words.split()]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, **how)
+
+
+def test_full_disk_gives_the_exit_code_of_a_single_run(tiny, tmp_path):
+    def limited():  # no file may have more than 1,000 bytes, as on a full disk
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+
+    done = program(f"run --seeds 7 --quiet {tiny}", tmp_path, preexec_fn=limited)
+    assert done.returncode == 2
+    assert done.stderr.startswith("seed 7 failed: runs/parity-")
+    assert "File too large; raise the limit on file sizes (ulimit -f)" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_long_temporary_folder_is_named(tiny, tmp_path):
+    (folder := tmp_path / ("x" * 100)).mkdir()
+    done = program(f"run --seeds 0,1 --quiet {tiny}", tmp_path, env=os.environ | {"TMPDIR": str(folder)})
+    assert done.returncode == 2
+    assert done.stderr == "iterhead: AF_UNIX path too long; set TMPDIR to a folder with a shorter path\n"
+    assert list(folder.iterdir()) == []

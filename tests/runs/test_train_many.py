@@ -1,6 +1,6 @@
 """Many runs side by side: every one of them, whatever happens to the processes."""
 
-import multiprocessing
+import multiprocessing.forkserver
 import os
 import signal
 
@@ -91,6 +91,21 @@ def test_a_run_whose_workers_are_always_killed_fails(tmp_path, monkeypatch):
     (result,) = trained([config], tmp_path, workers=1, tick=killing(worker_pool.MAX_ATTEMPTS, tmp_path))
     assert result.run is None
     assert result.error == "its process ended with exit code -9, 3 times in a row"
+
+
+def test_a_killed_server_of_processes_is_started_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(worker_pool, "TICK", 0.05)
+    servers = set()
+
+    def kill():
+        server = multiprocessing.forkserver._forkserver._forkserver_pid
+        if not servers and list(tmp_path.glob("*/state.safetensors")):
+            servers.add(server)
+            os.kill(server, signal.SIGKILL)
+
+    results = trained([config_of(seed, epochs=20) for seed in (1, 2)], tmp_path, workers=1, tick=kill)
+    assert [result.run.status.epoch for result in results] == [20, 20]
+    assert servers
 
 
 def test_who_stops_listening_stops_the_processes_and_keeps_what_was_saved(tmp_path, monkeypatch):

@@ -109,7 +109,8 @@ class Interrupts:
         """Send the signal again if its KeyboardInterrupt came where Python drops exceptions, as in a `__del__`."""
         if issubclass(dropped.exc_type, KeyboardInterrupt):
             self.arrived = None
-            threading.Timer(0.05, signal.raise_signal, [signal.SIGINT]).start()
+            # To this thread, so that it wakes.
+            threading.Timer(0.05, signal.pthread_kill, [threading.get_ident(), signal.SIGINT]).start()
         else:
             hook(dropped)
 

@@ -173,7 +173,6 @@ class WorkerPool:
         """Do every job; the processes end with this generator, however it ends."""
         working = self._working
         try:
-            start_server()
             while self._queue or self._locked or working:
                 while len(working) < self._processes and (index := self._next()) is not None:
                     job = self._queue.pop(index)
@@ -240,6 +239,7 @@ class WorkerPool:
         connection, other_end = self._context.Pipe()
         process = self._context.Process(target=work, args=(other_end,), daemon=True)
         try:
+            start_server()
             start_process(process)
         except (EOFError, ConnectionError):  # the server of processes was killed; the next start brings a new one
             yield from self._settle(job, "its process could not be started", has_died=True)
