@@ -17,7 +17,12 @@ class UserError(ValueError):
     """
 
     def __init__(self, line: str):
-        super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in cut(line)))
+        super().__init__(printable(cut(line)))
+
+
+def printable(text: str) -> str:
+    """Return a text in one line, with the code of what cannot be printed in its place: it commands no terminal."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

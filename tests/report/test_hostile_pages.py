@@ -229,7 +229,8 @@ def test_the_study_of_a_stranger(tmp_path, open_page):
 
 
 def test_the_overview_of_a_strangers_studies(tmp_path, open_page):
-    content = overview.overview(ATTACK, "smoke", [strangers_study(tmp_path)], [made_study(FOLDER.removesuffix("\udcff"))], tmp_path)
+    missing = made_study(FOLDER.removesuffix("\udcff"))
+    content = overview.overview(ATTACK, "smoke", [strangers_study(tmp_path)], [missing], tmp_path)
     page = opened(open_page, tmp_path, content)
     used(page)
     shows(page, "#claims", "article h3")

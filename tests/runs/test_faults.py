@@ -75,6 +75,18 @@ def test_a_kill_before_a_new_file_is_there_damages_nothing(run, monkeypatch):
     assert "new.png" not in (run.folder.path / "checksums.json").read_text()
 
 
+@pytest.mark.parametrize("words", ["show", "show ESC"])
+def test_a_strangers_texts_command_no_terminal(run, words, capsys):
+    title = "\x1b]0;taken\x07"
+    with run.folder.lock():
+        run.folder.write_json(STATUS, {**vars(run.status), "state": "diverged", "message": title})
+    run.folder.path.rename(run.folder.path.with_name(f"ESC{title}"))
+    assert main([*words.split(), "--out", str(run.folder.path.parent)]) == 0
+    printed = capsys.readouterr().out
+    assert r"ESC\x1b]0;taken\x07" in printed
+    assert "\x1b" not in printed
+
+
 @pytest.fixture
 def own(tmp_path, monkeypatch):
     """A run whose settings name a task of a module in the current folder, not imported by anybody."""

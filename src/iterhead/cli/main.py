@@ -120,6 +120,6 @@ def _overview() -> str:
 
 def _print_error(line: str) -> None:
     """Write one line to stderr, cut where it is long, with control characters from the input escaped."""
-    from iterhead.errors import cut
+    from iterhead.errors import cut, printable
 
-    print("".join(c if c.isprintable() else ascii(c)[1:-1] for c in cut(line)), file=sys.stderr)
+    print(printable(cut(line)), file=sys.stderr)

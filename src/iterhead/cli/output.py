@@ -14,7 +14,7 @@ from iterhead.cli.options import as_options
 from iterhead.cli.parsing import filled
 from iterhead.cli.shell import command_line
 from iterhead.criteria import EMERGED_ACCURACY
-from iterhead.errors import UserError
+from iterhead.errors import UserError, printable
 from iterhead.formatting import duration, finite_or_none, out_option, percent
 from iterhead.measure.records import Scores, head_means
 from iterhead.report.summary import Outcome, outcome
@@ -91,14 +91,15 @@ def run_row(path: Path) -> dict[str, Any]:
 
 def runs_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return a list of runs from rows of `run_row`: outcome and scores, then settings or problem."""
-    width = max(len(Path(row["run"]).name) for row in rows)
+    names = [printable(Path(row["run"]).name) for row in rows]
+    width = max(map(len, names))
     lines = [f"{'run':{width}}  {'outcome':15}  epochs  accuracy  iteration head"]
-    for row in rows:
+    for name, row in zip(names, rows, strict=True):
         epochs = "-" if row["epochs"] is None else f"{row['epochs']:,}"
         accuracy = "-" if row["accuracy"] is None else percent(row["accuracy"])
         numbers = f"{epochs:>6}  {accuracy:>8}  {score_text(row['second_peakiness']):>14}"
-        lines.append(f"{Path(row['run']).name:{width}}  {row['outcome'] or 'unreadable':15}  {numbers}")
-        lines.append(filled(row["problem"] or " ".join(row["settings"]) or "default settings", "    "))
+        lines.append(f"{name:{width}}  {row['outcome'] or 'unreadable':15}  {numbers}")
+        lines.append(filled(printable(row["problem"] or " ".join(row["settings"]) or "default settings"), "    "))
     return "\n".join(lines)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from iterhead.cli.parsing import Command, Parser, declare_shared, filled
 from iterhead.cli.shell import Interrupts, print_json
+from iterhead.errors import printable
 
 if TYPE_CHECKING:
     from iterhead.runs.options import Evaluation
@@ -64,7 +65,9 @@ def _show_run(run: "Run") -> None:
         parts.append(("Every head (layers and heads count from 1; in Python and JSON from 0)", heads_table(run)))
     parts += [("Outcome", filled(describe_outcome(run))), ("Files", f"{files_text(run)}{next_step(run)}")]
     for title, part in parts:
-        console.print(title, style="bold", markup=False)
+        console.print(printable(title), style="bold", markup=False)
+        if isinstance(part, str):
+            part = "\n".join(map(printable, part.split("\n")))
         # Text is wrapped by the terminal itself, so that a long command can be copied in one piece.
         console.print(part, markup=False, soft_wrap=isinstance(part, str))
         console.print()

@@ -75,8 +75,12 @@ def standard_output() -> Iterator[None]:
 def standard_error() -> Iterator[None]:
     """Drop what standard error cannot take: there is nowhere to complain."""
     _open_missing()
-    with redirect_stderr(_guarded(sys.stderr, drops=True)[0]):
-        yield
+    stream, _ = _guarded(sys.stderr, drops=True)
+    with redirect_stderr(stream):
+        try:
+            yield
+        finally:
+            stream.flush()  # a library's logger may keep it from being closed
 
 
 def _guarded(stream: TextIO | None, *, drops: bool) -> tuple[TextIO, _Guarded]:

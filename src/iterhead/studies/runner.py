@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from iterhead import atomic
 from iterhead.contents import MOST_JSON_BYTES, STRICT, ContentError, parse_json
-from iterhead.errors import UserError
+from iterhead.errors import UserError, printable
 from iterhead.runs.notes import NewerFormatError
 from iterhead.runs.paths import run_folder_name
 from iterhead.runs.run import Run, is_finished
@@ -193,7 +193,7 @@ def _read_note(path: Path) -> str | None:
     """Return why a run failed; None without a note. A damaged note says that it is damaged: the run did fail."""
     try:
         data = atomic.read(path, MOST_JSON_BYTES)
-        return None if data is None else " ".join(parse_json(data, _Note).error.split())
+        return None if data is None else printable(" ".join(parse_json(data, _Note).error.split()))
     except ContentError as error:
         return f"{path} is damaged: {error}; iterhead study retry removes it"
     except UserError as error:
