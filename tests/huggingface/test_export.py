@@ -433,6 +433,31 @@ def test_full_disk_keeps_the_earlier_export(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full")
+@pytest.mark.parametrize("name", ["tokenizer.json", "model.safetensors"])
+def test_an_error_of_a_library_in_rust_is_one_line(tmp_path, monkeypatch, name):
+    folder, mkdir = tmp_path / "a", Path.mkdir
+
+    def mkdir_with_an_obstacle(path, **options):
+        mkdir(path, **options)
+        if name == "tokenizer.json":
+            (path / name).symlink_to("/dev/full")
+        else:  # in the place of the file
+            mkdir(path / name)
+
+    monkeypatch.setattr(Path, "mkdir", mkdir_with_an_obstacle)
+    text = message(lambda: ih.export(network(config_of(vocabulary=5)), folder, task="parity"))
+    reason = "No space left on device" if name == "tokenizer.json" else "Is a directory"
+    assert text.startswith(f"{folder}: cannot write: {reason}; ")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs permissions")
+def test_whoever_may_read_one_file_may_read_all(tmp_path):
+    folder = ih.export(network(config_of(vocabulary=5)), tmp_path / "a", task="parity")
+    assert len({path.stat().st_mode for path in folder.iterdir()}) == 1
+
+
 @torch.no_grad()
 def test_failed_rename_puts_the_earlier_export_back(tmp_path, monkeypatch):
     model, folder = network(config_of(vocabulary=5), dtype=torch.float32), tmp_path / "a"

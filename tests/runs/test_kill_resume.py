@@ -179,23 +179,25 @@ def test_a_second_process_on_the_same_run_is_told_so(tmp_path):
 
 
 @pytest.mark.parametrize("many", [False, True])
-def test_killed_before_it_removed_what_is_not_kept(tmp_path, monkeypatch, many):
+@pytest.mark.parametrize("end", [KeyboardInterrupt, UserError], ids=["killed", "full disk"])
+def test_ended_before_it_removed_what_is_not_kept(tmp_path, monkeypatch, many, end):
     config = small_config(epochs=3)
     kept = {config: (1,)}
 
     def stop(folder, names):
         if STATE in names and load(folder.path).status.state == "finished":
-            raise KeyboardInterrupt
+            raise end
         remove(folder, names)
 
     remove = RunFolder.remove
     with monkeypatch.context() as patch:
         patch.setattr(RunFolder, "remove", stop)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(end):
             train(config, out=tmp_path, threads=1, kept_checkpoints=kept)
     folder = RunFolder(tmp_path / run_folder_name(config))
-    (folder.path / ".holder.json").write_text("{}")
-    (folder.path / ".checksums.json.0123abcd.tmp").touch()
+    if end is KeyboardInterrupt:
+        (folder.path / ".holder.json").write_text("{}")
+        (folder.path / ".checksums.json.0123abcd.tmp").touch()
     assert folder.has(STATE)
     if many:
         assert [result.error for result in train_many([config], out=tmp_path, kept_checkpoints=kept)] == [""]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from iterhead import atomic
 from iterhead.errors import UserError
 from iterhead.runs.storage import RunFolder
 
@@ -84,6 +85,91 @@ def test_a_folder_that_fails_to_sync_is_an_error(run: RunFolder, unsyncable):
     with pytest.raises(UserError, match="Input/output error"):
         run.write("config.json", b"new")
     assert run.read("config.json") == b"old"
+
+
+@posix
+def test_a_lock_that_cannot_be_released_is_no_failure_and_is_released_later(run: RunFolder, monkeypatch):
+    import fcntl
+
+    real, refused = fcntl.flock, []
+
+    def refuse_once(descriptor, operation):
+        if operation == fcntl.LOCK_UN and not refused:
+            refused.append(descriptor)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", refuse_once)
+    with run.lock():
+        run.write("config.json", b"new")
+    assert refused
+    assert not run.is_locked()
+    refused.clear()
+    assert not run.is_locked()
+    assert refused
+    with run.lock():
+        assert run.read("config.json") == b"new"
+
+
+@pytest.mark.parametrize(("kind", "call"), [(False, "touch"), (True, "mkdir")])
+def test_what_is_there_after_an_error_in_making_it_is_removed(tmp_path: Path, monkeypatch, kind: bool, call: str):
+    real = getattr(Path, call)
+
+    def make_and_refuse(path, **options):
+        real(path, **options)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Path, call, make_and_refuse)
+    with pytest.raises(OSError, match="Input/output error"), atomic.temporary(tmp_path / "a", is_folder=kind):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["the old folder", "the new folder"])
+@pytest.mark.parametrize("done", [False, True], ids=["refused", "done, and reported as failed"])
+def test_a_failed_rename_leaves_one_whole_folder(tmp_path: Path, monkeypatch, number: int, done: bool):
+    place = tmp_path / "a"
+    place.mkdir()
+    (place / "old").touch()
+    real, renames = Path.rename, []
+
+    def fail(path, target):
+        renames.append(path)
+        if len(renames) != number + 1 or done:
+            real(path, target)
+        if len(renames) == number + 1:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with atomic.temporary(place, is_folder=True) as made:
+        (made / "new").touch()
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "rename", fail)
+            with pytest.raises(OSError, match="Input/output error"):
+                atomic.replace_folder(place, made)
+        shutil.rmtree(made, ignore_errors=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert [path.name for path in place.iterdir()] == ["new" if done and number else "old"]
+
+
+def test_nothing_is_left_of_an_old_folder_after_errors_that_come_once(tmp_path: Path, monkeypatch):
+    place = tmp_path / "a"
+    place.mkdir()
+    for name in ("x", "y"):
+        (place / name).touch()
+    real, refused = os.unlink, []
+
+    def refuse_once(path, *args, **options):
+        if not refused:
+            refused.append(path)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(path, *args, **options)
+
+    with atomic.temporary(place, is_folder=True) as made:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "unlink", refuse_once)
+            atomic.replace_folder(place, made)
+        assert refused
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 REFUSED = """

@@ -11,12 +11,13 @@ from helpers.made_study import made_study, made_tables, write_made
 from helpers.messages import message
 from helpers.tampered import FINISHED, frozen, replace
 from helpers.tiny_study import CALIBRATION, tiny_study
+from iterhead import atomic
 from iterhead.cli import main
 from iterhead.report.study_page import measured
 from iterhead.runs.notes import FORMAT, PROVENANCE
 from iterhead.runs.paths import run_folder_name
 from iterhead.runs.run import MEASUREMENTS
-from iterhead.runs.storage import table_bytes
+from iterhead.runs.storage import RunFolder, table_bytes
 from iterhead.studies import cost, registry
 from iterhead.studies.results import report
 from iterhead.studies.runner import FAILED, forget_failures
@@ -87,6 +88,16 @@ def test_a_malformed_run_is_put_aside_for_another_try(tiny, name, data, is_moved
     assert [failure.error for failure in forget_failures([tiny_study()], Path("runs"))] == ["why"]
     assert folder.exists() is not is_moved
     assert (tiny.parents[1] / "damaged").exists() is is_moved
+
+
+def test_a_folder_whose_first_write_failed_is_no_damaged_run(tiny):
+    folder = RunFolder(tiny.parents[2] / tiny.stem)
+    tiny.parent.mkdir(parents=True)
+    tiny.write_text('{"error": "why", "config": {}}')
+    with folder.lock():
+        atomic.write(folder.path / atomic.CHECKSUMS, atomic.json_bytes({}))
+    assert [failure.error for failure in forget_failures([tiny_study()], Path("runs"))] == ["why"]
+    assert folder.path.exists()
 
 
 def column(name, values):
