@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-import pytest
 from hypothesis import strategies as st
 
 from faults.inputs_damage import damage, damages
-from faults.inputs_folders import FINISHED, HALF, LONGER, SCAN, STUDY, copied, made
+from faults.inputs_folders import FINISHED, HALF, LONGER, SCAN, STUDY, copied
 from faults.inputs_harness import generated
 from faults.inputs_oracle import called, problems
 from faults.inputs_values import TINY
@@ -16,12 +15,6 @@ from iterhead.settings import parse_config
 HARM = st.lists(damages(), min_size=1, max_size=2)
 RUN = ["run", *as_options(parse_config(TINY)), "--threads", "1", "--json"]
 CONTINUE = ["run", *as_options(parse_config(LONGER)), "--threads", "1", "--json"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _made():
-    """Make the folders before the first input is timed."""
-    made()
 
 
 def check(words: list[str], folder: Path, damaged: Path, harm: list) -> list[str]:

@@ -2,10 +2,9 @@
 
 from functools import cache
 
-import pytest
 from hypothesis import strategies as st
 
-from faults.inputs_folders import FINISHED, HALF, copied, made
+from faults.inputs_folders import FINISHED, HALF, copied
 from faults.inputs_harness import generated
 from faults.inputs_modules import ERRORS
 from faults.inputs_oracle import observed, problems, wrong_with
@@ -13,13 +12,6 @@ from faults.inputs_values import INTEGERS, TASKS, words
 from iterhead.prompts import FORMS, make_prompts, make_sequences
 from iterhead.runs.run import load
 from iterhead.tasks import Vocabulary, task
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _made():
-    """Make the folders before the first input is timed."""
-    made()
-
 
 PLACES = st.sampled_from(
     (FINISHED, HALF, f"runs/{FINISHED}", "runs", "parity", "", ".", "/", "a\0b", "x" * 99, "a/" * 99)

@@ -1,9 +1,8 @@
 """Whole command lines: the options of every command, with values of every kind."""
 
-import pytest
 from hypothesis import strategies as st
 
-from faults.inputs_folders import FINISHED, HALF, STUDY, copied, made
+from faults.inputs_folders import FINISHED, HALF, STUDY, copied
 from faults.inputs_harness import generated
 from faults.inputs_oracle import observed, wrong_with
 from faults.inputs_values import HUGE, NUMBER_TEXTS, SETTINGS, TASKS, text, words
@@ -109,12 +108,6 @@ def option_words(draw, options):
     setting = SETTINGS.get(option.removeprefix("--").replace("-", "_"))
     value = draw(st.sampled_from(FITTING[option]) if option in FITTING else text(setting) if setting else FREE)
     return draw(st.sampled_from(([option, value], [option, value], [f"{option}={value}"], [option])))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _made():
-    """Make the folders before the first input is timed."""
-    made()
 
 
 def named(line):

@@ -16,8 +16,6 @@ from iterhead.errors import UserError
 from iterhead.runs.training import train
 from iterhead.settings import parse_config
 
-pytestmark = pytest.mark.faults
-
 
 def raises(error):
     raise error
@@ -39,6 +37,7 @@ def takes_memory():
     np.ones((2 * MOST_MEGABYTES, 2**20), dtype=np.uint8)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     ("call", "problem"),
     [
@@ -68,6 +67,7 @@ def test_what_is_wrong_is_seen(tmp_path, call, problem):
     assert [line for line in wrong if problem in line], wrong
 
 
+@pytest.mark.faults
 def test_what_is_right_passes(tmp_path):
     assert problems(observed(lambda: Path("mine").write_text("x"), tmp_path), ("seed",), tmp_path) == []
     assert problems(observed(lambda: raises(UserError("seed=3")), tmp_path), ("seed",), tmp_path) == []
@@ -75,6 +75,7 @@ def test_what_is_right_passes(tmp_path):
     assert (outcome.code, problems(outcome, (), tmp_path)) == (None, [])
 
 
+@pytest.mark.faults
 def test_wrong_inputs_are_counted_and_shown(tmp_path_factory):
     from hypothesis import strategies as st
 
