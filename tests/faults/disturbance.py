@@ -15,7 +15,7 @@ from faults.failing_calls import FOREVER, FailingCalls
 from faults.forked import Output, call
 from iterhead import atomic
 from iterhead.errors import UserError
-from iterhead.runs.storage import HOLDER, LOCK, RunFolder
+from iterhead.runs.storage import CONFIG, HOLDER, LOCK, RunFolder
 
 Tree = Mapping[str, bytes]
 """The content of every file below a folder, by its path."""
@@ -140,7 +140,8 @@ class Disturbance:
         temporary = [name for name in left if re.search(r"\.tmp\b", name)]
         if temporary and not leaves_temporary:
             wrong.append(("other", f"left {temporary}"))
-        runs = {path.parent for path in folder.rglob(atomic.CHECKSUMS)}
+        # Without its settings, which are written first, a folder holds no run yet.
+        runs = {path.parent for path in folder.rglob(atomic.CHECKSUMS) if path.with_name(CONFIG).exists()}
         for run in map(RunFolder, runs):
             try:
                 missing = atomic.missing_files(run.path)
