@@ -15,7 +15,7 @@ from faults.failing_calls import FOREVER, FailingCalls
 from faults.forked import Output, call
 from iterhead import atomic
 from iterhead.errors import UserError
-from iterhead.runs.storage import HOLDER, LOCK, RunFolder
+from iterhead.runs.storage import CONFIG, HOLDER, LOCK, RunFolder
 
 Tree = Mapping[str, bytes]
 """The content of every file below a folder, by its path."""
@@ -124,7 +124,9 @@ class Disturbance:
 
     def _wrong_words(self, output: Output, failed: str, error: int, left: Tree) -> tuple[str, str] | None:
         """The reason and a path of the user's are named in one line, unless the fault did not matter."""
-        if not output.err and output.code == self._output.code and not self._different(left):
+        # Temporary files are judged with the files.
+        whole = {name: data for name, data in left.items() if name not in _temporary(left)}
+        if not output.err and output.code == self._output.code and not self._different(whole):
             return None
         path = f"/{failed.partition('/disturbed/')[2]}"
         named = re.sub(r"/\.(.+?)\.[0-9a-f]{8}\.tmp(\.old)?", r"/\1", path).removeprefix("/")
@@ -137,10 +139,11 @@ class Disturbance:
     def _wrong_files(self, folder: Path, left: Tree, leaves_temporary: bool) -> list[tuple[str, str]]:
         """Nothing is lost or half-written, and no temporary file is left."""
         wrong = []
-        temporary = [name for name in left if re.search(r"\.tmp\b", name)]
+        temporary = _temporary(left)
         if temporary and not leaves_temporary:
             wrong.append(("other", f"left {temporary}"))
-        runs = {path.parent for path in folder.rglob(atomic.CHECKSUMS)}
+        # Without its settings, which are written first, a folder holds no run yet.
+        runs = {path.parent for path in folder.rglob(atomic.CHECKSUMS) if path.with_name(CONFIG).exists()}
         for run in map(RunFolder, runs):
             try:
                 missing = atomic.missing_files(run.path)
@@ -162,6 +165,10 @@ def tree(folder: Path) -> Tree:
     """Return the files below a folder, without the locks."""
     paths = [path for path in folder.rglob("*") if path.is_file() and path.name not in (LOCK, HOLDER)]
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+def _temporary(files: Tree) -> list[str]:
+    return [name for name in files if re.search(r"\.tmp\b", name)]
 
 
 def _state(files: Tree) -> int:

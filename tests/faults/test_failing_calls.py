@@ -13,8 +13,6 @@ import pytest
 from faults.failing_calls import FailingCalls, build
 from faults.test_syscalls import EXPORT, RUN
 
-pytestmark = pytest.mark.faults
-
 OPENS = ("open", "openat", "creat")
 WRITES = (
     *OPENS,

@@ -17,8 +17,6 @@ from faults.counts import Counts
 from faults.disturbance import Command, Disturbance
 from faults.failing_calls import FOREVER, FailingCalls, build
 
-pytestmark = pytest.mark.faults
-
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EROFS)
 
 TINY = (
