@@ -170,5 +170,5 @@ def test_failed_runs_are_reported_and_retried(call, monkeypatch):
 def test_measuring_networks_is_announced(call, monkeypatch):
     study = replace(tiny_study(), measures=("maps",))
     monkeypatch.setattr(registry, "STUDIES", {"figure-6": lambda _scale: study})
-    monkeypatch.setattr(runner, "train_many", lambda *_args, **_options: iter(()))
+    monkeypatch.setattr(runner, "train_many", lambda *_args, **_options: (result for result in ()))
     assert "\ntiny: measuring its networks\n" in call("study run figure-6 --workers 1").out
