@@ -22,6 +22,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from unittest import mock
 
@@ -152,7 +153,7 @@ def limited() -> Iterator[None]:
 @contextlib.contextmanager
 def inside(folder: Path) -> Iterator[None]:
     """Work in a folder; modules imported from it, and what the call adds to the search path, are forgotten."""
-    before, path, bytecode = Path.cwd(), list(sys.path), sys.dont_write_bytecode
+    before, path, bytecode, known = Path.cwd(), list(sys.path), sys.dont_write_bytecode, set(sys.modules)
     os.chdir(folder)
     sys.dont_write_bytecode = True
     try:
@@ -160,8 +161,12 @@ def inside(folder: Path) -> Iterator[None]:
     finally:
         os.chdir(before)
         sys.path[:], sys.dont_write_bytecode = path, bytecode
-        for name, module in list(sys.modules.items()):
-            if str(getattr(module, "__file__", None) or "").startswith(f"{folder}{os.sep}"):
+        for name in set(sys.modules) - known:
+            module = sys.modules[name]
+            is_ours = isinstance(module, ModuleType) and not str(getattr(module, "__file__", "")).startswith(
+                f"{folder}{os.sep}"
+            )
+            if not is_ours:  # a module may have put anything in its place
                 del sys.modules[name]
 
 
@@ -170,13 +175,14 @@ def observed(call: Callable[[], Any], folder: Path) -> Outcome:
     global _watched
     (folder / f"{STRANGER}.py").write_text("from pathlib import Path\nPath('imported').touch()\n")
     outcome = Outcome()
-    streams = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors=how) for how in ("strict", "backslashreplace")]
+    out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    err = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="backslashreplace", line_buffering=True)
     handler = signal.signal(signal.SIGALRM, _stopped)
     memory, clock = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     with warnings.catch_warnings(record=True) as warned, inside(folder), no_work(), limited():
         warnings.simplefilter("always")
         warnings.filterwarnings("ignore", category=ResourceWarning)
-        with contextlib.redirect_stdout(streams[0]), contextlib.redirect_stderr(streams[1]):
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             _seen.clear()
             _clock.clear()
             _watched = folder.absolute()
@@ -198,10 +204,7 @@ def observed(call: Callable[[], Any], folder: Path) -> Outcome:
     ended = _clock[0] if _clock and outcome.code is None else time.process_time()
     seconds = ended - clock
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory) // 1024
-    for stream in streams:
-        stream.flush()
-    out, err = (stream.buffer.getvalue().decode("utf-8", "replace") for stream in streams)
-    outcome.out, outcome.err = out, outcome.err + err
+    outcome.out, outcome.err = _text(out), outcome.err + _text(err)
     outcome.wrong += [f"warning: {warning.category.__name__}: {warning.message}" for warning in warned]
     outcome.wrong += list(dict.fromkeys(_seen))
     outcome.wrong += [f"slow: {seconds:.1f} s"] if seconds > MOST_SECONDS else []
@@ -212,6 +215,11 @@ def observed(call: Callable[[], Any], folder: Path) -> Outcome:
     if seconds > 1 or grown > 100:
         gc.collect()
     return outcome
+
+
+def _text(stream: io.TextIOWrapper) -> str:
+    stream.flush()
+    return stream.buffer.getvalue().decode("utf-8", "replace")
 
 
 def _place() -> str:

@@ -111,9 +111,10 @@ def option_words(draw, options):
 
 
 def named(line):
-    """Texts of which a message has one: a word of the line, as the shell or Python would write its beginning."""
-    short = [word.partition("=")[0].lstrip("-") or word for word in line[1:]] or line
-    return [word.replace("_", "-")[:12] for word in short] + ["memory", "runs", "expected", "unknown", "required"]
+    """Texts of which a message has one: the beginning of a word, of an option, or of its value."""
+    parts = [part for word in line[1:] for part in word.split("=")] or line
+    short = [part.lstrip("-").replace("_", "-")[:12] or part for part in parts]
+    return [*(part for part in short if part), "memory", "runs", "expected", "unknown", "required"]
 
 
 @generated("command lines", 1300, lines())
