@@ -163,10 +163,8 @@ def inside(folder: Path) -> Iterator[None]:
         sys.path[:], sys.dont_write_bytecode = path, bytecode
         for name in set(sys.modules) - known:
             module = sys.modules[name]
-            is_ours = issubclass(type(module), ModuleType) and not str(getattr(module, "__file__", "")).startswith(
-                f"{folder}{os.sep}"
-            )
-            if not is_ours:  # a module may have put anything in its place
+            is_module = issubclass(type(module), ModuleType)  # it may have put anything in its place
+            if not is_module or str(getattr(module, "__file__", "")).startswith(f"{folder}{os.sep}"):
                 del sys.modules[name]
 
 
