@@ -14,7 +14,7 @@ from iterhead.runs.run import load
 from iterhead.tasks import Vocabulary, task
 
 PLACES = st.sampled_from(
-    (FINISHED, HALF, f"runs/{FINISHED}", "runs", "parity", "", ".", "/", "a\0b", "x" * 99, "a/" * 99)
+    (FINISHED, HALF, f"runs/{FINISHED}", "runs", "parity", "", ".", "/", "a\0b", "x" * 99, "a/" * 40)
 ) | words().filter(lambda word: len(word) < 256)
 
 
