@@ -308,3 +308,14 @@ def test_long_texts_are_not_repeated_whole(text):
     with pytest.raises(UserError) as raised:
         task(text + "x" * 3000)
     assert len(str(raised.value)) < 300
+
+
+@pytest.mark.parametrize("value", ["None", "3", "object()"])
+def test_a_module_that_puts_something_else_in_its_place(tmp_path, monkeypatch, value):
+    (tmp_path / "replaced.py").write_text(f"import sys\nsys.modules[__name__] = {value}\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(sys.modules, "replaced", None)  # so that it is removed in the end
+    del sys.modules["replaced"]
+    with pytest.raises(UserError, match="replaced:t: replaced has no 't'; expected an IterativeTask"):
+        task("replaced:t")

@@ -6,10 +6,13 @@ import stat
 from pathlib import Path
 
 from iterhead import atomic
-from iterhead.errors import UserError
+from iterhead.errors import UserError, cut
 from iterhead.formatting import listed
 from iterhead.runs.storage import CONFIG, RunFolder
 from iterhead.settings import RunConfig
+
+MOST_SHOWN = 120
+"""Characters of a name that an error repeats."""
 
 
 def run_folder_name(config: RunConfig) -> str:
@@ -61,10 +64,11 @@ def open_run(path_or_name: str, out: Path) -> RunFolder:
         RunFolder(path).check()
     if len(matches) == 1:
         return RunFolder(out / matches[0])
+    shown = cut(name, MOST_SHOWN)
     if matches:
         same = f"{len(matches)} runs in {out} have names that begin so: {listed(matches)}"
-        raise UserError(f"{name}: {same}; give more of the name")
+        raise UserError(f"{shown}: {same}; give more of the name")
     if names:
         nearest = difflib.get_close_matches(name, names, n=3, cutoff=0)
-        raise UserError(f"{name}: no such run in {out}; the nearest: {listed(nearest)}")
-    raise UserError(f"{name}: no such run, {out} has none yet (iterhead run makes one; --out names another folder)")
+        raise UserError(f"{shown}: no such run in {out}; the nearest: {listed(nearest)}")
+    raise UserError(f"{shown}: no such run, {out} has none yet (iterhead run makes one; --out names another folder)")

@@ -8,7 +8,7 @@ from iterhead.errors import UserError, nearest, own_code
 from iterhead.studies import architectures
 from iterhead.studies.published import inside_networks, position_embeddings, sgd_and_adam, transfer, width_and_length
 from iterhead.studies.study import SCALES, Scale, Study
-from iterhead.tasks.catalogue import import_module
+from iterhead.tasks.catalogue import import_module, names_in
 
 ALL = "all"
 """The name of all published studies together."""
@@ -78,7 +78,7 @@ def _own_study(name: str, scale: Scale) -> Study:
     """Return a study of your own, renamed to the text that finds it again."""
     module_name, _, attribute = name.partition(":")
     # Neither getattr nor isinstance: a user's own __getattr__ may do anything.
-    value = vars(import_module(module_name, name)).get(attribute)
+    value = names_in(import_module(module_name, name)).get(attribute)
     if callable(value):
         with own_code(f"{name}: {attribute}({scale!r})"):
             value = value(scale)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 from typing import cast
 
 from iterhead.errors import UserError, cut, nearest, own_code, own_failure, shortened
@@ -199,9 +200,10 @@ def _own_task(module_name: str, name: str, imports: bool) -> Task:
             f"yourself, with --task {spec} or ih.load(..., task={spec!r})"
         )
     module = import_module(module_name, spec, hint=_suggestion(module_name)) if imports or loaded is None else loaded
-    value = vars(module).get(name)  # not getattr: __getattr__ of a module may do anything
+    names = names_in(module)
+    value = names.get(name)
     # Not isinstance, which asks the value itself for its class: it may have a __getattr__ that raises.
-    kinds = {key: type(other) for key, other in vars(module).items()}
+    kinds = {key: type(other) for key, other in names.items()}
     if issubclass(type(value), IterativeTask | Mixture):
         with own_code(f"{spec}: copying it"):
             return replace(cast(Task, value), name=spec)
@@ -231,6 +233,14 @@ def import_module(module_name: str, spec: str, hint: str = "") -> ModuleType:
         if isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}."):
             raise UserError(f"{spec}: no module {error.name!r} among the installed ones or in {folder}{hint}") from None
         raise own_failure(f"{spec}: importing {module_name!r}", error) from error
+
+
+def names_in(module: object) -> Mapping[str, Any]:
+    """Return what a user's module holds, without getattr: its __getattr__ may do anything."""
+    try:
+        return vars(module)
+    except TypeError:  # it has put something else in its place
+        return {}
 
 
 @dataclass(frozen=True)
