@@ -207,3 +207,9 @@ class Odd:
 def test_a_step_that_answers_with_an_odd_object():
     odd = IterativeTask("odd", 2, lambda s, x: Odd(), init=0)
     assert message(lambda: odd.table).startswith("odd: F(0, 0) is <")
+
+
+@pytest.mark.parametrize("alphabet", [True, 2.0, "2", None])
+def test_an_alphabet_is_a_whole_number(alphabet):
+    expected = f"t: alphabet={alphabet!r}: expected a whole number, at most 4,096"
+    assert message(lambda: IterativeTask("t", alphabet, max)) == expected

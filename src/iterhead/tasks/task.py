@@ -51,7 +51,8 @@ class IterativeTask:
     formula: str = ""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.alphabet, int | np.integer) or self.alphabet > MAX_ALPHABET:
+        is_number = isinstance(self.alphabet, int | np.integer) and not isinstance(self.alphabet, bool)
+        if not is_number or self.alphabet > MAX_ALPHABET:
             expected = f"a whole number, at most {MAX_ALPHABET:,}"
             raise UserError(f"{self.name}: alphabet={shortened(self.alphabet)}: expected {expected}")
         if self.alphabet < 1:
