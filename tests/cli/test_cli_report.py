@@ -137,7 +137,7 @@ def test_damaged_table_gives_one_line(call, studies):
     (studies / "figure-7-smoke/tables/runs.parquet").write_bytes(b"?")
     output = call("report figure-7 --scale smoke")
     assert output.code == 2
-    assert "runs.parquet: cannot be read" in output.line
+    assert "runs.parquet is damaged, or of another version: expected a Parquet table" in output.line
 
 
 def test_study_report_makes_the_pages(call, studies):

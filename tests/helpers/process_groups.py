@@ -1,9 +1,11 @@
 """The command line as a terminal runs it, in a process group, and what is left of it after signals to the group."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,13 +29,13 @@ def signalled(words: Sequence[str], folder: Path, *signals: tuple[float, int], a
 
     Args:
         words: what follows `iterhead`.
-        folder: where it runs, and where its temporary files go.
+        folder: where it runs.
         signals: for each one the pause before it, in seconds, and its number. The first pause begins when the command
             handles signals; sending ends when the command has.
         after: the first pause begins when this is on stdout.
     """
-    temporary = folder / "tmp"
-    temporary.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp())  # short: the paths of sockets have a limit
     command = [sys.executable, "-m", "iterhead", *words]
     env = os.environ | {"TMPDIR": str(temporary)}
     with (folder / "out").open("w") as out, (folder / "err").open("w") as err:
@@ -54,8 +56,9 @@ def signalled(words: Sequence[str], folder: Path, *signals: tuple[float, int], a
         time.sleep(0.02)
         orphans = _members(process.pid)
     left = [*temporary.iterdir(), *folder.rglob(".*.tmp")]
+    shutil.rmtree(temporary)
     texts = [(folder / name).read_text() for name in ("out", "err")]
-    return Ended(code, *texts, orphans, [str(path.relative_to(folder)) for path in left], seconds)
+    return Ended(code, *texts, orphans, [str(path) for path in left], seconds)
 
 
 def handles_signals(pid: int) -> bool:

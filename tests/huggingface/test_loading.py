@@ -67,11 +67,9 @@ def test_code_in_a_folder_is_not_run(folder, tmp_path, known):
     (folder / "config.json").write_text(json.dumps({**config, "auto_map": code}))
     tokenizer = {"tokenizer_class": "Evil", "auto_map": {"AutoTokenizer": ["evil.Evil", "evil.Evil"]}}
     (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer))
-    if known:
-        assert load_pretrained(str(folder))[1] is None
-    else:
-        with pytest.raises(UserError, match=r"needs code that comes with it.*--trust-remote-code"):
-            load_pretrained(str(folder))
+    which = "its tokenizer cannot be read: it needs" if known else "needs"
+    with pytest.raises(UserError, match=f"{which} code that comes with it.*--trust-remote-code"):
+        load_pretrained(str(folder))
     assert not ran.exists()
     with suppress(Exception):
         load_pretrained(str(folder), trust_remote_code=True)

@@ -186,7 +186,7 @@ def test_ended_before_it_removed_what_is_not_kept(tmp_path, monkeypatch, many, e
 
     def stop(folder, names):
         if STATE in names and load(folder.path).status.state == "finished":
-            raise end
+            raise end("stopped here")
         remove(folder, names)
 
     remove = RunFolder.remove

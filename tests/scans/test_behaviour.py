@@ -12,7 +12,7 @@ from helpers.tiny_models import tiny_model
 from helpers.tokenizers_made import byte_level
 from iterhead.huggingface.language_model import LanguageModel
 from iterhead.prompts import make_prompts, make_sequences
-from iterhead.scans.behaviour import free_states, measure, read_values, right_states, summarize
+from iterhead.scans.behaviour import Shares, free_states, measure, read_values, right_states, summarize
 from iterhead.tasks import Vocabulary, task
 
 IDS = ((7,), (5,), (5, 7))  # 0, 1 and 2 are written 7, 5 and 5 7
@@ -94,8 +94,8 @@ def test_free_writing_needs_states_without_other_text_between():
 def test_means_by_hand():
     """Two lengths: shares 1, 0.5 and 0, 0.5, so 0.5 in all; the guess is expected to get (0.2 + 0.4) / 2."""
     shares = {
-        4: {"teacher_forced": [1.0, 0.5], "free": None, "guess": [0.2, 0.2]},
-        8: {"teacher_forced": [0.0, 0.5], "free": None, "guess": [0.4, 0.4]},
+        4: Shares(teacher_forced=[1.0, 0.5], free=None, guess=[0.2, 0.2]),
+        8: Shares(teacher_forced=[0.0, 0.5], free=None, guess=[0.4, 0.4]),
     }
     found = summarize(shares)
     assert (found.teacher_forced, found.free, found.free_interval) == (0.5, None, None)
@@ -110,4 +110,4 @@ def test_the_guess_level_is_that_of_the_state():
     """Parity: x_t is 0 or 1 alike, so no guess without it is better than 1/2."""
     model = LanguageModel(tiny_model("gpt2"))
     batch = make_sequences(task("parity"), Vocabulary(model.vocabulary), length=4, count=5)
-    assert measure(model, batch)["guess"] == [0.5] * 5
+    assert measure(model, batch).guess == [0.5] * 5

@@ -16,8 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
-from typing import cast
+from typing import Any, cast
 
 from iterhead.errors import UserError, cut, nearest, own_code, own_failure, shortened
 from iterhead.tasks.polynomial import polynomial_task
