@@ -222,17 +222,27 @@ def missing_files(folder: Path) -> list[str]:
     """Return the files that checksums.json names and that are not there, although they must be."""
     checksums = read_checksums(folder)
     while True:
-        missing = [n for n, digests in checksums.items() if ABSENT not in digests and not os.path.lexists(folder / n)]
+        missing = [n for n, digests in checksums.items() if ABSENT not in digests and not _is_there(folder / n)]
         # A writer may have come between the two looks.
         before, checksums = checksums, read_checksums(folder) if missing else checksums
         if checksums == before:
             return missing
 
 
+def _is_there(path: Path) -> bool:
+    """Return whether a file exists; UserError if that cannot be seen, which `os.path.lexists` takes for no."""
+    with explained("read", path):
+        try:
+            path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+    return True
+
+
 def _settled(folder: Path) -> dict[str, list[str]]:
     """Return the checksums without the files that may be missing and are; the others may not be missing any more."""
     checksums = read_checksums(folder).items()
-    there = {n: digests for n, digests in checksums if ABSENT not in digests or os.path.lexists(folder / n)}
+    there = {n: digests for n, digests in checksums if ABSENT not in digests or _is_there(folder / n)}
     return {name: [digest for digest in digests if digest != ABSENT] for name, digests in there.items()}
 
 

@@ -71,7 +71,7 @@ def in_one_line(error: BaseException) -> str | None:
     if isinstance(error, OSError):
         return _os_error(error)
     # PyTorch raises a RuntimeError when it gets no memory.
-    is_torch_memory = isinstance(error, RuntimeError) and "allocate memory" in str(error)
+    is_torch_memory = isinstance(error, RuntimeError) and re.search("allocate memory|out of memory", str(error))
     if isinstance(error, MemoryError | OverflowError) or is_torch_memory:
         return "out of memory with these settings: try a smaller width, length or number of sequences"
     return None

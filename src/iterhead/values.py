@@ -4,6 +4,7 @@ There is one limit on each kind of size, far above what anybody needs. Below the
 minutes for a key of 100,000 parts, and it does not read numbers of 5,000 digits or brackets 900 deep at all.
 """
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -40,9 +41,11 @@ def check_arguments(words: Iterable[str]) -> None:
 
 
 def whole_number(text: str) -> int:
-    """Return the integer that a text stands for; raises ValueError, also beyond `MAX_DIGITS`."""
+    """Return the integer that a text names, in ASCII digits; raises ValueError, also beyond `MAX_DIGITS`."""
     if len(text) > MAX_DIGITS:
         raise ValueError(f"expected at most {MAX_DIGITS} digits")
+    if not re.fullmatch(r"\s*[+-]?[0-9]+\s*", text):
+        raise ValueError("expected digits")
     return int(text)
 
 

@@ -6,10 +6,12 @@ from types import SimpleNamespace
 import pytest
 
 from iterhead.formatting import percent
+from iterhead.measure.accuracy import guessing
 from iterhead.measure.records import Scores
-from iterhead.report.summary import describe_outcome, emergence_epoch, guessing, outcome
+from iterhead.report.summary import describe_outcome, emergence_epoch, outcome
 from iterhead.runs.notes import Status
 from iterhead.settings import DataConfig, ModelConfig, RunConfig
+from iterhead.tasks import task
 
 FINISHED = Status("finished", 8, False, 1, 1.0, 2.0)
 CONFIG = RunConfig(data=DataConfig(max_length=5))
@@ -25,12 +27,13 @@ def scores(accuracy: float, second: float | None, **changes) -> Scores:
 
 def run(final: Scores, past: list[Scores] = (), config: RunConfig = CONFIG, **status) -> SimpleNamespace:
     return SimpleNamespace(
+        provenance=None,
         config=config,
         task=config.iterative_task,
         status=replace(FINISHED, **status),
         scores=final,
         history=dict(enumerate([scores(0.5, 0.0), *past])),
-        dataset=SimpleNamespace(test={length: range(100) for length in final.accuracy_by_length}),
+        dataset=SimpleNamespace(provenance=None, test={length: range(100) for length in final.accuracy_by_length}),
     )
 
 
@@ -100,12 +103,10 @@ def test_not_learned():
 
 
 def test_guessing():
-    parity = RunConfig(task="parity", data=DataConfig(max_length=5))
-    assert guessing(run(NO, config=parity)) == pytest.approx((1 / 16 + 1 / 32) / 2)
-    without = RunConfig(task="parity", data=DataConfig(max_length=5, cot=False))
-    assert guessing(run(NO, config=without)) == 0.5
-    mixed = RunConfig(task="mix:copy,polynomial(p=5):weights=0.25,0.75", data=DataConfig(max_length=1))
-    assert guessing(run(NO, config=mixed)) == pytest.approx(0.25 / 2 + 0.75 / 5)
+    assert guessing(task("parity"), DataConfig(max_length=5)) == pytest.approx((1 / 16 + 1 / 32) / 2)
+    assert guessing(task("parity"), DataConfig(max_length=5, cot=False)) == 0.5
+    mixed = task("mix:copy,polynomial(p=5):weights=0.25,0.75")
+    assert guessing(mixed, DataConfig(max_length=1)) == pytest.approx(0.25 / 2 + 0.75 / 5)
 
 
 def test_no_better_than_guessing_is_not_learned():

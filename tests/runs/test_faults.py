@@ -1,17 +1,23 @@
 """Run folders that are incomplete, or made by a stranger; malformed ones: cli/test_malformed_folders.py."""
 
+import errno
+import json
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
+import polars as pl
 import pytest
 
 from helpers.messages import message
 from helpers.stored_runs import stored, untrained
+from iterhead import atomic
 from iterhead.cli import main
+from iterhead.errors import UserError
 from iterhead.runs.notes import PROVENANCE, STATUS, provenance
 from iterhead.runs.run import MEASUREMENTS, Run, load
-from iterhead.runs.storage import tensor_bytes
+from iterhead.runs.storage import table_bytes, tensor_bytes
 from iterhead.settings import parse_config
 
 MODULE = "from pathlib import Path\nfrom iterhead import IterativeTask\nPath('ran').touch()\n"
@@ -146,3 +152,45 @@ def test_an_export_needs_the_task_by_name_too(own, tmp_path, capsys):
     assert not (tmp_path / "ran").exists()
     assert main(["export", "own", "--to", "exported", "--task", "evil:t"]) == 0
     assert (tmp_path / "exported/model.safetensors").exists()
+
+
+@pytest.mark.parametrize(("accuracy", "expected"), [(0.5, "not learnt"), (0.9, "learnt in part")])
+def test_a_list_knows_what_guessing_gets_without_the_task(own, capsys, accuracy, expected):
+    """`guessing` is noted when the run is made: its task may not be imported to compute it."""
+    run = load("own")
+    with run.folder.lock():
+        run.folder.write_json(STATUS, {**vars(run.status), "state": "finished", "emerged": False})
+        table = run.measurements.with_columns(
+            pl.when(pl.col("name") == "accuracy").then(accuracy).otherwise("value").alias("value")
+        )
+        run.folder.write(MEASUREMENTS, table_bytes(table))
+        guess = {"guessing": 0.5}
+        run.folder.write_json(PROVENANCE, run.folder.read_json(PROVENANCE, dict) | guess)
+    assert main(["show", "own", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["outcome"] == expected
+
+
+def test_settings_that_ask_for_billions_of_scores_are_not_listed(run, capsys):
+    """The rows that the settings of a stranger ask for are counted before they are made."""
+    values = run.config.model_dump(mode="json")
+    values["model"] |= {"layers": 96, "heads": 8192, "width": 8192}
+    values["data"] |= {"max_length": 1024}
+    values["model"]["context"] = None
+    with run.folder.lock():
+        run.folder.write_json("config.json", values)
+    assert main(["show", "--out", str(run.folder.path.parent), "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["runs"]
+    assert "\n" not in row["problem"]
+
+
+def test_a_file_that_cannot_be_looked_at_is_not_forgotten(run, monkeypatch):
+    def lstat(path):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with run.folder.lock():
+        run.folder.write("new.png", b"1")
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "lstat", lstat)
+            with pytest.raises(UserError, match=r"new\.png: cannot read: Input/output error"):
+                atomic.settle(run.folder.path)
+    assert "new.png" in run.folder.names()

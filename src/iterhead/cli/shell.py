@@ -38,9 +38,10 @@ PATIENCE = 3.0
 
 
 class Interrupts:
-    """What Ctrl-C, kill and a closed terminal do. The first signal counts, and those that follow it do nothing.
+    """What Ctrl-C, kill and a closed terminal do.
 
-    It ends the process at once or, inside `raised`, raises KeyboardInterrupt, for code that has to clean up.
+    The first signal ends the process at once or, inside `raised`, raises KeyboardInterrupt, for code that has to clean
+    up. Those that follow within `PATIENCE` do nothing; a later one ends the process at once.
 
     Attributes:
         message: returns the line to print.

@@ -20,7 +20,7 @@ def _declare(parser: Parser) -> None:
     group = parser.add_argument_group("options")
     about = "a folder, or the start of a name [default: list all runs]"
     group.add_argument("run", metavar="RUN", nargs="?", help=about)
-    declare_shared(group, "out")
+    declare_shared(group, "task", "out")
 
 
 def _show(options: argparse.Namespace, _: Interrupts) -> int:
@@ -30,7 +30,7 @@ def _show(options: argparse.Namespace, _: Interrupts) -> int:
     from iterhead.runs.run import load
 
     if options.run is not None:
-        run = load(options.run, options.out)
+        run = load(options.run, options.out, task=options.task)
         print_json(run_summary(run)) if options.json else _show_run(run)
         return 0
     rows = [run_row(path) for path in find_runs(Path(options.out))]

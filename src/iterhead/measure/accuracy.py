@@ -5,7 +5,9 @@ Letters: `B` sequences, `Q` predictions of each (the written states and EoS).
 
 from torch import Tensor
 
-from iterhead.tasks import Vocabulary
+from iterhead.measure.records import headline_lengths
+from iterhead.settings import DataConfig
+from iterhead.tasks import Task, Vocabulary
 
 
 def exact_match(predictions_BQ: Tensor, targets_BQ: Tensor) -> Tensor:
@@ -27,3 +29,14 @@ def grammatical(written_BQ: Tensor, alphabet: int | Tensor, vocabulary: Vocabula
     is_end = written_BQ == vocabulary.end_of_sequence
     ended = is_end.int().cummax(-1).values.bool()
     return ((is_value & ~ended) | (is_end & ended)).all(-1) & is_end[..., -1]
+
+
+def guessing(task: Task, data: DataConfig) -> float:
+    """Return the accuracy of random values, as a mean over the headline lengths."""
+    lengths = headline_lengths(list(data.lengths))
+    shares = [
+        weight * float(part.alphabet) ** -data.layout(length).written
+        for length in lengths
+        for part, weight in zip(task.components, task.weights, strict=True)
+    ]
+    return sum(shares) / len(lengths)

@@ -62,7 +62,11 @@ def check_table(measurements: pl.DataFrame, lengths: Iterable[int], layers: int,
     is_loss = (losses["name"] == "loss") & losses["value"].is_finite()
     if not is_loss.all() or losses["epoch"].n_unique() < losses.height:
         raise ContentError("expected one finite loss for each epoch of training")
-    expected = _expected_scores(tuple(lengths), layers, heads, cot)
+    lengths = tuple(lengths)
+    # Counted first: the settings of a stranger may ask for billions.
+    if scores.height < len(lengths) * (2 + (2 * (1 + layers * (1 + 3 * heads)) if cot else 0)):
+        raise ContentError("expected every score of every head at every length in each evaluation")
+    expected = _expected_scores(lengths, layers, heads, cot)
     place = ["length", "layer", "head", "name"]
     found = scores.join(expected, on=place, nulls_equal=True)
     sizes = found.group_by("epoch", "split").agg(pl.len(), pl.struct(place).n_unique().alias("different"))

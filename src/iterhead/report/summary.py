@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 
 from iterhead.criteria import EMERGED_ACCURACY, EMERGED_EVALUATIONS, EMERGED_PEAKINESS, GUESSING_MARGIN
 from iterhead.formatting import head_label, length_range, percent, plural
+from iterhead.measure.accuracy import guessing
 from iterhead.measure.emergence import emergence_epoch, is_peaked_and_right
 from iterhead.measure.records import Scores, headline_lengths
 from iterhead.runs.run import Run
@@ -28,7 +29,7 @@ def outcome(run: Run) -> Outcome:
         return "emerged"
     scores = run.scores
     if scores.accuracy < EMERGED_ACCURACY:
-        return "not learnt" if scores.accuracy < guessing(run) + GUESSING_MARGIN else "learnt in part"
+        return "not learnt" if scores.accuracy < _guessing(run) + GUESSING_MARGIN else "learnt in part"
     if scores.second_peakiness is None:
         return "solved"
     return "another circuit" if scores.second_peakiness < EMERGED_PEAKINESS else "not held"
@@ -67,19 +68,10 @@ def sentences(run: Run) -> list[str]:
     return [part for part in parts if part]
 
 
-def guessing(run: Run) -> float:
-    """Return the accuracy of random values, as a mean over the headline lengths; 0 if the task is not imported."""
-    try:
-        data, task = run.config.data, run.task
-    except NotImportedError:
-        return 0.0
-    lengths = headline_lengths(list(data.lengths))
-    shares = [
-        weight * float(part.alphabet) ** -data.layout(length).written
-        for length in lengths
-        for part, weight in zip(task.components, task.weights, strict=True)
-    ]
-    return sum(shares) / len(lengths)
+def _guessing(run: Run) -> float:
+    """Return the accuracy of random values; NotImportedError for an old run with a user's own task."""
+    noted = run.provenance.guessing if run.provenance else None
+    return guessing(run.task, run.config.data) if noted is None else noted
 
 
 _NOT_STABLE = (
@@ -98,7 +90,10 @@ def _emergence(run: Run) -> str:
 
 
 def _other_circuit(run: Run) -> str:
-    names = {run.config.task} if ":" in run.config.task else {part.name for part in run.task.components}
+    try:
+        names = {part.name for part in run.task.components}
+    except NotImportedError:
+        names = {run.config.task}
     hint = ", as networks often do on parity and copy" if names <= {"parity", "copy"} else ""
     return f"The task is solved, but not by an iteration head: the network found another circuit{hint}."
 
@@ -163,7 +158,7 @@ def _one_layer(run: Run) -> str:
 
 def _guess(run: Run) -> str:
     lengths, accuracy = headline_lengths(list(run.config.data.lengths)), percent(run.scores.accuracy)
-    return f"On {length_range(lengths)} its mean accuracy is {accuracy}; guessing gives {percent(guessing(run))}."
+    return f"On {length_range(lengths)} its mean accuracy is {accuracy}; guessing gives {percent(_guessing(run))}."
 
 
 def _lost(run: Run) -> str:

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from iterhead.contents import STRICT
+from iterhead.contents import STRICT, Share
 from iterhead.errors import UserError, shortened
+from iterhead.measure.accuracy import guessing
 from iterhead.runs.storage import RunFolder
 from iterhead.settings import RunConfig
 
@@ -48,6 +49,7 @@ class Provenance(BaseModel):
     model_config = STRICT
     format: int = 1
     task: str = Field(pattern="^[0-9a-f]{16}$")
+    guessing: Share | None = None  # accuracy of random values
     iterhead: str
     python: str
     torch: str
@@ -63,7 +65,9 @@ class Provenance(BaseModel):
 def provenance(config: RunConfig, start: Start | None = None) -> dict[str, Any]:
     """Return the provenance of a new run, as JSON values."""
     versions = {name: version(name) for name in ("iterhead", "torch", "numpy")}
-    made = {"format": FORMAT, "task": config.iterative_task.digest, "python": platform.python_version(), **versions}
+    task = config.iterative_task
+    made = {"format": FORMAT, "task": task.digest, "guessing": guessing(task, config.data)}
+    made |= {"python": platform.python_version(), **versions}
     return made if start is None else {**made, "start": start.model_dump()}
 
 

@@ -13,7 +13,7 @@ from iterhead.values import MAX_CHARACTERS, MAX_SEED
 
 MAX_LENGTH, MAX_WIDTH, MAX_LAYERS, MAX_CONTEXT, MAX_VOCABULARY = 1024, 8192, 96, 2**16, 2**18
 MAX_SEQUENCES, MAX_BATCH, MAX_EPOCHS, MAX_STEPS = 10**8, 2**16, 10**6, 10**9
-"""Limits, so that a typo raises an error at once. Whether a network fits the memory, `settings.memory` says."""
+"""Limits, so that a typo raises an error at once. Whether a network fits the memory, `training.memory` says."""
 
 ADDED_LATER = {"training": {"train"}, "model": {"architecture", "kv_heads"}}
 """Settings that `RunConfig.digest` leaves out where they have their defaults, so that older runs keep their names."""

@@ -31,7 +31,7 @@ def training_bytes(config: RunConfig, networks: int, precision: Precision) -> Co
     """Return the bytes of training networks together, at the peak, by the setting that they depend on most.
 
     That is the sum of parameters, optimizer and copies to save them, activations, and sequences. Measured peaks are
-    between half and twice as large (tests/training/test_memory.py).
+    between half and twice as large (tests/test_memory.py).
     """
     state = 2 if config.training.optimizer == "sgd" else 3  # weights and moments
     copies = SAVED * state + ELSE + (0 if config.model.architecture == OWN else 1)
