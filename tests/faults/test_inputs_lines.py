@@ -1,5 +1,7 @@
 """Whole command lines: the options of every command, with values of every kind."""
 
+import re
+
 from hypothesis import strategies as st
 
 from faults.inputs_folders import FINISHED, HALF, STUDY, copied
@@ -112,7 +114,7 @@ def option_words(draw, options):
 
 def named(line):
     """Texts of which a message has one: the beginning of a word, of an option, or of its value."""
-    parts = [part for word in line[1:] for part in word.split("=")] or line
+    parts = [part for word in line[1:] for part in re.split("[=/]", word)] or line
     short = [part.lstrip("-").replace("_", "-")[:12] or part for part in parts]
     return [*(part for part in short if part), "memory", "runs", "expected", "unknown", "required"]
 
