@@ -123,6 +123,7 @@ def no_work() -> Iterator[None]:
     places = {
         "iterhead.runs.training.Trainer": _trainer,
         "iterhead.runs.checkpointing.PopulationTraining.run": _works,
+        "iterhead.training.trainer.Trainer._compile": _works,
         "iterhead.runs.worker_pool.train_many": _works,
         "iterhead.studies.runner.train_many": _works,
         "iterhead.studies.cost.calibrate": lambda *_: calibration,
