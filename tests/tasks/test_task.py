@@ -213,3 +213,10 @@ def test_a_step_that_answers_with_an_odd_object():
 def test_an_alphabet_is_a_whole_number(alphabet):
     expected = f"t: alphabet={alphabet!r}: expected a whole number, at most 4,096"
     assert message(lambda: IterativeTask("t", alphabet, max)) == expected
+
+
+def test_values_are_pythons_own_integers():
+    odd = IterativeTask("odd", 2, lambda s, x: s != x, init=True, inputs=[False, np.int64(1)])
+    assert (odd.init, odd.inputs) == (1, (0, 1))
+    assert {type(value) for value in (odd.init, *odd.inputs)} == {int}
+    assert odd.first_states.tolist() == [1, 0]  # 1 != 0, 1 != 1

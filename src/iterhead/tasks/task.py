@@ -71,6 +71,9 @@ class IterativeTask:
             raise UserError(f"{self.name}: inputs=(): expected at least one input value")
         if len(set(self.symbols)) < len(self.symbols):
             raise UserError(f"{self.name}: inputs={shortened(self.inputs)}: expected each value once")
+        # True and numpy's integers index arrays in other ways than Python's integers.
+        object.__setattr__(self, "init", None if self.init is None else int(self.init))
+        object.__setattr__(self, "inputs", None if self.inputs is None else tuple(map(int, self.inputs)))
 
     def _check_value(self, value: int, what: str) -> None:
         # Not isinstance, which asks the value itself for its class: it may be of a user's own.
