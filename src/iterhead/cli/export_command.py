@@ -2,14 +2,14 @@
 
 import argparse
 
-from iterhead.cli.parsing import Command, Parser, declare, declare_shared, one_of, whole_number
+from iterhead.cli.parsing import Command, Parser, declare, declare_shared, one_of, place, whole_number
 from iterhead.cli.shell import Interrupts, print_json
 
 
 def _declare(parser: Parser) -> None:
     group = parser.add_argument_group("options")
     group.add_argument("run", metavar="RUN", help="a folder, or the start of a name")
-    group.add_argument("--to", metavar="FOLDER", required=True, help="the folder to write: new or empty")
+    group.add_argument("--to", metavar="FOLDER", type=place, required=True, help="the folder to write: new or empty")
     formats = one_of("auto", "gpt2", "transformer-lens")
     declare(group, "--format", "FORMAT", "auto, gpt2 or transformer-lens", formats, "auto")
     declare(group, "--epoch", "N", "checkpoint of this epoch [default: the last]", whole_number(least=0))

@@ -44,6 +44,13 @@ def one_of(*words: str) -> Callable[[str], str]:
     return read
 
 
+def place(text: str) -> str:
+    """Return the name of a file or folder; a reader for argparse's `type`. An empty name is no current folder."""
+    if not text:
+        raise refused(text, "the name of a file or folder")
+    return text
+
+
 def refused(text: str, expected: str) -> argparse.ArgumentTypeError:
     """Return what a reader raises for a value: the parser turns it into `--option VALUE: expected ...`."""
     return argparse.ArgumentTypeError(f" {quoted(text)}: expected {expected}")
@@ -52,7 +59,7 @@ def refused(text: str, expected: str) -> argparse.ArgumentTypeError:
 _SHARED_OPTIONS: Mapping[str, tuple[str, str, Callable[[str], object], object]] = {
     "scale": ("WORD", "size of a study: smoke, laptop or paper [default: laptop]", str, None),
     "task": ("TASK", "the task of a run with a task of your own: imports module:name", str, None),
-    "out": ("FOLDER", "folder of the runs", str, "runs"),
+    "out": ("FOLDER", "folder of the runs", place, "runs"),
     "workers": (
         "N",
         "processes at a time [default: one per free core; one on a GPU]",

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iterhead.cli.parsing import Command, Parser, declare, declare_shared, filled, refused
+from iterhead.cli.parsing import Command, Parser, declare, declare_shared, filled, place, refused
 from iterhead.cli.shell import BAD_INPUT, NEGATIVE_RESULT, Interrupts, command_line, print_json
 from iterhead.errors import UserError
 from iterhead.formatting import duration, out_option, plural
@@ -28,7 +28,7 @@ def _declare(parser: Parser) -> None:
     from iterhead.cli.options import declare_settings
 
     run = parser.add_argument_group("the run")
-    declare(run, "--config", "FILE", "settings from a TOML file; options take precedence")
+    declare(run, "--config", "FILE", "settings from a TOML file; options take precedence", place)
     declare(run, "--seeds", "LIST", "train several seeds in parallel, e.g. 0..9", seed_list)
     declare_training(run, "workers")
     declare_settings(parser)

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iterhead.cli.parsing import Command, Parser, declare, declare_shared, filled, one_of, refused, whole_number
+from iterhead.cli.parsing import Command, Parser, declare, declare_shared, filled, one_of, place, refused, whole_number
 from iterhead.cli.shell import Interrupts, command_line, print_json
 from iterhead.formatting import listed, percent, plural
 from iterhead.values import MAX_SEED
@@ -48,7 +48,7 @@ def _declare(parser: Parser) -> None:
     declare(how, "--dtype", "NAME", f"{', '.join(DTYPES)}; auto is as saved", one_of(*DTYPES), "auto")
     how.add_argument("--allow-pickle", action="store_true", help="load pickled weights, which can run any code")
     how.add_argument("--trust-remote-code", action="store_true", help="run the code that comes with the model")
-    declare(how, "--out", "FOLDER", "folder of the scans", default="scans")
+    declare(how, "--out", "FOLDER", "folder of the scans", place, "scans")
     declare_shared(how, "device")
 
 
