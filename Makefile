@@ -20,13 +20,13 @@ help:  ## show this list
 run: .venv/.run  ## train a network, watch its iteration head emerge, draw it: about a minute
 	@$(BIN)/iterhead run
 
-test: .venv/.dev  ## run the tests, except the slow ones: about three minutes on two cores
+test: .venv/.dev  ## run the tests, except the slow ones: minutes
 	@$(PYTEST)
 
 test-slow: .venv/.dev  ## run the tests that take minutes each
 	@$(PYTEST) -m slow --timeout 3600
 
-test-faults: .venv/.dev  ## kill, stop and starve it by the thousand, and count what is lost: under 20 minutes on two cores
+test-faults: .venv/.dev  ## kill, stop and starve it by the thousand, and count what is lost: many minutes
 	@$(PYTEST) -m faults --timeout 1200 --dist worksteal tests/faults
 
 smoke: .venv/.dev  ## run the whole published study at its smallest scale: every figure and claim, in minutes
