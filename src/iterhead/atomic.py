@@ -26,7 +26,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from iterhead.errors import UserError
-from iterhead.explain import explained as explained
+from iterhead.explain import explained
 
 if os.name != "nt":
     import fcntl
@@ -156,11 +156,12 @@ def write(path: Path, data: bytes) -> None:
         pass
 
 
-def read(path: Path, most: int | None = None) -> bytes | None:
+def read(path: Path, most: int | None = None, rescue: str = RESCUE) -> bytes | None:
     """Return the content of a file of at most `most` bytes; None if it is not there.
 
     Raises:
-        UserError: it cannot be read, is larger, or is no regular file: reading a pipe may take forever.
+        UserError: it cannot be read, is larger (`rescue` says what to do then), or is no regular file: reading a pipe
+            may take forever.
     """
     with explained("read", path):
         try:
@@ -168,7 +169,7 @@ def read(path: Path, most: int | None = None) -> bytes | None:
             if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
                 raise UserError(f"{path}: expected a regular file: move what is in its place")
             if most is not None and status.st_size > most:
-                raise UserError(f"{path} is damaged: expected at most {most:,} bytes, got {status.st_size:,}; {RESCUE}")
+                raise UserError(f"{path} is damaged: expected at most {most:,} bytes, got {status.st_size:,}; {rescue}")
             return path.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None
@@ -181,14 +182,14 @@ def is_name(name: str) -> bool:
     return name not in ("", CHECKSUMS) and "/".join(parts) == name and not hidden
 
 
-def read_checksums(folder: Path) -> dict[str, list[str]]:
+def read_checksums(folder: Path, rescue: str = RESCUE) -> dict[str, list[str]]:
     """Return the accepted digests of each name, the newest last; none without a checksums.json."""
     path = folder / CHECKSUMS
     data = read(path)
     try:
         return {} if data is None else _parse_checksums(data)
     except (ValueError, RecursionError):
-        raise UserError(f"{path} is damaged: expected names and their sha256 digests; {RESCUE}") from None
+        raise UserError(f"{path} is damaged: expected names and their sha256 digests; {rescue}") from None
 
 
 def accept(folder: Path, files: Mapping[str, bytes]) -> None:

@@ -1,7 +1,6 @@
 """Cores, devices and dtypes of this machine. torch is imported only by the calls that need it."""
 
 import ctypes
-import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -17,10 +16,6 @@ DEVICES = ("auto", "cpu", "cuda", "mps")  # auto takes a GPU where there is one
 MAX_THREADS = 1024  # of PyTorch, and processes at a time
 LEAST_WIDTH_FOR_BFLOAT16 = 64  # a single narrower network is no faster in it, or slower
 
-ADDRESS_SPACE, ADDRESS_SPACE_PER_CORE = 1_800_000_000, 30_000_000
-"""Bytes that PyTorch, polars and matplotlib map when the smallest run is trained: 1.55 GB with one thread, 1.9 GB with
-two, 2.4 GB with 16, 3.4 GB with 64. With less, their libraries end the process while they are imported."""
-
 Precision = Literal["float32", "float64", "bfloat16"]
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's numbers for what mallopt sets
@@ -34,21 +29,6 @@ def free_cores() -> int:
     from joblib import cpu_count  # type: ignore[import-untyped]
 
     return int(cpu_count())
-
-
-def check_memory_limit() -> None:
-    """Raise UserError if the limit on this process's memory (ulimit -v) is too low for PyTorch to be imported."""
-    try:
-        import resource
-    except ImportError:  # Windows has no such limit
-        return
-    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    least = ADDRESS_SPACE + (os.cpu_count() or 1) * ADDRESS_SPACE_PER_CORE
-    if limit != resource.RLIM_INFINITY and limit < least:
-        raise UserError(
-            f"this process may use {limit / 1e9:.2f} GB of memory: expected at least {least / 1e9:.2f} GB, to load "
-            "PyTorch; raise the limit with ulimit -v"
-        )
 
 
 def check_compiler(device: str) -> None:

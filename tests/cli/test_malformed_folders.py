@@ -9,11 +9,11 @@ import polars as pl
 import pytest
 import torch
 
-from helpers.tampered import FINISHED, HALF, contents, frozen, replace
+from helpers.tampered import FINISHED, HALF, contents, frozen, replace, tensors
 from iterhead.cli.options import as_options
 from iterhead.runs.notes import FORMAT, PROVENANCE, STATUS
 from iterhead.runs.run import MEASUREMENTS, STATE, Run, checkpoint_name, load
-from iterhead.runs.storage import CONFIG, LockedError, RunFolder, table_bytes, tensor_bytes
+from iterhead.runs.storage import CONFIG, LockedError, RunFolder, table_bytes
 from iterhead.studies.verification import CLAIMS, read_verification
 
 LAST = checkpoint_name(2)
@@ -134,18 +134,6 @@ TABLES = {
     "another layer": table(lambda t: t.with_columns(pl.col("layer") + 1)),
     "another length": table(lambda t: t.with_columns(pl.col("length") + 1)),
 }
-
-
-def tensors(change):
-    """Weights after a change."""
-    from safetensors.torch import load
-
-    def write(data):
-        weights = load(data)
-        change(weights)
-        return tensor_bytes(weights)
-
-    return write
 
 
 def header(text, size=None):
@@ -281,26 +269,18 @@ def test_every_command_that_reads_a_file_names_it(out, call, name, bad):
     assert contents(out) == before
 
 
-@pytest.mark.parametrize("bad", STATES.values(), ids=list(STATES))
-def test_a_run_is_not_continued_from_a_malformed_state(out, call, bad):
+CONTINUED = [(STATE, bad, name) for name, bad in STATES.items()] + [(MEASUREMENTS, *x[::-1]) for x in TABLES.items()]
+
+
+@pytest.mark.parametrize(("name", "bad"), [case[:2] for case in CONTINUED], ids=[" ".join(c[::2]) for c in CONTINUED])
+def test_a_run_is_not_continued_from_a_malformed_file(out, call, name, bad):
     run = load(out / HALF)
-    break_file(run.folder.path, STATE, bad)
+    break_file(run.folder.path, name, bad)
     before = contents(out)
     output = call(*words_of("AGAIN", run))
     assert output.code == 2
-    assert f"{STATE} is damaged: " in output.err.splitlines()[-1]
+    assert f"{name} is damaged: " in output.err.splitlines()[-1]
     assert "Traceback" not in output.err
-    assert contents(out) == before
-
-
-@pytest.mark.parametrize("bad", TABLES.values(), ids=list(TABLES))
-def test_a_run_is_not_continued_from_malformed_measurements(out, call, bad):
-    run = load(out / HALF)
-    break_file(run.folder.path, MEASUREMENTS, bad)
-    before = contents(out)
-    output = call(*words_of("AGAIN", run))
-    assert output.code == 2
-    assert f"{MEASUREMENTS} is damaged: " in output.err.splitlines()[-1]
     assert contents(out) == before
 
 

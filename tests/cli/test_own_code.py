@@ -1,5 +1,7 @@
 """A module of one's own may do anything when it is imported, asked or called: one line, and exit code 2."""
 
+import sys
+
 import pytest
 
 TASK = "from iterhead import IterativeTask\n"
@@ -71,12 +73,22 @@ CASES = {
 }
 
 
+@pytest.fixture
+def call_with(call, tmp_path, monkeypatch):
+    """Call the command line where a module `own` has some code."""
+
+    def run(code, *words):
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.delitem(sys.modules, "own", raising=False)
+        (tmp_path / "own.py").write_text(code)
+        return call(*words)
+
+    return run
+
+
 @pytest.mark.parametrize(("code", "line"), CASES.values(), ids=CASES)
-def test_own_task(call, tmp_path, monkeypatch, code, line):
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(__import__("sys").modules, "own", raising=False)
-    (tmp_path / "own.py").write_text(code)
-    result = call("run", "--task", "own:t")
+def test_own_task(call_with, code, line):
+    result = call_with(code, "run", "--task", "own:t")
     assert result.code == 2
     assert result.line.startswith(f"iterhead: {line}")
 
@@ -96,11 +108,8 @@ STUDIES = {
 
 
 @pytest.mark.parametrize(("code", "line"), STUDIES.values(), ids=STUDIES)
-def test_own_study(call, tmp_path, monkeypatch, code, line):
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(__import__("sys").modules, "own", raising=False)
-    (tmp_path / "own.py").write_text(code)
-    result = call("study", "status", "own:t", "--scale", "smoke")
+def test_own_study(call_with, code, line):
+    result = call_with(code, "study", "status", "own:t", "--scale", "smoke")
     assert result.code == 2
     assert result.line.startswith(f"iterhead: {line}")
 

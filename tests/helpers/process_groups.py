@@ -40,15 +40,19 @@ def signalled(words: Sequence[str], folder: Path, *signals: tuple[float, int], a
     env = os.environ | {"TMPDIR": str(temporary)}
     with (folder / "out").open("w") as out, (folder / "err").open("w") as err:
         process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=err, start_new_session=True, env=env)
-    while process.poll() is None and not (handles_signals(process.pid) and after in (folder / "out").read_text()):
-        time.sleep(0.001)
-    start = None
-    for pause, number in signals:
-        time.sleep(pause)
-        start = start or time.monotonic()
-        if process.poll() is None:  # not reaped before, so the number is still its own
-            os.killpg(process.pid, number)
-    code = process.wait(60)
+    try:
+        while process.poll() is None and not (handles_signals(process.pid) and after in (folder / "out").read_text()):
+            time.sleep(0.001)
+        start = None
+        for pause, number in signals:
+            time.sleep(pause)
+            start = start or time.monotonic()
+            if process.poll() is None:  # not reaped before, so the number is still its own
+                os.killpg(process.pid, number)
+        code = process.wait(60)
+    finally:  # also where the test is interrupted: in a session of its own, nothing else would end it
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGKILL)
     seconds = time.monotonic() - (start or 0.0)
     orphans = _members(process.pid)
     end = time.monotonic() + 60  # the server of workers imports PyTorch before it notices that it is alone

@@ -3,9 +3,14 @@
 import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
+from safetensors.torch import load
+from torch import Tensor
+
 from iterhead.atomic import CHECKSUMS
+from iterhead.runs.storage import tensor_bytes
 
 FROZEN = Path(__file__).parents[1] / "runs/frozen"
 
@@ -27,6 +32,17 @@ def replace(path: Path, data: bytes, name: str | None = None) -> None:
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(data)
     (folder / CHECKSUMS).write_text(json.dumps(sums))
+
+
+def tensors(change: Callable[[dict[str, Tensor]], object]) -> Callable[[bytes], bytes]:
+    """Return what turns a safetensors file into the one after a change of its tensors."""
+
+    def write(data: bytes) -> bytes:
+        weights = load(data)
+        change(weights)
+        return tensor_bytes(weights)
+
+    return write
 
 
 def contents(folder: Path) -> dict[str, bytes]:

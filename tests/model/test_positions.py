@@ -11,6 +11,7 @@ from helpers.networks import CONTEXT, POSITIONS, config_of, network, random_toke
 from iterhead.errors import UserError
 from iterhead.model.generate import generate
 from iterhead.model.positions import POSITION_ENCODINGS, position_angles, rotate, sinusoidal_table
+from iterhead.model.size import parameters
 from iterhead.model.transformer import Transformer
 from iterhead.settings import ModelConfig
 
@@ -169,6 +170,6 @@ def test_a_class_says_what_its_networks_do(positions):
     assert encoding.is_rotary == (model.pos_embed.angles(torch.arange(5)) is not None)
     assert not (encoding.is_added and encoding.is_rotary)
     stored, more = (sum(t.numel() for t in m.state_dict().values()) for m in (model, longer))
-    counted = encoding.weight_count(config, 11) - encoding.weight_count(config, 7)
+    counted = parameters(config, 11) - parameters(config, 7)
     assert counted == ((more - stored) if encoding.has_weights else 0)
-    assert (encoding.weight_count(config, 7) > 0) == encoding.has_weights == (positions in ("learned", "frozen"))
+    assert (counted > 0) == encoding.has_weights == (positions in ("learned", "frozen"))

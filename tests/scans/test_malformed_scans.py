@@ -11,9 +11,9 @@ pytest.importorskip("transformers")
 
 from helpers.messages import message
 from helpers.planted import planted_gpt2
-from helpers.tampered import contents, replace
+from helpers.tampered import contents, replace, tensors
 from iterhead.huggingface.language_model import LanguageModel
-from iterhead.runs.storage import RunFolder, tensor_bytes
+from iterhead.runs.storage import RunFolder
 from iterhead.scans import scan
 from iterhead.tasks import task
 
@@ -58,17 +58,6 @@ def with_value(*path, value):
         return json.dumps(values).encode()
 
     return change
-
-
-def tensors(change):
-    from safetensors.torch import load
-
-    def write(data):
-        weights = load(data)
-        change(weights)
-        return tensor_bytes(weights)
-
-    return write
 
 
 BAD = [b"", b"[]", b"{}", b"3", b"[" * 100_000, b'{"a": ' + b"9" * 5000 + b"}"]

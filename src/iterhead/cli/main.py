@@ -55,7 +55,7 @@ def _dispatch(words: list[str], interrupts: Interrupts) -> int:
     elif asks_for_help:
         print(find(words[0]).help(), end="")
     else:
-        from iterhead.machine import check_memory_limit
+        from iterhead.memory import check_memory_limit
 
         command = find(words[0])
         check_memory_limit()

@@ -17,6 +17,7 @@ from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel, PreTrain
 from iterhead import atomic
 from iterhead.contents import MOST_JSON_BYTES, ContentError, parse_json
 from iterhead.errors import UserError, nearest
+from iterhead.explain import explained
 from iterhead.huggingface import modeling_iterhead
 from iterhead.huggingface.loading import quiet
 from iterhead.huggingface.modeling_iterhead import IterheadConfig, IterheadForCausalLM
@@ -201,7 +202,7 @@ def make_tokenizer(task: Task, vocabulary: Vocabulary) -> PreTrainedTokenizerFas
 
 def check_destination(folder: Path, *, force: bool = False) -> None:
     """Raise UserError unless an export may be written to this place: new, empty, or with `force` an earlier export."""
-    with atomic.explained("write", folder, option="--to"):
+    with explained("write", folder, option="--to"):
         if not folder.exists():
             return
         if not folder.is_dir():
@@ -258,7 +259,7 @@ def write_folder(
             "AutoConfig": f"{MODELING_FILE.stem}.{IterheadConfig.__name__}",
             "AutoModelForCausalLM": f"{MODELING_FILE.stem}.{IterheadForCausalLM.__name__}",
         }
-    with atomic.explained("write", folder, option="--to"):
+    with explained("write", folder, option="--to"):
         atomic.make_folder(folder.parent)
         with atomic.temporary(folder, is_folder=True) as temporary:
             try:

@@ -34,11 +34,6 @@ class PositionEncoding(nn.Module):
     def __init__(self, *_: object):
         super().__init__()
 
-    @classmethod
-    def weight_count(cls, config: ModelConfig, context: int) -> int:
-        """Return how many weights the encoding has for `context` positions."""
-        return context * config.positions_on if cls.has_weights else 0
-
     def angles(self, _positions: Tensor) -> Tensor | None:
         """Return the angles [..., T, C / 2] for `rotate` at positions [..., T], or None."""
         return None

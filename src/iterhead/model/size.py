@@ -3,6 +3,7 @@
 from collections import Counter
 
 from iterhead.memory import check_memory
+from iterhead.model.positions import has_position_table
 from iterhead.settings import ModelConfig
 from iterhead.settings.configs import GROUPED, OWN
 
@@ -28,13 +29,8 @@ def weights_by_setting(model: ModelConfig, context: int) -> Counter[str]:
     counts = Counter({width: model.layers * attention + norms})
     counts[width if model.mlp_width is None else hidden] += model.layers * mlp
     counts[f"model.vocabulary={model.vocabulary}"] = embeddings * model.vocabulary * D
-    counts[f"model.context={context}"] = _position_weights(model, context)
+    counts[f"model.context={context}"] = context * model.positions_on if has_position_table(model) else 0
     return counts
-
-
-def _position_weights(model: ModelConfig, context: int) -> int:
-    is_table = model.architecture == "gpt2" or (model.architecture == OWN and model.positions in ("learned", "frozen"))
-    return context * model.positions_on if is_table else 0
 
 
 def check_network(model: ModelConfig, context: int, networks: int = 1, copies: int = 1) -> None:

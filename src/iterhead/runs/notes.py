@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from iterhead.contents import STRICT, Share
+from iterhead.contents import MOST_JSON_BYTES, STRICT, Share, parse_json
 from iterhead.errors import UserError, shortened
 from iterhead.measure.accuracy import guessing
 from iterhead.runs.storage import RunFolder
@@ -105,10 +105,13 @@ def read_provenance(folder: RunFolder) -> Provenance | None:
     """
     if not folder.has(PROVENANCE):
         return None
-    made = folder.read_json(PROVENANCE, _MadeBy)
+    data = folder.read(PROVENANCE, MOST_JSON_BYTES)
+    with folder.checked(PROVENANCE):
+        made = parse_json(data, _MadeBy)
     if made.format > FORMAT:
         raise NewerFormatError(
             f"{folder.path}: made by iterhead {shortened(made.iterhead)} in format {made.format}, and this "
             f"iterhead reads formats up to {FORMAT}: update it (pip install --upgrade iterhead)"
         )
-    return folder.read_json(PROVENANCE, Provenance)
+    with folder.checked(PROVENANCE):
+        return parse_json(data, Provenance)

@@ -5,8 +5,8 @@ import os
 import stat
 from pathlib import Path
 
-from iterhead import atomic
 from iterhead.errors import UserError, cut
+from iterhead.explain import explained
 from iterhead.formatting import listed
 from iterhead.runs.storage import CONFIG, RunFolder
 from iterhead.settings import RunConfig
@@ -31,7 +31,7 @@ def find_runs(out: Path) -> list[Path]:
 
     They are the folders that hold a config.json, and those that cannot be read, which would otherwise be lost silently.
     """
-    with atomic.explained("read", out):
+    with explained("read", out):
         try:
             entries = sorted(out.iterdir())
         except FileNotFoundError:

@@ -21,7 +21,7 @@ from iterhead.huggingface.network import Network, make_network
 from iterhead.machine import weights_dtype
 from iterhead.measure.records import COLUMNS, SAMPLE, TEST, Scores, check_table, headline
 from iterhead.model.size import check_network
-from iterhead.runs.notes import STATUS, Status, read_provenance
+from iterhead.runs.notes import PROVENANCE, STATUS, Status, read_provenance
 from iterhead.runs.paths import open_run
 from iterhead.runs.storage import CONFIG, RunFolder
 from iterhead.settings import RunConfig
@@ -178,14 +178,16 @@ class Run:
 
     def check(self) -> None:
         """Read every file that a run has; UserError for the first one that is missing or damaged."""
-        for name in self.folder.names():
-            self.folder.read(name)
         if self.folder.has(STATUS):
             _ = self.status, self.measurements
         if self.folder.has(STATE):
             _ = self.training_state
         for epoch in self.checkpoints:
             self.weights_at(epoch)
+        parsed = {CONFIG, PROVENANCE, STATUS, MEASUREMENTS, STATE, *map(checkpoint_name, self.checkpoints)}
+        for name in self.folder.names():
+            if name not in parsed or not self.folder.has(STATUS):
+                self.folder.read(name)
 
     @cached_property
     def dataset(self) -> Dataset:

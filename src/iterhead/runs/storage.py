@@ -38,6 +38,7 @@ from iterhead.contents import (
     parse_tensors,
 )
 from iterhead.errors import UserError
+from iterhead.explain import explained
 from iterhead.formatting import listed
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class RunFolder:
     def check(self) -> None:
         """Raise UserError unless this is a run: a readable folder with config.json."""
         expected = f"expected a folder with {CONFIG} (iterhead run makes one)"
-        with atomic.explained("read", self.path):
+        with explained("read", self.path):
             try:
                 (self.path / CONFIG).stat()
             except FileNotFoundError:
@@ -98,7 +99,7 @@ class RunFolder:
 
     def names(self) -> list[str]:
         """Return the names of the files that exist and have a checksum, sorted."""
-        return [name for name in sorted(atomic.read_checksums(self.path)) if self.has(name)]
+        return [name for name in sorted(atomic.read_checksums(self.path, self.rescue)) if self.has(name)]
 
     def read(self, name: str, most: int | None = None) -> bytes:
         """Return a file's content as it was written; UserError unless its checksum is right, or beyond `most` bytes."""
@@ -173,7 +174,7 @@ class RunFolder:
             LockedError: another holder works on it.
             UserError: it cannot be written to.
         """
-        with atomic.explained("lock", self.path):
+        with explained("lock", self.path):
             atomic.make_folder(self.path)
             file_lock = self._file_lock()
             try:
@@ -184,7 +185,7 @@ class RunFolder:
             # The lock decides; this text, which a killed holder leaves behind, only informs.
             holder = atomic.json_bytes({"pid": os.getpid(), "host": socket.gethostname()})
             atomic.write(self.path / HOLDER, holder)
-            self.clean()
+            self._clean()
             yield
         finally:
             with suppress(UserError):
@@ -224,12 +225,12 @@ class RunFolder:
             atomic.allow_removal(self.path, names)
         for name in names:
             path = self._path_of(name)
-            with atomic.explained("write", path):
+            with explained("write", path):
                 path.unlink(missing_ok=True)
 
-    def clean(self) -> None:
-        """Remove the temporary files of a killed process, from subfolders too; `lock` does so."""
-        with atomic.explained("write", self.path):
+    def _clean(self) -> None:
+        """Remove the temporary files of a killed process, from subfolders too."""
+        with explained("write", self.path):
             for path in self.path.rglob(".*.tmp"):
                 if _TEMPORARY.fullmatch(path.name):
                     path.unlink()
@@ -255,14 +256,14 @@ class RunFolder:
 
     def _load(self, name: str, most: int | None = None) -> bytes:
         path = self._path_of(name)
-        data = atomic.read(path, most)
+        data = atomic.read(path, most, self.rescue)
         if data is None:
             there = listed(self.names()) or "nothing with a checksum"
             raise UserError(f"{path}: no such file; this run has {there}; iterhead run continues it")
         return data
 
     def _accepted(self, name: str) -> list[str]:
-        accepted = atomic.read_checksums(self.path).get(name)
+        accepted = atomic.read_checksums(self.path, self.rescue).get(name)
         if accepted is None:
             self._load(name)  # raises the better message if there is no file
             reason = f"no checksum in {atomic.CHECKSUMS}, so it is no file of this run"

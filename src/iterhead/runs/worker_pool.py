@@ -73,7 +73,7 @@ def train_many(
             folder.
     """
     chosen = ExecutionOptions.from_keywords(options)
-    with explained("write", chosen.out), suppress(FileNotFoundError):
+    with explained("write", chosen.out), suppress(FileNotFoundError):  # before anything is started
         (chosen.out / CONFIG).stat()
     device = find_device(chosen.device)
     check_count("workers", workers)

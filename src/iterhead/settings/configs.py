@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from iterhead.contents import STRICT
 from iterhead.errors import UserError, shortened
 from iterhead.tasks import SequenceLayout, Task, Vocabulary, catalogue, task
 from iterhead.tasks.catalogue import NotImportedError
@@ -39,7 +40,7 @@ STORED = {"stored": True}
 class StrictConfig(BaseModel):
     """Immutable settings: no unknown keys, no silent conversion of types, finite numbers only."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, **STRICT)
 
 
 class DataConfig(StrictConfig):

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from iterhead import atomic
 from iterhead.contents import MOST_JSON_BYTES, STRICT, ContentError, parse_json
 from iterhead.errors import UserError, printable
+from iterhead.explain import explained
 from iterhead.runs.notes import NewerFormatError
 from iterhead.runs.paths import run_folder_name
 from iterhead.runs.run import Run, is_finished
@@ -214,12 +215,12 @@ def forget_failures(studies: Sequence[Study], out: Path) -> list[Failure]:
         folder = out / failure.name
         if folder.exists() and _is_damaged(RunFolder(folder)):
             aside = out / DAMAGED
-            with atomic.explained("write", folder):
+            with explained("write", folder):
                 aside.mkdir(parents=True, exist_ok=True)
                 names = (f"{failure.name}-{n}" for n in count(1))
                 folder.rename(next(path for path in map(aside.joinpath, names) if not path.exists()))
         note = _note(failure.name, out)
-        with atomic.explained("write", note):
+        with explained("write", note):
             note.unlink(missing_ok=True)
     return noted
 

@@ -11,9 +11,10 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from iterhead.contents import STRICT
 from iterhead.errors import own_code
 from iterhead.runs.paths import run_folder_name
 from iterhead.settings import RunConfig, StartConfig
@@ -41,10 +42,8 @@ Text: TypeAlias = Annotated[str, Field(max_length=MAX_CHARACTERS)]
 
 Seed: TypeAlias = Annotated[int, Field(ge=0, le=MAX_SEED)]
 
-STRICT = ConfigDict(strict=True, allow_inf_nan=False)
-"""Studies may be a user's own, so types are checked; a wrong one raises ValidationError, a ValueError."""
 
-
+# Studies may be a user's own, so types are checked; a wrong one raises ValidationError, a ValueError.
 @dataclass(frozen=True, config=STRICT)
 class Cell:
     """Runs that differ only in the seed, of a study in which `axes` are its coordinates.

@@ -143,18 +143,17 @@ def _mixture(text: str, imports: bool) -> Mixture:
     """Return the mixture written as `text`: components, then perhaps `:weights=` and one number for each."""
     listing, *assignments = _split(text, ":")
     texts = _split(listing, ",")
+    shown = f"mix:{cut(text, MOST_SHOWN)}"
     if not all(texts):
-        raise UserError(f"mix:{cut(text, MOST_SHOWN)}: expected tasks joined by commas, e.g. mix:copy,parity")
+        raise UserError(f"{shown}: expected tasks joined by commas, e.g. mix:copy,parity")
     components = tuple(_component(part, imports) for part in texts)
     names = [component.name for component in components]
     names = [f"{name.replace(':', '(', 1)})" if ":" in name else name for name in names]
     for name in names:
         if names.count(name) > 1:
-            raise UserError(
-                f"mix:{cut(text, MOST_SHOWN)}: {cut(name, MOST_SHOWN)} stands in it twice; give its weight once"
-            )
+            raise UserError(f"{shown}: {cut(name, MOST_SHOWN)} stands in it twice; give its weight once")
     equal = (1 / len(components),) * len(components)
-    weights = _weights(text, assignments, equal)
+    weights = _weights(shown, assignments, equal)
     shares = "" if weights == equal else f":weights={','.join(map(repr, weights))}"
     return Mixture(f"mix:{','.join(names)}{shares}", components, weights)
 
@@ -162,29 +161,29 @@ def _mixture(text: str, imports: bool) -> Mixture:
 def _component(text: str, imports: bool) -> IterativeTask:
     """Return a mixture's component from its text, in which parentheses stand for the colon."""
     head, opening, rest = text.partition("(")
-    is_mixture = head.strip() == _MIXTURE
+    is_mixture, shown = head.strip() == _MIXTURE, cut(text, MOST_SHOWN)
     if opening and not rest.endswith(")") and not is_mixture:
-        raise UserError(f"{cut(text, MOST_SHOWN)}: ')' is missing; write a component with options as polynomial(p=5)")
+        raise UserError(f"{shown}: ')' is missing; write a component with options as polynomial(p=5)")
     component = None if is_mixture else task(f"{head}:{rest[:-1]}" if opening else text, imports=imports)
     if not isinstance(component, IterativeTask):
-        raise UserError(f"{cut(text, MOST_SHOWN)}: a mixture cannot stand in a mixture; list all the tasks in one")
+        raise UserError(f"{shown}: a mixture cannot stand in a mixture; list all the tasks in one")
     return component
 
 
-def _weights(text: str, assignments: list[str], equal: tuple[float, ...]) -> tuple[float, ...]:
+def _weights(mixture: str, assignments: list[str], equal: tuple[float, ...]) -> tuple[float, ...]:
     """Return the weights of a mixture: exactly `equal` where they are left out, or the same to nine decimals."""
     if not assignments:
         return equal
     option, equals, values = assignments[0].partition("=")
     if len(assignments) > 1 or option.strip() != "weights" or not equals:
         raise UserError(
-            f"mix:{cut(text, MOST_SHOWN)}: after the tasks only weights may stand, e.g. "
-            "mix:copy,parity:weights=0.3,0.7; write a component with options as polynomial(p=5)"
+            f"{mixture}: after the tasks only weights may stand, e.g. mix:copy,parity:weights=0.3,0.7; "
+            "write a component with options as polynomial(p=5)"
         )
     try:
         weights = tuple(float(value) for value in values.split(","))
     except ValueError:
-        raise UserError(f"mix:{cut(text, MOST_SHOWN)}: weights must be numbers, e.g. weights=0.3,0.7") from None
+        raise UserError(f"{mixture}: weights must be numbers, e.g. weights=0.3,0.7") from None
     is_equal = len(set(weights)) == 1 and len(weights) == len(equal) and abs(sum(weights) - 1) < 1e-9
     return equal if is_equal else weights
 

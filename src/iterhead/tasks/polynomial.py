@@ -15,7 +15,7 @@ from itertools import count
 from math import isqrt
 from typing import Literal, TypeAlias, get_args
 
-from iterhead.errors import UserError
+from iterhead.errors import UserError, cut
 from iterhead.tasks.task import IterativeTask
 
 Start: TypeAlias = Literal["first-input", "init"]
@@ -180,6 +180,5 @@ def _compile(node: ast.expr, text: str, p: int) -> Program:
 
 
 def _refusal(text: str, reason: str) -> UserError:
-    """Return the error for f=`text`, quoted on one line however long or odd it is."""
-    shown = text if len(text) <= MAX_TEXT else text[:40] + "..."
-    return UserError(f"polynomial:f={shown if shown.isprintable() else ascii(shown)}: {reason}")
+    """Return the error for f=`text`, cut where it is long."""
+    return UserError(f"polynomial:f={text if len(text) <= MAX_TEXT else cut(text, 43)}: {reason}")

@@ -49,7 +49,7 @@ def population_key(config: RunConfig) -> RunConfig:
 
 def weight_specs(config: RunConfig) -> dict[str, TensorSpec]:
     """Return what the weights of one network are, by name."""
-    network = make_network(config.model, config.context, ())  # of no networks, so it takes no memory
+    network = make_network(config.model, config.context, ())  # of no networks, so one of ours takes no memory
     dtype = weights_dtype(config.training.precision)
     return {name: TensorSpec((1, *weight.shape[1:]), dtype) for name, weight in network.state_dict().items()}
 
